@@ -1,0 +1,53 @@
+# Every command sets itself up in .venv first; the second time that takes a moment.
+#   make run PROFILE=quick SOURCE=artwork     (the defaults on a machine without a GPU)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test lab
+
+PROFILE ?=
+SOURCE ?=
+PYTHON ?=
+ifneq ($(PROFILE),)
+export POKEUTILS_PROFILE := $(PROFILE)
+endif
+ifneq ($(SOURCE),)
+export POKEUTILS_SOURCE := $(SOURCE)
+endif
+
+# The Python of .venv, or the first one found that can make a .venv.
+CANDIDATES = .venv/bin/python $(if $(PYTHON),"$(PYTHON)",python3.12 python3.13 python3.11 python3)
+SUITABLE = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+
+define set_up
+@for python in $(CANDIDATES); do \
+	if "$$python" -c '$(SUITABLE)' 2>/dev/null; then exec "$$python" tools/set_up.py $@; fi; \
+done; \
+echo 'No suitable Python: this needs Python 3.11, 3.12 or 3.13 with its venv module' \
+	'(Debian, Ubuntu: apt install python3 python3-venv); name it with' \
+	'make $@ PYTHON=/path/to/python.' >&2; exit 1
+endef
+
+help:  ## Show this list.
+	@echo 'make run    get the pictures, train, evaluate; ends in outputs/latest/index.html'
+	@echo 'make test   lint and tests'
+	@echo 'make lab    open the notebooks in JupyterLab'
+	@echo
+	@echo 'PROFILE=quick    tiny (a test), quick (2 CPU cores, 10 minutes) or full (a GPU)'
+	@echo 'SOURCE=artwork   artwork, sprites, doodles (needs no network) or folder:/my/pictures'
+	@echo 'PYTHON=...       the Python to make .venv with, 3.11 to 3.13'
+
+run:
+	$(set_up)
+	@.venv/bin/python notebooks/run.py
+
+test:
+	$(set_up)
+	@.venv/bin/python -m ruff check --quiet .
+	@.venv/bin/python -m ruff format --quiet --check . || \
+		{ echo 'Layout differs: run .venv/bin/python -m ruff format .' >&2; exit 1; }
+	@.venv/bin/python -m pytest
+
+lab:
+	$(set_up)
+	@.venv/bin/python -m jupyter lab notebooks

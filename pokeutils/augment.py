@@ -1,0 +1,117 @@
+"""Differentiable augmentation (DiffAugment, Zhao et al. 2020) for transparent pictures.
+
+Reals and fakes pass through the same random changes before the discriminator sees them,
+so it cannot learn ~600 pictures by heart, and the gradient flows back through the
+changes to the generator. What is moved in from outside is transparent, never grey: a
+grey fill teaches the generator grey borders.
+"""
+
+import keras
+from keras import ops
+
+
+class DiffAugment:
+    """Random colour, shift and zoom, one draw a picture.
+
+    brightness: largest change of straight colour, in units of full range (0.2 = 51/255)
+    saturation: colourfulness is multiplied by 1 - s to 1 + s
+    contrast: distance from the picture's mean colour is multiplied by 1 - c to 1 + c
+    translation: largest shift in each direction, as a share of the side
+    zoom: largest relative change of size; 0 keeps pixels on their grid
+    All zero: the identity. `background` fills RGB pictures (3 channels), in [-1, 1].
+    """
+
+    def __init__(
+        self,
+        brightness=0.2,
+        saturation=1.0,
+        contrast=0.5,
+        translation=0.125,
+        zoom=0.0,
+        background=1.0,
+    ):
+        self.brightness = brightness
+        self.saturation = saturation
+        self.contrast = contrast
+        self.translation = translation
+        self.zoom = zoom
+        self.background = background
+
+    def draw(self, count, seed):
+        """Returns the random numbers for `count` pictures: (count, 6) in [-1, 1].
+
+        seed: a `keras.random.SeedGenerator`. Columns: brightness, saturation, contrast,
+        shift down, shift right, zoom.
+        """
+        return keras.random.uniform((count, 6), -1.0, 1.0, seed=seed)
+
+    def __call__(self, images, draws):
+        """images (n, s, s, 4) premultiplied RGBA or (n, s, s, 3) in [-1, 1], `draws`
+        from `draw`. Returns the changed pictures, same shape and range (colours may
+        leave it slightly, as in the paper)."""
+        images = ops.convert_to_tensor(images)
+        draws = ops.cast(draws, images.dtype)
+        if images.shape[-1] == 4:
+            return (
+                2.0 * self._move(self._recolour((images + 1.0) / 2.0, draws), draws)
+                - 1.0
+            )
+        empty = self.background  # where nothing is, in [-1, 1]
+        return self._move(self._recolour(images - empty, draws), draws) + empty
+
+    def _recolour(self, x, draws):
+        """x: 0 where empty. Colours are premultiplied, so "add brightness b" means
+        "add b times alpha": empty stays empty."""
+        if not (self.brightness or self.saturation or self.contrast):
+            return x
+        b, s, c = (draws[:, i, None, None, None] for i in range(3))
+        if x.shape[-1] == 4:
+            colour, alpha = x[..., :3], x[..., 3:]
+            weight = alpha
+        else:
+            colour, alpha = x, None
+            weight = ops.ones_like(x[..., :1])
+        colour = colour + self.brightness * b * weight
+        grey = ops.mean(colour, axis=-1, keepdims=True)
+        colour = grey + (colour - grey) * (1.0 + self.saturation * s)
+        mean = ops.sum(colour, axis=(1, 2), keepdims=True) / (
+            ops.sum(weight, axis=(1, 2), keepdims=True) + 1e-4
+        )
+        mean = ops.mean(mean, axis=-1, keepdims=True) * weight
+        colour = mean + (colour - mean) * (1.0 + self.contrast * c)
+        return colour if alpha is None else ops.concatenate([colour, alpha], axis=-1)
+
+    def _move(self, x, draws):
+        """Shift and zoom by two small matrix products, one for rows, one for columns:
+        fast on every device, and its gradient is two more."""
+        if not (self.translation or self.zoom):
+            return x
+        size = x.shape[1]
+        scale = 1.0 + self.zoom * draws[:, 5]
+        rows = self._resampling(size, draws[:, 3], scale, x.dtype)
+        columns = self._resampling(size, draws[:, 4], scale, x.dtype)
+        x = ops.einsum("nij,njwc->niwc", rows, x)
+        return ops.einsum("nij,nhjc->nhic", columns, x)
+
+    def _resampling(self, size, draw, scale, dtype):
+        """(n, size, size) matrices that resample a line of pixels linearly."""
+        shift = draw * self.translation * size
+        if not self.zoom:
+            shift = ops.round(shift)
+        middle = (size - 1) / 2.0
+        target = ops.cast(ops.arange(size), "float32")
+        shift, scale = ops.cast(shift, "float32"), ops.cast(scale, "float32")
+        # The source position of every target pixel, (n, size).
+        source = (target[None] - middle - shift[:, None]) / scale[:, None] + middle
+        distance = ops.abs(source[:, :, None] - target[None, None, :])
+        return ops.cast(ops.relu(1.0 - distance), dtype)
+
+
+class Identity:
+    """No augmentation, with the same two methods."""
+
+    def draw(self, count, seed):
+        return keras.random.uniform((count, 1), seed=seed)
+
+    def __call__(self, images, draws):
+        return images

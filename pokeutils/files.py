@@ -1,0 +1,124 @@
+"""Files that are either whole or absent: atomic writes, and hashes to check them."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import time
+import uuid
+
+ONE_DAY = 24 * 3600  # seconds; a temporary folder older than this has lost its owner
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Yield a temporary path beside `path`; on success it becomes `path`.
+
+    On any error the temporary file is removed and `path` stays as it was. A full disk
+    raises OSError with a sentence that says where, how full, and what to do.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _sibling(path, path.suffix)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        _explain_if_full(error, path.parent)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path, keep=lambda: False):
+    """Yield a temporary folder beside `path`; on success it takes the place of `path`.
+
+    On any error the temporary folder is removed and `path` stays as it was. So it does
+    when `keep()` finds that a good folder got there first, made by another process.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    temporary = _sibling(path, "")
+    try:
+        temporary.mkdir()
+        yield temporary
+        _swap(temporary, path, keep)
+    except OSError as error:
+        _explain_if_full(error, path.parent)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path, data):
+    """Write `data` to `path` atomically."""
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        file.write(data)
+
+
+def write_text(path, text):
+    """Write `text` to `path` atomically, as UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path, value):
+    """Write `value` to `path` atomically, as indented JSON in the order given."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def sha256(source):
+    """Return the sha256 of a bytes object, or of the file at a path, as hex."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return hashlib.sha256(source).hexdigest()
+    with open(source, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sibling(path, suffix):
+    # A random name: two processes that write the same result must not meet.
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{suffix}")
+
+
+def _swap(new, path, keep):
+    # A folder cannot be renamed onto a full one, so the old one steps aside first.
+    for _ in range(20):
+        try:
+            os.rename(new, path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if keep():
+            return
+        aside = _sibling(path, "")
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, aside)
+            shutil.rmtree(aside, ignore_errors=True)
+    raise OSError(f"{path} is being replaced by another process all the time.")
+
+
+def _sweep(path):
+    # What a killed process left behind, long enough ago that it cannot be at work.
+    for old in path.parent.glob(f".{path.stem}.*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > ONE_DAY:
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def _explain_if_full(error, folder):
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return
+    free = shutil.disk_usage(folder).free / 2**20
+    raise OSError(
+        error.errno,
+        f"The disk that holds {folder} is full ({free:.0f} MB free); nothing was "
+        "changed. Free some space, or set POKEUTILS_DATA and POKEUTILS_OUTPUTS to "
+        "folders on a larger disk",
+    ) from error

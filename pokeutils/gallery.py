@@ -1,0 +1,428 @@
+"""The page at the end: one self-contained HTML file about one run.
+
+Everything is inside (pictures as data URIs, curves as SVG, no script, no request), so
+it opens from a file, goes by mail to a friend and sits on any web space.
+"""
+
+import base64
+import csv
+import html
+import json
+import math
+from pathlib import Path
+
+from PIL import Image
+
+from pokeutils import env, files
+
+NARROW, WIDE = 820, 1060  # CSS pixels between which the page fits its largest picture
+GIF_LIMIT = 2_500_000  # bytes; a larger animation would make the page slow to open
+PICTURES = {
+    "artwork": "artworks of Pokémon",
+    "sprites": "pixel sprites of Pokémon",
+    "doodles": "creatures drawn by code",
+}
+SPACES = {
+    "Lite0": "As seen by EfficientNet-Lite0, which has learned from photographs",
+    "random": "As seen by a random network, which has learned nothing",
+}
+
+
+def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
+    """Write index.html about the run folder `run` into `folder` (outputs/latest).
+
+    Reads params.json, log.csv, metrics.json, samples/, nearest.png and animation.gif of
+    the run; what is missing is left out. Links the web pages or notebooks that are in
+    `folder`/notebooks, and those named in `notebooks`, which are about to be written
+    there. The page appears whole or not at all. Returns its path.
+    """
+    run = Path(run)
+    folder = env.outputs_dir() / "latest" if folder is None else Path(folder)
+    params, log = _json(run / "params.json"), _log(run / "log.csv")
+    scores, sheets = _json(run / "metrics.json"), _sheets(run)
+    sections = (
+        _header(title, run, params, log),
+        _samples(run, params, sheets),
+        _learning(run, log, sheets),
+        _scores(scores),
+        _copies(run, scores),
+        _facts(params, log, scores),
+        _further(folder, notebooks),
+        _owners(params),
+    )
+    width = max(_width(sheets[-1][1]), NARROW) if sheets else NARROW
+    page = PAGE.format(
+        title=_text(title), style=STYLE, width=width, body="\n".join(sections)
+    )
+    files.write_text(folder / "index.html", page)
+    return folder / "index.html"
+
+
+# ---------------------------------------------------------------- sections of the page
+
+
+def _header(title, run, params, log):
+    data = params.get("data", {})
+    count = data.get("training_pictures") or data.get("pictures")
+    sentence = "These pictures were made by a small neural network."
+    if count and log:
+        sentence = (
+            f"For {_duration(log['seconds'][-1])}, a small neural network was shown "
+            f"{count:,} {_kind(data)} over and over. Then it was asked for new ones."
+        )
+    return (
+        f'<header><p class="name">{_text(run.name)}</p><h1>{_text(title)}</h1>'
+        f'<p class="lead">{_text(sentence)}</p></header>'
+    )
+
+
+def _samples(run, params, sheets):
+    parts = []
+    if sheets:
+        seen, sheet = sheets[-1]
+        alt = f"A sheet of generated creatures on white, after {seen:,} pictures seen."
+        caption = "The first ones it makes, in order. None was picked, none left out."
+        parts.append(_figure(sheet, alt, caption))
+    reals = run / "samples" / "reals.png"
+    if reals.exists():
+        alt = f"A sheet of {_kind(params.get('data', {}))} from the training set."
+        caption = "For comparison: some of the pictures it learned from."
+        parts.append(_figure(reals, alt, caption, smaller=True))
+    return f"<section>{''.join(parts)}</section>" if parts else ""
+
+
+def _learning(run, log, sheets):
+    parts = []
+    animation = run / "animation.gif"
+    if animation.exists() and animation.stat().st_size < GIF_LIMIT:
+        alt = "An animation of generated creatures as they change during training."
+        caption = "The same random inputs from before the first step to the last."
+        still = sheets[-1][1] if sheets else None
+        parts.append(_figure(animation, alt, caption, still=still))
+    if len(log.get("images", ())) > 1:
+        losses = {"discriminator": log["d_loss"], "generator": log["g_loss"]}
+        right = {"real pictures": log["d_real"], "its fakes": log["d_fake"]}
+        parts += [
+            '<div class="pair">',
+            _chart("The two networks' losses.", log["images"], losses),
+            _chart(
+                "Share that the discriminator judges rightly.",
+                log["images"],
+                right,
+                limits=(0, 1),
+            ),
+            "</div><p>One network makes pictures, the other tells them from real ones. "
+            "Both improve, so neither loss has to fall; only the pictures say how far "
+            "it got.</p>",
+        ]
+    return _section("How it learned", parts)
+
+
+def _scores(scores):
+    tables = []
+    for space, values in scores.get("kid", {}).items():
+        longest = max(max(mean for mean, _ in values.values()), 1e-9)
+        rows = "".join(
+            f'<tr{" class=mine" if name == "samples" else ""}><th scope="row">'
+            f"{_text(name)}</th><td>{1000 * mean:.1f} <small>± {1000 * std:.1f}</small>"
+            f'</td><td class="bar"><i style="width:{max(mean, 0) / longest:.1%}"></i>'
+            "</td></tr>"
+            for name, (mean, std) in values.items()
+        )
+        caption = _text(SPACES.get(space, space))
+        tables.append(f"<table><caption>{caption}</caption>{rows}</table>")
+    if not tables:
+        return ""
+    intro = (
+        "<p>The distance from real pictures (KID × 1000) as two unrelated networks see "
+        "it. At 0 they could not be told apart. The rows above the samples are other "
+        "real pictures, untouched and damaged on purpose: they say what a number "
+        "means.</p>"
+    )
+    return _section(
+        "How good they are", [intro, '<div class="pair">', *tables, "</div>"]
+    )
+
+
+def _copies(run, scores):
+    picture, found = run / "nearest.png", scores.get("nearest", {})
+    if not picture.exists():
+        return ""
+    verdict = ""
+    if "near_copies" in found and "samples" in scores:
+        verdict = (
+            f"<p>{found['near_copies']:,} of {scores['samples']:,} samples are near "
+            "to one training picture and to no other, as a copy would be. Of the "
+            "training pictures themselves, one in a hundred is.</p>"
+        )
+    alt = "Generated creatures, each beside the training pictures nearest to it."
+    caption = (
+        "The first of each group is a sample, unpicked; then follow the training "
+        "pictures nearest to it, mirrored where that is nearer."
+    )
+    return _section("Are they copies?", [verdict, _figure(picture, alt, caption)])
+
+
+def _facts(params, log, scores):
+    data, versions = params.get("data", {}), params.get("versions", {})
+    size = f"{data.get('size')} px"
+    software = ("python", "keras", params.get("backend"))
+    facts = {
+        "Recipe": params.get("recipe", {}).get("name"),
+        "Pictures": data and f"{data.get('source')}, {data.get('pictures')} at {size}",
+        "Device": params.get("device"),
+        "Arithmetic": params.get("dtype"),
+        "Software": ", ".join(f"{k} {versions[k]}" for k in software if k in versions),
+        "Code": str(params.get("git_commit") or "")[:12],
+        "Seed": params.get("seed"),
+        "Data fingerprint": str(data.get("fingerprint", ""))[:12],
+    }
+    if log:
+        seconds, images = log["seconds"][-1], log["images"][-1]
+        facts["Pictures seen"] = f"{images:,.0f}"
+        facts["Training time"] = _duration(seconds)
+        facts["Speed"] = f"{images / max(seconds, 1e-9):,.0f} pictures a second"
+    if {"samples", "reals"} <= scores.keys():
+        facts["Judged on"] = f"{scores['samples']:,} samples, {scores['reals']:,} reals"
+    rows = "".join(
+        f"<div><dt>{_text(key)}</dt><dd>{_text(value)}</dd></div>"
+        for key, value in facts.items()
+        if value not in (None, "", {})
+    )
+    return _section("The numbers", [f'<dl class="facts">{rows}</dl>' if rows else ""])
+
+
+def _further(folder, notebooks):
+    found = {}
+    if (folder / "notebooks").is_dir():
+        found = {name: f"{name}.html" for name in notebooks}
+        for path in sorted((folder / "notebooks").glob("[0-9][0-9]_*.*")):
+            if path.suffix == ".html":
+                found[path.stem] = path.name
+            elif path.suffix == ".ipynb":  # a page, where there is one, reads better
+                found.setdefault(path.stem, path.name)
+    links = "".join(
+        f'<li value="{int(stem[:2])}"><a href="notebooks/{_text(found[stem])}">'
+        f"{_text(stem[3:].replace('_', ' ').capitalize())}</a></li>"
+        for stem in sorted(found)
+        if not stem.endswith(".failed")
+    )
+    commands = "".join(
+        f"<dt><code>{command}</code></dt><dd>{what}</dd>"
+        for command, what in (
+            ("PROFILE=full make run", "larger pictures and a long training, on a GPU"),
+            ("make run SOURCE=sprites", "the same steps on pixel sprites"),
+            ("make run SOURCE=folder:/my/pictures", "on pictures of your own"),
+            ("make lab", "open the notebooks and change something"),
+        )
+    )
+    steps = f"<p>Each step, with its code:</p><ol>{links}</ol>" if links else ""
+    return _section("Go further", [steps, f"<dl>{commands}</dl>"])
+
+
+def _owners(params):
+    source = str(params.get("data", {}).get("source", ""))
+    if source == "doodles":
+        text = "The training pictures are creatures drawn by this project's own code."
+    elif source.startswith("folder"):
+        text = "The training pictures, and what derives from them, are their makers'."
+    else:
+        text = (
+            "Pokémon, their names and their pictures belong to Nintendo, Creatures "
+            "Inc., GAME FREAK inc. and The Pokémon Company, who have nothing to do "
+            "with this project. What a network makes from their pictures derives from "
+            "them: it is here to learn from, not to sell."
+        )
+    return f"<footer><p>{text}</p></footer>"
+
+
+# ---------------------------------------------------------------- parts of a section
+
+
+def _section(heading, parts):
+    body = "".join(parts)
+    return f"<section><h2>{heading}</h2>{body}</section>" if body else ""
+
+
+def _width(path, smaller=False):
+    """CSS width of a picture: enlarged by a whole number, so all pixels are equal."""
+    with Image.open(path) as image:
+        times = max(WIDE // image.width, 1)
+        return image.width * (max(times - 1, 1) if smaller else times)
+
+
+def _figure(path, alt, caption, smaller=False, still=None):
+    with Image.open(path) as image:
+        size = f'width="{image.width}" height="{image.height}"'
+    style = f'style="width:{_width(path, smaller)}px"'
+    picture = f'<img src="{_uri(path)}" alt="{_text(alt)}" {size} {style}>'
+    if still:  # for readers who asked their system for less motion
+        source = f'<source media="(prefers-reduced-motion)" srcset="{_uri(still)}">'
+        picture = f"<picture>{source}{picture}</picture>"
+    return f"<figure>{picture}<figcaption>{_text(caption)}</figcaption></figure>"
+
+
+def _chart(title, x, series, limits=None):
+    """A line chart as inline SVG, in the page's colours; `series`: {label: values}."""
+    width, height = 420, 230
+    left, right, top, bottom = 40, 412, 30, 204
+    finite = [v for values in series.values() for v in values if math.isfinite(v)]
+    low, high = limits or (min(finite, default=0), max(finite, default=1))
+    if high <= low:
+        low, high = low - 0.5, low + 0.5
+    span = max(x[-1] - x[0], 1)
+
+    def point(a, b):
+        across = left + (a - x[0]) / span * (right - left)
+        return f"{across:.1f},{top + (high - b) / (high - low) * (bottom - top):.1f}"
+
+    parts = []
+    for value, y in (
+        (high, top),
+        ((low + high) / 2, (top + bottom) / 2),
+        (low, bottom),
+    ):
+        parts.append(f'<path d="M{left} {y}H{right}"/>')
+        parts.append(f'<text x="34" y="{y + 4}" class="end">{value:.2g}</text>')
+    every = math.ceil(len(x) / 300)
+    for number, (label, values) in enumerate(series.items()):
+        pairs = list(zip(x, values, strict=True))[::every]
+        points = " ".join(point(a, b) for a, b in pairs if math.isfinite(b))
+        parts.append(f'<polyline class="line{number}" points="{points}"/>')
+        place = f'x="{left + 120 * number}" y="16"'
+        parts.append(f'<text class="name{number}" {place}>{_text(label)}</text>')
+    parts.append(f'<text x="{left}" y="{height - 8}">{x[0]:,.0f}</text>')
+    last = f"{x[-1]:,.0f} pictures seen"
+    parts.append(f'<text x="{right}" y="{height - 8}" class="end">{last}</text>')
+    return (
+        f'<figure><svg viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{_text(title)}">{"".join(parts)}</svg>'
+        f"<figcaption>{_text(title)}</figcaption></figure>"
+    )
+
+
+def _uri(path):
+    content = base64.b64encode(path.read_bytes()).decode()
+    return f"data:image/{path.suffix[1:]};base64,{content}"
+
+
+def _text(value):
+    return html.escape(str(value))
+
+
+def _duration(seconds):
+    for limit, unit, word in ((90, 1, "seconds"), (5400, 60, "minutes")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {word}"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def _kind(data):
+    return PICTURES.get(data.get("source"), "pictures")
+
+
+# ---------------------------------------------------------------- reading the run
+
+
+def _sheets(run):
+    """[(images seen, path)] of the sample sheets, in the order of training."""
+    found = (run / "samples").glob("*.png")
+    return sorted((int(path.stem), path) for path in found if path.stem.isdigit())
+
+
+def _json(path):
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def _log(path):
+    """log.csv as {column: [float]} without unreadable rows, such as a torn last one."""
+    rows = []
+    if path.exists():
+        with open(path, newline="") as file:
+            for row in csv.DictReader(file):
+                try:
+                    rows.append({key: float(value) for key, value in row.items()})
+                except (TypeError, ValueError):
+                    continue
+    return {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
+
+
+# ---------------------------------------------------------------- looks
+
+STYLE = """
+:root { color-scheme: light dark; --ground: #faf9f6; --ink: #2b2b2f; --soft: #66656b;
+  --line: #e3e0d9; --one: #2a7a74; --two: #b2552f; }
+@media (prefers-color-scheme: dark) { :root { --ground: #17181b; --ink: #e8e6e1;
+  --soft: #a09ea6; --line: #33343a; --one: #6cc0b6; --two: #e39a72; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--ink);
+  font: 17px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { margin: 0 auto; padding: 0 24px; }
+h1, h2 { font-family: ui-serif, Charter, "Iowan Old Style", Georgia, serif;
+  font-weight: 500; line-height: 1.15; text-wrap: balance; }
+h1 { font-size: clamp(2.2rem, 6vw, 3.4rem); margin: .15em 0 .35em; }
+h2 { font-size: 1.7rem; margin: 0 0 .8em; }
+p { max-width: 41em; margin: 0 0 1em; text-wrap: pretty; }
+header { padding: 64px 0 20px; }
+.lead { font-size: 1.15rem; }
+.name, figcaption, caption, th, .facts dt, dd, footer, svg, small {
+  color: var(--soft); }
+.name { margin: 0; font-size: .85rem; letter-spacing: .05em; }
+section { margin: 0 0 72px; }
+figure { margin: 0 0 32px; }
+img { display: block; max-width: 100%; height: auto; border-radius: 10px;
+  background: #fff; image-rendering: pixelated; }
+figcaption { margin-top: 10px; font-size: .9rem; max-width: 46em; }
+.pair { display: grid; gap: 16px 44px; margin-bottom: 12px;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); }
+.pair figure { margin: 0 0 12px; }
+svg { display: block; width: 100%; height: auto; }
+svg text { font-size: 12px; fill: currentColor; font-variant-numeric: tabular-nums; }
+svg .end { text-anchor: end; }
+svg path { stroke: var(--line); }
+polyline { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
+.line0 { stroke: var(--one); } .line1 { stroke: var(--two); }
+svg .name0, svg .name1 { font-weight: 600; }
+svg .name0 { fill: var(--one); } svg .name1 { fill: var(--two); }
+table { width: 100%; border-collapse: collapse; font-size: .95rem; align-self: start; }
+caption { text-align: left; padding-bottom: 8px; font-size: .9rem; }
+th, td { padding: 8px 0; border-top: 1px solid var(--line); text-align: left;
+  font-weight: 400; line-height: 1.3; }
+td { padding-left: 14px; white-space: nowrap; font-variant-numeric: tabular-nums;
+  text-align: right; }
+.bar { width: 34%; }
+.bar i { display: block; height: 9px; min-width: 2px; border-radius: 5px;
+  background: var(--soft); opacity: .5; }
+.mine th, .mine td { color: var(--two); font-weight: 600; }
+.mine i { background: var(--two); opacity: 1; }
+dl, dd { margin: 0; } dd { overflow-wrap: anywhere; }
+dl dd { margin-bottom: 14px; }
+.facts { display: grid; gap: 4px 32px;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 160px), 1fr)); }
+.facts dt { font-size: .85rem; } .facts dd { color: var(--ink); line-height: 1.4; }
+code { font: .92em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
+  overflow-wrap: anywhere; }
+ol { padding-left: 1.4em; margin: 0 0 1.4em; }
+a { color: var(--one); text-underline-offset: 3px; }
+footer { border-top: 1px solid var(--line); padding: 24px 0 56px; font-size: .85rem; }
+@media (max-width: 600px) { main { padding: 0 16px; } header { padding-top: 40px; }
+  section { margin-bottom: 52px; } }
+"""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main style="max-width:calc({width}px + 48px)">
+{body}
+</main>
+</body>
+</html>
+"""

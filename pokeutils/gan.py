@@ -1,0 +1,300 @@
+"""`GAN`: a generator, a discriminator, and the step that trains one against the other.
+
+`fit` compiles the step into a `tf.function`; on Keras' JAX backend the same step runs
+as one jitted function of all variables.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from pokeutils import gradients, latent
+from pokeutils.augment import Identity
+from pokeutils.layers import FusedBatchNorm
+
+LOGS = ("d_loss", "g_loss", "d_real", "d_fake", "r1")
+
+
+class GAN(keras.Model):
+    """Trains two networks and keeps an averaged copy of the generator.
+
+    generator: latents (n, latent_dim) -> pictures (n, s, s, c) in [-1, 1]
+    discriminator: pictures -> logits (n, 1)
+    augment: object with `draw(count, seed)` and `__call__(images, draws)`
+    r1_gamma: weight of the R1 penalty (Mescheder et al. 2018), 0 for none
+    r1_interval: the penalty is applied every so many steps, that many times as strongly
+        (Karras et al. 2020). It needs a discriminator without batch norm, which would
+        mix the pictures' gradients.
+    ema_images: images seen after which an old weight counts half in the averaged
+        generator; None for no averaging. At the start the half-life is 5 % of the
+        images seen, so that the first noise is soon forgotten.
+    """
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        augment=None,
+        r1_gamma=0.0,
+        r1_interval=16,
+        ema_images=None,
+        seed=0,
+    ):
+        super().__init__(name="gan")
+        if r1_gamma and any(
+            isinstance(layer, FusedBatchNorm) for layer in discriminator.layers
+        ):
+            raise ValueError(
+                "The R1 penalty needs a discriminator without batch norm: remove its "
+                "FusedBatchNorm layers or set r1_gamma=0."
+            )
+        self.generator = generator
+        self.discriminator = discriminator
+        self.averaged = generator
+        if ema_images:
+            self.averaged = keras.models.clone_model(generator)
+            self.averaged.set_weights(generator.get_weights())
+            self.averaged.trainable = False
+        self.augment = augment or Identity()
+        self.r1_gamma = r1_gamma
+        self.r1_interval = r1_interval
+        self.ema_images = ema_images
+        self.latent_dim = generator.input_shape[-1]
+        self.random = keras.random.SeedGenerator(seed)
+        self.steps = self.add_weight(
+            (), "zeros", "int32", trainable=False, name="steps"
+        )
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in LOGS}
+        self.built = True
+
+    def compile(
+        self, generator_optimizer, discriminator_optimizer, losses, jit_compile=False
+    ):
+        """losses: the pair (discriminator_loss, generator_loss) from `losses`."""
+        super().compile(optimizer=None, jit_compile=jit_compile)
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            # This graph optimiser gives up on a convolution with bias and leaky ReLU
+            # (TensorFlow 2.20), and prints an alarming line about it.
+            tf.config.optimizer.set_experimental_options({"remapping": False})
+        self.g_optimizer = generator_optimizer
+        self.d_optimizer = discriminator_optimizer
+        # Unbuilt optimisers would lose their state silently when a run is resumed.
+        self.g_optimizer.build(self.generator.trainable_variables)
+        self.d_optimizer.build(self.discriminator.trainable_variables)
+        self.discriminator_loss, self.generator_loss = losses
+
+    @property
+    def metrics(self):
+        return list(self.trackers.values())
+
+    @property
+    def state(self):
+        """Every variable that a run needs to continue exactly: weights, statistics,
+        averaged weights, optimisers, random state, step count. Without duplicates."""
+        parts = (
+            self.generator.variables,
+            self.discriminator.variables,
+            self.averaged.variables if self.ema_images else [],
+            self.g_optimizer.variables,
+            self.d_optimizer.variables,
+            [self.random.state, self.steps],
+        )
+        return [variable for part in parts for variable in part]
+
+    def call(self, latents, training=False):
+        return self.averaged(latents, training=training)
+
+    # One step ------------------------------------------------------------------------
+
+    def draw(self, count):
+        """The random numbers of one step: latents and three sets for augmentation."""
+        return {
+            "latents": keras.random.normal((count, self.latent_dim), seed=self.random),
+            "real": self.augment.draw(count, self.random),
+            "fake": self.augment.draw(count, self.random),
+            "fool": self.augment.draw(count, self.random),
+        }
+
+    def update(self, real, draws):
+        """One update of both networks. real: (n, s, s, c) float32 in [-1, 1].
+
+        Returns the step's logs: losses, and the shares of reals and fakes that the
+        discriminator judged rightly before its update.
+        """
+        fake, generator_pullback = gradients.output_and_pullback(
+            lambda: self.generator(draws["latents"], training=True),
+            self.generator.trainable_variables,
+            self.state,
+        )
+        d_logs = self._update_discriminator(real, fake, draws)
+        g_loss, _, fake_gradient = gradients.value_and_input_gradient(
+            lambda fake: self._fool(fake, draws), fake, self.state
+        )
+        self.g_optimizer.apply(
+            generator_pullback(fake_gradient), self.generator.trainable_variables
+        )
+        self.steps.assign_add(1)
+        self._average(real.shape[0])
+        return {**d_logs, "g_loss": g_loss}
+
+    def _update_discriminator(self, real, fake, draws):
+        real = self.augment(real, draws["real"])
+        fake = self.augment(ops.stop_gradient(fake), draws["fake"])
+
+        def loss():
+            # Two passes: batch statistics of reals and fakes must not mix.
+            real_logits = self.discriminator(real, training=True)
+            fake_logits = self.discriminator(fake, training=True)
+            logs = {
+                "d_real": ops.mean(ops.cast(real_logits > 0, "float32")),
+                "d_fake": ops.mean(ops.cast(fake_logits < 0, "float32")),
+            }
+            return self.discriminator_loss(real_logits, fake_logits), logs
+
+        variables = self.discriminator.trainable_variables
+        d_loss, logs, d_gradients = gradients.value_and_gradients(
+            loss, variables, self.state
+        )
+        penalty = ops.zeros(())
+        if self.r1_gamma:
+            penalty, penalty_gradients = ops.cond(
+                self.steps % self.r1_interval == 0,
+                lambda: self._penalty(real),
+                lambda: (ops.zeros(()), [ops.zeros(v.shape) for v in variables]),
+            )
+            d_gradients = [
+                g + ops.cast(p, g.dtype)
+                for g, p in zip(d_gradients, penalty_gradients, strict=True)
+            ]
+        self.d_optimizer.apply(d_gradients, variables)
+        return {"d_loss": d_loss, "r1": penalty, **logs}
+
+    def _penalty(self, real):
+        """R1: gamma / 2 x the squared gradient of D(real) for the pixels."""
+
+        def loss():
+            def total_logit(pictures):
+                return ops.sum(self.discriminator(pictures, training=True)), None
+
+            _, _, slope = gradients.value_and_input_gradient(
+                total_logit, real, self.state
+            )
+            slope = ops.cast(slope, "float32")
+            squared = ops.mean(ops.sum(slope * slope, axis=(1, 2, 3)))
+            return 0.5 * self.r1_gamma * self.r1_interval * squared, None
+
+        penalty, _, penalty_gradients = gradients.value_and_gradients(
+            loss, self.discriminator.trainable_variables, self.state
+        )
+        # The last bias moves no slope: its gradient is absent, not zero.
+        return penalty / self.r1_interval, [
+            ops.zeros(v.shape) if g is None else ops.cast(g, "float32")
+            for g, v in zip(
+                penalty_gradients, self.discriminator.trainable_variables, strict=True
+            )
+        ]
+
+    def _fool(self, fake, draws):
+        logits = self.discriminator(self.augment(fake, draws["fool"]), training=True)
+        return self.generator_loss(logits), None
+
+    def _average(self, batch):
+        """Moves the averaged generator towards the newest one."""
+        if not self.ema_images:
+            return
+        seen = ops.cast(self.steps, "float32") * batch
+        half_life = ops.minimum(float(self.ema_images), 0.05 * seen)
+        keep = ops.power(0.5, batch / half_life)
+        for average, newest in zip(
+            self.averaged.weights, self.generator.weights, strict=True
+        ):
+            average.assign(keep * average + (1.0 - keep) * newest)
+
+    # Training ------------------------------------------------------------------------
+
+    def train_step(self, real):
+        logs = self.update(real, self.draw(real.shape[0]))
+        for name, value in logs.items():
+            self.trackers[name].update_state(value)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def fit(self, batches, steps_per_epoch, epochs, initial_epoch=0, callbacks=()):
+        """Trains on `batches`: a `tf.data.Dataset`, or with JAX any iterable, of
+        float32 (n, s, s, c) in [-1, 1], long enough for all epochs that are left."""
+        if keras.backend.backend() != "jax":
+            return super().fit(
+                batches,
+                steps_per_epoch=steps_per_epoch,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                callbacks=list(callbacks),
+                verbose=0,
+            )
+        import jax
+
+        step = jax.jit(
+            gradients.as_stateless(
+                lambda real: self.update(real, self.draw(real.shape[0])), self.state
+            ),
+            donate_argnums=0,
+        )
+        callbacks = keras.callbacks.CallbackList(
+            list(callbacks), add_history=True, model=self, epochs=epochs
+        )
+        callbacks.on_train_begin()
+        self.stop_training = False
+        batches = iter(batches)
+        for epoch in range(initial_epoch, epochs):
+            callbacks.on_epoch_begin(epoch)
+            values = [jax.numpy.copy(v.value) for v in self.state]
+            logs = []
+            for _ in range(steps_per_epoch):
+                values, step_logs = step(values, next(batches))
+                logs.append(step_logs)
+            for variable, value in zip(self.state, values, strict=True):
+                variable.assign(value)
+            means = {k: float(np.mean([float(x[k]) for x in logs])) for k in logs[0]}
+            callbacks.on_epoch_end(epoch, means)
+            if self.stop_training:
+                break
+        callbacks.on_train_end()
+        return self.history
+
+    # Afterwards ----------------------------------------------------------------------
+
+    def recalibrate(self, count=512, seed=0):
+        """Measures the averaged generator's batch statistics anew.
+
+        The statistics collected in training belong to the raw generator; averaged
+        weights with foreign statistics give washed-out colours. No effect without
+        averaging.
+        """
+        if not self.ema_images:
+            return
+        norms = [x for x in self.averaged.layers if isinstance(x, FusedBatchNorm)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = 0.0
+        self.averaged(latent.draw(count, self.latent_dim, seed), training=True)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def sample(generator, count, seed=0, batch=64):
+    """The first `count` pictures of `generator` for the fixed latents of `seed`.
+
+    Returns uint8 (count, s, s, c); with four channels premultiplied RGBA, its colours
+    cut to at most alpha.
+    """
+    latents = latent.draw(count, generator.input_shape[-1], seed)
+    parts = [
+        ops.convert_to_numpy(generator(latents[i : i + batch], training=False))
+        for i in range(0, count, batch)
+    ]
+    pictures = np.concatenate(parts).astype("float32")
+    pictures = np.clip(np.rint((pictures + 1.0) * 127.5), 0, 255).astype("uint8")
+    if pictures.shape[-1] == 4:
+        pictures[..., :3] = np.minimum(pictures[..., :3], pictures[..., 3:])
+    return pictures

@@ -1,0 +1,231 @@
+"""RGBA canvases: read a picture of any kind, cut it out, fit it to a square.
+
+Arrays are uint8 of shape (height, width, 4). "Straight" RGBA is what files hold;
+"premultiplied" RGBA has its colours already multiplied by alpha, so transparent is
+(0, 0, 0, 0). Only premultiplied pictures may be resized, or dark fringes appear.
+"""
+
+import io
+import json
+import pathlib
+import re
+import sys
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+MAX_BYTES = 64 * 2**20  # of one file
+MAX_PIXELS = 64 * 10**6  # of one raster picture, before it is decoded
+SOFT, HARD = 16, 127  # alpha above this is creature: artwork, pixel art
+MARGIN = 0.04  # free space on each side, as a share of the canvas
+NEAR_WHITE = 12  # JPEG noise around white stays within this
+RESVG = "resvg_py==0.5.0"  # the renderer decides pixels, so it is pinned
+
+
+# ---------------------------------------------------------------------------- reading
+
+
+def read(path, long_side=256):
+    """Return the picture at `path` as straight RGBA, at most `long_side` px long.
+
+    SVGs are drawn at that size; larger rasters are reduced to it; of an animation the
+    first frame counts; a picture without transparency loses its white ground. Raises
+    ValueError with the reason for a file that is not a picture we can trust.
+    """
+    path = pathlib.Path(path)
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(f"{size / 2**20:.0f} MB; at most {MAX_BYTES >> 20} MB")
+    data = path.read_bytes()
+    if path.suffix.lower() == ".svg":
+        return _read_svg(data, long_side)
+    return _read_raster(data, long_side)
+
+
+def _read_svg(data, long_side):
+    # An SVG can name files of this machine, and resvg would open them.
+    if re.search(rb"<([^\s<>/]+:)?(image|feImage)\b|<!ENTITY", data, re.IGNORECASE):
+        raise ValueError("the SVG embeds other files or entities")
+    try:
+        import resvg_py
+    except ImportError:
+        raise RuntimeError(f"SVGs need {RESVG}: pip install {RESVG}") from None
+
+    png = resvg_py.svg_to_bytes(
+        svg_string=data.decode("utf-8", "replace"),
+        width=long_side,  # both given: drawn to fit inside, proportions kept
+        height=long_side,
+        skip_system_fonts=True,  # the same pixels on every machine
+    )
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
+
+
+def _read_raster(data, long_side):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(io.BytesIO(data))
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} px is too large")
+            image.verify()  # checksums: a zeroed PNG would decode without complaint
+            image = Image.open(io.BytesIO(data))
+            image.load()
+        except Image.UnidentifiedImageError:
+            start = data[:16].decode("ascii", "replace").strip()
+            raise ValueError(f"not a picture (it begins with {start!r})") from None
+        except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            raise ValueError(str(error)) from None
+    image = ImageOps.exif_transpose(image)
+    if not image.has_transparency_data:  # CMYK and the like have no direct way to RGBA
+        image = image.convert("RGB")
+    rgba = np.asarray(image.convert("RGBA"))
+    if max(rgba.shape[:2]) > long_side:
+        rgba = unpremultiply(_resize(premultiply(rgba), long_side))
+    return cut_ground(rgba) if rgba[..., 3].min() == 255 else rgba
+
+
+def cut_ground(rgba, near=NEAR_WHITE):
+    """Make the white that touches the border transparent (for opaque pictures)."""
+    white = np.pad((255 - rgba[..., :3].min(axis=-1)) <= near, 1, constant_values=True)
+    ground = np.zeros_like(white)
+    ground[[0, -1]] = ground[:, [0, -1]] = True
+    size = 0
+    while size != (size := int(ground.sum())):  # grow until it no longer grows
+        for _ in range(8):
+            ground[1:] |= ground[:-1] & white[1:]
+            ground[:-1] |= ground[1:] & white[:-1]
+            ground[:, 1:] |= ground[:, :-1] & white[:, 1:]
+            ground[:, :-1] |= ground[:, 1:] & white[:, :-1]
+    return np.where(ground[1:-1, 1:-1, None], np.uint8(0), rgba)
+
+
+# ------------------------------------------------------------------------- arithmetic
+
+
+def premultiply(rgba):
+    """Return straight RGBA with its colours multiplied by alpha."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    colour = (rgba[..., :3] * alpha + 127) // 255
+    return np.concatenate([colour, alpha], axis=-1).astype(np.uint8)
+
+
+def unpremultiply(premultiplied):
+    """Return premultiplied RGBA with its colours divided by alpha again."""
+    alpha = premultiplied[..., 3:].astype(np.uint16)
+    colour = (premultiplied[..., :3] * np.uint16(255) + alpha // 2) // alpha.clip(1)
+    return np.concatenate([colour.clip(0, 255), alpha], axis=-1).astype(np.uint8)
+
+
+def composite(premultiplied, background=255):
+    """Lay premultiplied RGBA (..., 4) on a colour (0-255 or a triple): RGB uint8."""
+    alpha = premultiplied[..., 3:].astype(np.int32)
+    ground = (np.asarray(background) * (255 - alpha) + 127) // 255
+    return (premultiplied[..., :3] + ground).clip(0, 255).astype(np.uint8)
+
+
+def mirror(images):
+    """Return one picture or a batch (..., height, width, channels) left-right."""
+    return images[..., ::-1, :]
+
+
+# -------------------------------------------------------------------------- geometry
+
+
+def box(rgba, threshold=SOFT):
+    """Return (left, top, right, bottom) of what is more opaque than `threshold`.
+
+    Raises ValueError when nothing is.
+    """
+    solid = rgba[..., 3] > threshold
+    if not solid.any():
+        raise ValueError("nothing to see: every pixel is transparent")
+    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
+    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+
+
+def crop(rgba, threshold=SOFT):
+    """Return the part of the picture that is more opaque than `threshold`."""
+    left, top, right, bottom = box(rgba, threshold)
+    return rgba[top:bottom, left:right]
+
+
+def fit(rgba, size, margin=MARGIN):
+    """Cut out the creature and centre it, with a margin, on a square canvas.
+
+    Takes straight RGBA, returns premultiplied RGBA (size, size, 4). Raises ValueError
+    for an empty picture.
+    """
+    inner = max(1, round(size * (1 - 2 * margin)))
+    return _centre(_resize(premultiply(crop(rgba)), inner), size)
+
+
+def place(rgba, size):
+    """Centre pixel art on a square canvas without resizing it.
+
+    Takes straight RGBA, returns premultiplied RGBA (size, size, 4). Raises ValueError
+    when the creature is larger than the canvas.
+    """
+    creature = crop(rgba, HARD)
+    height, width = creature.shape[:2]
+    if max(height, width) > size:
+        raise ValueError(f"{width} x {height} px does not fit {size} x {size}")
+    return _centre(premultiply(creature), size)
+
+
+def _resize(premultiplied, long_side):
+    # Lanczos in floating point, channel by channel: right, because premultiplied.
+    height, width = premultiplied.shape[:2]
+    scale = long_side / max(height, width)
+    shape = max(1, round(width * scale)), max(1, round(height * scale))
+    planes = [
+        Image.fromarray(premultiplied[..., channel].astype(np.float32)).resize(
+            shape, Image.Resampling.LANCZOS
+        )
+        for channel in range(4)
+    ]
+    result = np.stack(planes, axis=-1).round().clip(0, 255)
+    result[..., :3] = np.minimum(result[..., :3], result[..., 3:])  # overshoot
+    return result.astype(np.uint8)
+
+
+def _centre(premultiplied, size):
+    height, width = premultiplied.shape[:2]
+    top, left = (size - height) // 2, (size - width) // 2
+    canvas = np.zeros((size, size, 4), np.uint8)
+    canvas[top : top + height, left : left + width] = premultiplied
+    return canvas
+
+
+# ---------------------------------------------------------------------------- worker
+
+
+def canvas(path, size, pixel_art=False):
+    """Return the premultiplied (size, size, 4) training picture made from a file.
+
+    Pixel art is placed on 32 px and enlarged by whole factors; anything else is fitted.
+    """
+    if pixel_art:
+        small = place(read(path), 32)
+        return small.repeat(size // 32, axis=0).repeat(size // 32, axis=1)
+    return fit(read(path, long_side=max(256, 4 * size)), size)
+
+
+def serve():
+    """Answer requests for canvases, one JSON line each, until standard input ends.
+
+    `dataset` runs this module as a process of its own: decoders then use both cores,
+    and one that hangs or crashes on a broken file costs that file, not the session.
+    """
+    out = sys.stdout.buffer
+    for line in sys.stdin:
+        try:
+            answer, data = None, canvas(**json.loads(line)).tobytes()
+        except Exception as error:  # whatever a decoder raises is a reason to report
+            answer, data = f"{error}" or type(error).__name__, b""
+        out.write(json.dumps(answer).encode() + b"\n" + data)
+        out.flush()
+
+
+if __name__ == "__main__":
+    serve()

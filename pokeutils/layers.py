@@ -1,0 +1,152 @@
+"""The few layers that Keras lacks: a fused batch norm, a minibatch standard
+deviation, modulation by the latent, latents of unit length."""
+
+import keras
+from keras import layers, ops
+
+register = keras.saving.register_keras_serializable(package="pokeutils")
+
+
+@register
+class FusedBatchNorm(layers.Layer):
+    """Batch normalisation (Ioffe & Szegedy 2015) in one kernel, with its activation.
+
+    Keras 3 computes it from separate moments on TensorFlow, which costs more than
+    the convolutions around it on a CPU. Statistics, scale and offset stay float32
+    under mixed precision. Input and output: (n, h, w, c) or (n, c).
+    """
+
+    def __init__(self, activation=None, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = keras.activations.get(activation)
+        self.momentum = momentum
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        def weight(name, initializer, trainable):
+            return self.add_weight(
+                shape=(input_shape[-1],),
+                dtype="float32",
+                autocast=False,
+                initializer=initializer,
+                trainable=trainable,
+                name=name,
+            )
+
+        self.gamma = weight("gamma", "ones", True)
+        self.beta = weight("beta", "zeros", True)
+        self.moving_mean = weight("moving_mean", "zeros", False)
+        self.moving_variance = weight("moving_variance", "ones", False)
+
+    def call(self, x, training=False):
+        flat = len(x.shape) == 2
+        if flat:
+            x = x[:, None, None, :]
+        if training:
+            x, mean, variance = _normalise_batch(x, self.gamma, self.beta, self.epsilon)
+            keep = self.momentum
+            self.moving_mean.assign(keep * self.moving_mean + (1 - keep) * mean)
+            self.moving_variance.assign(
+                keep * self.moving_variance + (1 - keep) * variance
+            )
+        else:
+            scale = self.gamma * ops.rsqrt(self.moving_variance + self.epsilon)
+            shift = self.beta - self.moving_mean * scale
+            x = x * ops.cast(scale, x.dtype) + ops.cast(shift, x.dtype)
+        return self.activation(x[:, 0, 0, :] if flat else x)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "activation": keras.activations.serialize(self.activation),
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+        }
+
+
+def _normalise_batch(x, gamma, beta, epsilon):
+    """x: (n, h, w, c). Returns x normalised, and the batch's mean and variance (c,).
+
+    The variance returned is the unbiased one, on every backend.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        x, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=gamma.value,
+            offset=beta.value,
+            mean=[],
+            variance=[],
+            epsilon=epsilon,
+            is_training=True,
+        )
+        return x, mean, variance
+    mean, variance = ops.moments(ops.cast(x, "float32"), axes=(0, 1, 2))
+    scale = gamma * ops.rsqrt(variance + epsilon)
+    shift = beta - mean * scale
+    count = x.shape[0] * x.shape[1] * x.shape[2]
+    variance = variance * count / max(count - 1, 1)
+    return x * ops.cast(scale, x.dtype) + ops.cast(shift, x.dtype), mean, variance
+
+
+@register
+class MinibatchStdDev(layers.Layer):
+    """Appends one channel that says how much the pictures of a group differ.
+
+    A generator that draws one picture only is caught by it (Karras et al. 2018,
+    section 3). (n, h, w, c) -> (n, h, w, c + 1); n must be a multiple of `group`
+    or smaller than it.
+    """
+
+    def __init__(self, group=4, **kwargs):
+        super().__init__(**kwargs)
+        self.group = group
+
+    def call(self, x):
+        n, h, w, c = ops.shape(x)
+        members = min(self.group, n) if isinstance(n, int) else self.group
+        y = ops.cast(ops.reshape(x, (members, -1, h, w, c)), "float32")
+        y = y - ops.mean(y, axis=0, keepdims=True)
+        y = ops.sqrt(ops.mean(y * y, axis=0) + 1e-8)  # (n / group, h, w, c)
+        y = ops.mean(y, axis=(1, 2, 3), keepdims=True)  # one number a group
+        y = ops.tile(ops.cast(y, x.dtype), (members, h, w, 1))
+        return ops.concatenate([x, y], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] + 1)
+
+    def get_config(self):
+        return {**super().get_config(), "group": self.group}
+
+
+@register
+class SelfModulation(layers.Layer):
+    """Scales and shifts every channel by numbers computed from the latent.
+
+    Called with [x (n, h, w, c), z (n, d)]; returns x * (1 + a(z)) + b(z). The latent
+    speaks to the whole picture at every size (Chen et al. 2019), so a creature has one
+    palette; without it, each corner chooses its own colours.
+    """
+
+    def build(self, input_shape):
+        (*_, channels), latent_shape = input_shape
+        self.scale = layers.Dense(channels, dtype=self.dtype_policy, name="scale")
+        self.shift = layers.Dense(channels, dtype=self.dtype_policy, name="shift")
+        self.scale.build(latent_shape)
+        self.shift.build(latent_shape)
+
+    def call(self, inputs):
+        x, z = inputs
+        return x * (1 + self.scale(z)[:, None, None]) + self.shift(z)[:, None, None]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+
+@register
+class UnitLatent(layers.Layer):
+    """Scales each latent (n, d) to a mean square of one (Karras et al. 2018)."""
+
+    def call(self, z):
+        return z * ops.rsqrt(ops.mean(z * z, axis=-1, keepdims=True) + 1e-8)

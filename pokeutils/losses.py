@@ -1,0 +1,46 @@
+"""Pairs of GAN losses, as pure functions of the discriminator's logits (n, 1).
+
+Each pair is (discriminator_loss(real_logits, fake_logits), generator_loss(fake_logits))
+and returns float32 scalars. A positive logit means "judged real".
+"""
+
+from keras import ops
+
+
+def nonsaturating_discriminator(real_logits, fake_logits):
+    """-log D(real) - log(1 - D(fake)), Goodfellow et al. 2014."""
+    return ops.mean(ops.softplus(-real_logits)) + ops.mean(ops.softplus(fake_logits))
+
+
+def nonsaturating_generator(fake_logits):
+    """-log D(fake): keeps its gradient where the discriminator is sure."""
+    return ops.mean(ops.softplus(-fake_logits))
+
+
+def half_discriminator(real_logits, fake_logits):
+    """The non-saturating loss halved, as seed 000 has it: a slower discriminator."""
+    return 0.5 * nonsaturating_discriminator(real_logits, fake_logits)
+
+
+def hinge_discriminator(real_logits, fake_logits):
+    """Lim & Ye 2017: no reward beyond a margin of one."""
+    real = ops.mean(ops.relu(1.0 - real_logits))
+    return real + ops.mean(ops.relu(1.0 + fake_logits))
+
+
+def hinge_generator(fake_logits):
+    return -ops.mean(fake_logits)
+
+
+LOSSES = {
+    "nonsaturating": (nonsaturating_discriminator, nonsaturating_generator),
+    "half_bce": (half_discriminator, nonsaturating_generator),
+    "hinge": (hinge_discriminator, hinge_generator),
+}
+
+
+def get(name):
+    """Returns the pair called `name`. Raises ValueError for an unknown name."""
+    if name not in LOSSES:
+        raise ValueError(f"Unknown loss {name!r}. Choose one of {sorted(LOSSES)}.")
+    return LOSSES[name]

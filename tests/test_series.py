@@ -1,0 +1,40 @@
+"""The six notebooks in order, as `make run` executes them: doodles, tiny, a minute."""
+
+import json
+import re
+import subprocess
+import sys
+
+import nbformat
+
+from pokeutils import env
+
+CORE = "01_scrape 02_explore 03_preprocess 04_train 05_animate 06_evaluate".split()
+
+
+def test_the_series_runs_from_nothing_to_the_gallery(folders):
+    command = [sys.executable, "notebooks/run.py", "--only", *CORE]
+    answer = subprocess.run(
+        command, cwd=env.ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
+    print(answer.stdout)
+
+    latest = folders / "outputs" / "latest"
+    assert str(latest / "index.html") in answer.stdout
+    page = (latest / "index.html").read_text()
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
+    for name in CORE:
+        notebook = nbformat.read(latest / "notebooks" / f"{name}.ipynb", as_version=4)
+        outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+        pictures = [o for o in outputs if "image/jpeg" in o.get("data", {})]
+        assert pictures, f"{name} shows no picture"
+        assert all(len(o.data["image/jpeg"]) * 3 / 4 <= 150_000 for o in pictures)
+        assert (latest / "notebooks" / f"{name}.html").exists()
+
+    (run,) = (folders / "outputs" / "runs").iterdir()
+    assert json.loads((run / "params.json").read_text())["data"]["source"] == "doodles"
+    for name in ("log.csv", "generator.keras", "animation.gif", "metrics.json"):
+        assert (run / name).stat().st_size > 0
+    assert len(list((run / "samples").glob("0*.png"))) >= 2
+    assert not list(folders.rglob("*.failed.ipynb"))

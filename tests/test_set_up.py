@@ -1,0 +1,107 @@
+"""tools/set_up.py: when it installs, when not, and what it says when it fails."""
+
+import importlib.util
+import json
+
+import pytest
+
+from pokeutils import env
+
+specification = importlib.util.spec_from_file_location(
+    "set_up", env.ROOT / "tools" / "set_up.py"
+)
+set_up = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(set_up)
+
+PROJECT = {"name": "pokeutils", "dependencies": ["keras==3.13.*"]}
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """An empty .venv in a temporary folder, and the list of what pip would be given."""
+    calls = []
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+    monkeypatch.setattr(set_up, "VENV", tmp_path)
+    monkeypatch.setattr(set_up, "RECORD", tmp_path / "installed.json")
+    monkeypatch.setattr(set_up, "can_install", lambda: True)
+    monkeypatch.setattr(set_up, "has_gpu", lambda: False)
+    monkeypatch.setattr(set_up, "install", lambda extras, say: calls.append(extras))
+    monkeypatch.setattr(set_up, "first_import", lambda command, say: None)
+    return calls
+
+
+def test_installs_once_then_only_what_is_added_or_changed(installed):
+    set_up.set_up("run", PROJECT, print)
+    set_up.set_up("run", PROJECT, print)
+    assert installed == [["cpu", "notebooks"]]
+    set_up.set_up("test", PROJECT, print)
+    set_up.set_up("run", PROJECT, print)  # has what it needs
+    assert installed[1:] == [["cpu", "notebooks", "test"]]
+    changed = PROJECT | {"dependencies": ["keras==3.14.*"]}
+    set_up.set_up("run", changed, print)
+    assert installed[2:] == [["cpu", "notebooks"]]
+
+
+def test_an_interrupted_installation_is_done_again(installed, monkeypatch):
+    def interrupted(extras, say):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(set_up, "install", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            set_up.set_up("run", PROJECT, print)
+    assert not set_up.RECORD.exists()
+    set_up.set_up("run", PROJECT, print)
+    assert installed == [["cpu", "notebooks"]]
+    set_up.RECORD.write_text("{torn")
+    set_up.set_up("run", PROJECT, print)
+    assert len(installed) == 2 and json.loads(set_up.RECORD.read_text())
+
+
+def test_a_python_that_went_away_means_a_new_venv(installed, monkeypatch):
+    made = []
+    monkeypatch.setattr(set_up, "make_venv", lambda: made.append(True))
+    set_up.set_up("run", PROJECT, print)
+    assert not made
+    (set_up.VENV / "bin" / "python").unlink()
+    set_up.set_up("run", PROJECT, print)
+    assert made and len(installed) == 2
+
+
+def test_a_gpu_decides_once_for_the_whole_venv(installed, monkeypatch):
+    monkeypatch.setattr(set_up, "has_gpu", lambda: True)
+    set_up.set_up("run", PROJECT, print)
+    monkeypatch.setattr(set_up, "has_gpu", lambda: False)
+    set_up.set_up("test", PROJECT, print)
+    assert installed == [["gpu", "notebooks"], ["gpu", "notebooks", "test"]]
+
+
+@pytest.mark.parametrize(
+    "log, sentence",
+    [
+        ("... NewConnectionError('<pip...>: Failed to establish')", "cannot reach"),
+        (
+            "ERROR: [Errno 28] No space left on device",
+            "disk is full",
+        ),
+        (
+            "Collecting x\nERROR: Could not find a version of y",
+            "failed: Could not find",
+        ),
+        ("", "no reason given"),
+    ],
+)
+def test_a_failure_is_one_sentence_that_names_the_log(log, sentence):
+    said = set_up.explain(log)
+    assert sentence in said and "install.log" in said and "\n" not in said
+
+
+def test_every_command_of_the_makefile_is_known():
+    makefile = (env.ROOT / "Makefile").read_text()
+    commands = [
+        block.split(":")[0]
+        for block in makefile.split("\n\n")
+        if "$(set_up)" in block.replace("\t", "") and not block.startswith("define")
+    ]
+    assert sorted(commands) == sorted(set_up.EXTRAS) == sorted(set_up.IMPORTS)

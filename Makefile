@@ -3,16 +3,20 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lab
+.PHONY: help run test test-slow lab compare
 
 PROFILE ?=
 SOURCE ?=
+RECIPE ?=
 PYTHON ?=
 ifneq ($(PROFILE),)
 export POKEUTILS_PROFILE := $(PROFILE)
 endif
 ifneq ($(SOURCE),)
 export POKEUTILS_SOURCE := $(SOURCE)
+endif
+ifneq ($(RECIPE),)
+export POKEUTILS_RECIPE := $(RECIPE)
 endif
 
 # The Python of .venv, or the first one found that can make a .venv.
@@ -21,7 +25,7 @@ SUITABLE = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info
 
 define set_up
 @for python in $(CANDIDATES); do \
-	if "$$python" -c '$(SUITABLE)' 2>/dev/null; then exec "$$python" tools/set_up.py $@; fi; \
+	if "$$python" -c '$(SUITABLE)' 2>/dev/null; then exec "$$python" tools/set_up.py $(firstword $(subst -, ,$@)); fi; \
 done; \
 echo 'No suitable Python: this needs Python 3.11, 3.12 or 3.13 with its venv module' \
 	'(Debian, Ubuntu: apt install python3 python3-venv); name it with' \
@@ -29,12 +33,15 @@ echo 'No suitable Python: this needs Python 3.11, 3.12 or 3.13 with its venv mod
 endef
 
 help:  ## Show this list.
-	@echo 'make run    get the pictures, train, evaluate; ends in outputs/latest/index.html'
-	@echo 'make test   lint and tests'
-	@echo 'make lab    open the notebooks in JupyterLab'
+	@echo 'make run         get the pictures, train, evaluate; ends in outputs/latest/index.html'
+	@echo 'make test        lint and tests'
+	@echo 'make test-slow   the tests that take minutes: many more kills, real networks'
+	@echo 'make lab         open the notebooks in JupyterLab'
+	@echo 'make compare     train all recipes for notebook 7 (hours); goes on if stopped'
 	@echo
 	@echo 'PROFILE=quick    tiny (a test), quick (2 CPU cores, 10 minutes) or full (a GPU)'
 	@echo 'SOURCE=artwork   artwork, sprites, doodles (needs no network) or folder:/my/pictures'
+	@echo 'RECIPE=sprites64 what notebook 4 trains: a recipe by name'
 	@echo 'PYTHON=...       the Python to make .venv with, 3.11 to 3.13'
 
 run:
@@ -46,8 +53,17 @@ test:
 	@.venv/bin/python -m ruff check --quiet .
 	@.venv/bin/python -m ruff format --quiet --check . || \
 		{ echo 'Layout differs: run .venv/bin/python -m ruff format .' >&2; exit 1; }
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest -n 2 --dist loadfile
+
+test-slow:
+	$(set_up)
+	@.venv/bin/python -m pytest -m slow -rP
 
 lab:
 	$(set_up)
 	@.venv/bin/python -m jupyter lab notebooks
+
+compare:
+	$(set_up)
+	@.venv/bin/python -m pokeutils.compare --publish $(if $(IMAGES),--images $(IMAGES)) \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES))

@@ -24,7 +24,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from pokeutils import env, files, gallery  # noqa: E402
+from pokeutils import env, files, gallery, runs  # noqa: E402
 
 
 def main(arguments=None):
@@ -53,15 +53,9 @@ def main(arguments=None):
         page = latest / "index.html"
         if page.exists() and page.stat().st_mtime >= started:
             # Once more: when the last notebook wrote it, its own page was missing.
-            gallery.write(newest_run(), latest)
+            gallery.write(runs.latest_run(), latest)
             print(f"Gallery    {page}\n           {page.resolve().as_uri()}")
     return code
-
-
-def newest_run():
-    """Return the newest finished run folder (callbacks.latest_run, without Keras)."""
-    finished = (env.outputs_dir() / "runs").glob("[0-9][0-9][0-9]-*/generator.keras")
-    return max(finished).parent
 
 
 def run_series(paths, folder):

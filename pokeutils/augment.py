@@ -115,3 +115,27 @@ class Identity:
 
     def __call__(self, images, draws):
         return images
+
+
+class OnBackground:
+    """Lays premultiplied RGBA on a random plain colour, after another augmentation.
+
+    For discriminators that see RGB only. Reals and fakes get colours from the same
+    draw, and no colour is safe to hide on, so the generator's alpha has to be right.
+    Returns (n, s, s, 3) in [-1, 1].
+    """
+
+    def __init__(self, inner=None):
+        self.inner = inner or Identity()
+
+    def draw(self, count, seed):
+        return {
+            "inner": self.inner.draw(count, seed),
+            "background": keras.random.uniform((count, 1, 1, 3), seed=seed),
+        }
+
+    def __call__(self, images, draws):
+        images = self.inner(images, draws["inner"])
+        background = ops.cast(draws["background"], images.dtype)  # 0..1
+        # In [-1, 1]: colour + (1 - alpha) x background, all measured from 0 to 2.
+        return images[..., :3] + (1.0 - images[..., 3:]) * background

@@ -1,108 +1,71 @@
-"""Run folders, and the callbacks that fill one while `fit` trains.
+"""Callbacks that fill a run folder while `fit` trains: log, samples, checkpoints, the
+best generator, the guard.
 
-outputs/runs/<nnn>-<recipe>/ holds params.json (what was trained, on what), log.csv (a
-row an epoch), samples/ (the same latents every time), checkpoint/ (everything needed to
-go on exactly) and generator.keras (the averaged generator). Notebooks read run folders
-only, so a run trained anywhere can be shown anywhere.
+None of them changes what is trained, so that a run gives the same weights however it is
+watched and however often it was interrupted.
 """
 
+import contextlib
 import csv
 import json
 import math
 import re
 import time
-import zipfile
-import zlib
 
 import keras
 import numpy as np
 
-from pokeutils import env, files, gan, plots
+from pokeutils import checkpoints, files, gan, guards, latent, measures, plots, runs
 
 GRID = 64  # pictures in a sample sheet, eight by eight
-LOG_COLUMNS = ("epoch", "step", "images", "seconds", "images_per_second", *gan.LOGS)
+MOST = 0.02  # of the time goes to checkpoints, at most; slow drives get fewer of them
+LOG_COLUMNS = (
+    *("epoch", "step", "images", "seconds", "images_per_second"),
+    *gan.LOGS,
+    *guards.STATISTICS,
+)
 
 
-# Run folders --------------------------------------------------------------------------
+class Watcher(keras.callbacks.Callback):
+    """A callback that lives as long as a training, which may call `fit` several times:
+    after a stop in the middle of an epoch, and after going back to a checkpoint.
+
+    begin, end: called once each, around it all; end only if it was not interrupted
+    memory: what it has to know to go on, for the checkpoint: a dict of JSON values
+    """
+
+    memory = {}
+
+    def begin(self, memory):
+        """memory: the one in the checkpoint that training starts from, or {}."""
+
+    def end(self):
+        """The training is over."""
 
 
-def new_run(name, outputs_dir=None):
-    """Makes and returns the next numbered run folder, such as runs/007-modern64."""
-    runs = (outputs_dir or env.outputs_dir()) / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    numbers = [int(run.name[:3]) for run in list_runs(outputs_dir)]
-    for number in range(max(numbers, default=0) + 1, 1000):
-        try:
-            folder = runs / f"{number:03d}-{name}"
-            folder.mkdir()
-            (folder / "samples").mkdir()
-            return folder
-        except FileExistsError:  # another process was faster
-            continue
-    raise RuntimeError(f"{runs} holds run 999 already. Move old runs elsewhere.")
-
-
-def list_runs(outputs_dir=None):
-    """Returns all run folders, oldest first."""
-    runs = (outputs_dir or env.outputs_dir()) / "runs"
-    return sorted(run for run in runs.glob("[0-9][0-9][0-9]-*") if run.is_dir())
-
-
-def latest_run(outputs_dir=None):
-    """Returns the newest run folder that has a generator. Raises FileNotFoundError."""
-    runs = [r for r in list_runs(outputs_dir) if (r / "generator.keras").exists()]
-    if not runs:
-        raise FileNotFoundError(
-            f"No trained run in {(outputs_dir or env.outputs_dir()) / 'runs'}. "
-            "Run notebook 04_train first, or copy a run folder there."
-        )
-    return runs[-1]
-
-
-def read_params(run):
-    """Returns params.json of a run as a dict."""
-    return json.loads((run / "params.json").read_text())
-
-
-def read_log(run):
-    """Returns {column: float array} of a run's log.csv; a torn last row is left out."""
-    with open(run / "log.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
-    return {
-        column: np.array([float(row[column]) for row in rows]) for column in LOG_COLUMNS
-    }
-
-
-def sample_files(run):
-    """Returns [(images seen, path of the sheet)], in the order of training."""
-    found = (run / "samples").glob("*.png")
-    return sorted((int(p.stem), p) for p in found if re.fullmatch(r"\d{9}", p.stem))
-
-
-# Callbacks ----------------------------------------------------------------------------
-
-
-class Log(keras.callbacks.Callback):
+class Log(Watcher):
     """Appends a row an epoch to log.csv and prints a line at most every `every`
     seconds.
 
-    batch: pictures a step; images: the length of the whole run, for the time left.
+    batch: pictures a step; images: the length of the whole run, for the time left;
+    guard: gives the row its statistics of the samples.
     """
 
-    def __init__(self, run, batch, images, every=5.0, show=print):
+    def __init__(self, run, batch, images, guard, every=5.0, show=print):
         super().__init__()
         self.path = run / "log.csv"
-        self.batch, self.images, self.every, self.show = batch, images, every, show
+        self.batch, self.images, self.guard = batch, images, guard
+        self.every, self.show = every, show
         self.shown = -math.inf
 
-    def on_train_begin(self, logs=None):
-        self.seconds = 0.0
-        steps = int(self.model.steps)
+    def begin(self, memory):
+        self.seconds = memory.get("seconds", 0.0)
         rows = []
         if self.path.exists():  # keep what happened up to the checkpoint
-            log = read_log(self.path.parent)
-            rows = [r for r in zip(*log.values(), strict=True) if r[1] <= steps]
-            self.seconds = rows[-1][3] if rows else 0.0
+            log = runs.read_log(self.path.parent)
+            for i in range(len(log["step"])):
+                if log["step"][i] <= int(self.model.steps):
+                    rows.append([log[c][i] if c in log else "nan" for c in LOG_COLUMNS])
         with files.atomic(self.path) as temporary, open(temporary, "w") as file:
             csv.writer(file).writerows([LOG_COLUMNS, *map(_tidy, rows)])
 
@@ -116,7 +79,7 @@ class Log(keras.callbacks.Callback):
         speed = (steps - self.steps_before) * self.batch / max(seconds, 1e-9)
         self.seconds += seconds
         seen = steps * self.batch
-        values = [float(logs[name]) for name in gan.LOGS]
+        values = [*(logs[name] for name in gan.LOGS), *self.guard.statistics().values()]
         with open(self.path, "a") as file:
             row = _tidy([epoch + 1, steps, seen, self.seconds, speed, *values])
             csv.writer(file).writerow(row)
@@ -132,27 +95,33 @@ class Log(keras.callbacks.Callback):
                 flush=True,
             )
 
+    @property
+    def memory(self):
+        return {"seconds": self.seconds}
 
-class Samples(keras.callbacks.Callback):
+
+class Samples(Watcher):
     """Saves sheets of the averaged generator, always for the same `GRID` latents.
 
     `frames` sheets over `images`, denser at the start, where more happens; one before
-    the first step, and one at the end.
+    the first step, and one at the end. `also`: more numbers of images to save one at.
     """
 
-    def __init__(self, run, batch, images, frames=48, seed=0):
+    def __init__(self, run, batch, images, frames=48, seed=0, also=()):
         super().__init__()
         self.folder = run / "samples"
         self.batch, self.seed = batch, seed
-        self.milestones = [images * (i / frames) ** 2 for i in range(1, frames + 1)]
+        regular = [images * (i / frames) ** 2 for i in range(1, frames + 1)]
+        self.milestones = sorted([*regular, *also])
 
-    def on_train_begin(self, logs=None):
+    def begin(self, memory):
         seen = int(self.model.steps) * self.batch
-        for when, path in sample_files(self.folder.parent):
+        for when, path in runs.sample_files(self.folder.parent):
             if when > seen:  # made after the checkpoint that this run goes on from
                 path.unlink()
         if seen == 0:
             self.save(0)
+        self.milestones = [m for m in self.milestones if m > seen]
 
     def on_epoch_end(self, epoch, logs=None):
         seen = int(self.model.steps) * self.batch
@@ -161,57 +130,250 @@ class Samples(keras.callbacks.Callback):
         if passed:
             self.save(seen)
 
-    def on_train_end(self, logs=None):
+    def end(self):
         self.save(int(self.model.steps) * self.batch)
 
     def save(self, seen):
         path = self.folder / f"{seen:09d}.png"
         if not path.exists():
-            self.model.recalibrate()
-            pictures = gan.sample(self.model.averaged, GRID, self.seed)
+            with calibrated(self.model) as generator:
+                pictures = gan.sample(generator, GRID, self.seed)
             plots.save_png(path, plots.tile(pictures))
 
 
-class Checkpoint(keras.callbacks.Callback):
-    """Saves the whole state every `minutes` and at the end; keeps the one before."""
+class Best(Watcher):
+    """Keeps the best generator: best.keras, and a checkpoint of the run at that point.
 
-    def __init__(self, run, minutes=5.0):
+    evaluate: model -> a number, the lower the better, such as `kid_score`; it is asked
+    every `images` images and at the end, with the batch statistics of the averaged
+    generator measured. scores.csv has every answer.
+    """
+
+    def __init__(self, run, batch, evaluate, images, checkpoint, show=print):
         super().__init__()
-        self.run, self.minutes = run, minutes
+        self.run, self.batch, self.evaluate = run, batch, evaluate
+        self.images, self.checkpoint, self.show = images, checkpoint, show
 
-    def on_train_begin(self, logs=None):
-        self.saved = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        if time.monotonic() - self.saved >= 60 * self.minutes:
-            save_state(self.model, self.run)
-            self.saved = time.monotonic()
-
-    def on_train_end(self, logs=None):
-        save_state(self.model, self.run)
-        save_generator(self.model, self.run)
-
-
-class Guard(keras.callbacks.Callback):
-    """Stops a run whose losses are no longer numbers, before it overwrites anything."""
+    def begin(self, memory):
+        self.asked = steps = int(self.model.steps)
+        self.memory = self._kept()
+        path, rows = self.run / "scores.csv", []
+        if path.exists():
+            table = runs.read_table(path)
+            rows = [r for r in zip(*table.values(), strict=True) if r[0] <= steps]
+        with files.atomic(path) as temporary, open(temporary, "w") as file:
+            csv.writer(file).writerows([("step", "images", "score"), *rows])
+        if memory.get("step") == steps and memory["score"] < self.memory["score"]:
+            self.memory = memory  # killed between the ordinary checkpoint and the best
+            self.keep()
 
     def on_epoch_end(self, epoch, logs=None):
-        broken = [name for name in gan.LOGS if not math.isfinite(float(logs[name]))]
-        if broken:
-            raise FloatingPointError(
-                f"{', '.join(broken)} became NaN or infinite in epoch {epoch + 1}. The "
-                "last checkpoint is intact. Lower the learning rate, or raise r1_gamma."
-            )
+        now = int(self.model.steps)
+        if now * self.batch // self.images > self.asked * self.batch // self.images:
+            self.ask()
+
+    def end(self):
+        if int(self.model.steps) > self.asked:
+            self.ask()
+
+    def ask(self):
+        self.asked = step = int(self.model.steps)
+        with calibrated(self.model):
+            score = float(self.evaluate(self.model))
+        with open(self.run / "scores.csv", "a") as file:
+            csv.writer(file).writerow([step, step * self.batch, score])
+        if score < self.memory["score"]:  # never true for NaN
+            self.memory = {"score": score, "step": step}
+            self.keep()
+
+    def _kept(self):
+        """What is known of the best checkpoint in the run folder."""
+        for folder in checkpoints.list_checkpoints(self.run, best=True):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                return checkpoints.read_facts(folder)["memory"]["Best"]
+        return {"score": math.inf, "step": -1}
+
+    def keep(self):
+        self.checkpoint.save()
+        self.checkpoint.save(best=True)
+        save_generator(self.model, self.run / "best.keras")
+        seen, score = self.memory["step"] * self.batch, self.memory["score"]
+        self.show(f"best so far: {score:.4g} at {seen:,} images", flush=True)
 
 
-class TimeLimit(keras.callbacks.Callback):
+class Checkpoint(Watcher):
+    """Saves the whole state every `minutes` and every `epochs`, before the first step
+    and after the last one; ends a training between two steps when it is asked to.
+
+    facts: what the run is, for state.json; stop: has `wanted`, which is true when the
+    training shall stop; watchers: to be set, those whose memory goes with the state.
+    Where saving is slow it is done less often, so that it costs at most `MOST` of the
+    time. It never saves while a number is NaN.
+    """
+
+    watchers = ()
+
+    def __init__(self, run, batch, facts, guard, stop, minutes, epochs=100):
+        super().__init__()
+        self.run, self.batch, self.facts = run, batch, facts
+        self.guard, self.stop = guard, stop
+        self.minutes, self.epochs = minutes, epochs
+
+    def begin(self, memory):
+        steps = int(self.model.steps)
+        self.saved_step = steps if checkpoints.list_checkpoints(self.run) else None
+        self.epochs_since, self.cost = 0, 0.0
+        self.clock = time.monotonic()  # not the wall clock, which may be set back
+        self.sums = None
+        if steps % self.facts["steps_per_epoch"]:
+            self.sums = [keras.ops.convert_to_numpy(v) for v in self._sums()]
+        if self.saved_step is None:
+            self.save()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.sums:  # `fit` has just set them to zero; this epoch began before
+            for variable, value in zip(self._sums(), self.sums, strict=True):
+                variable.assign(value)
+            self.sums = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # Not on_train_batch_end: that would make the processor wait for the device.
+        self.look()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs_since += 1
+        self.look()
+
+    def look(self):
+        if self.stop.wanted:
+            raise Stopped
+        waited = time.monotonic() - self.clock
+        due = waited >= 60 * self.minutes or self.epochs_since >= self.epochs
+        if due and waited >= self.cost / MOST:
+            self.save()
+
+    def end(self):
+        self.save()
+        save_generator(self.model, self.run / "generator.keras")
+
+    def save(self, best=False, anew=False):
+        """anew: although there is one of this step already."""
+        began, step = time.monotonic(), int(self.model.steps)
+        if step == self.saved_step and not (best or anew):
+            return
+        facts = {
+            "step": step,
+            "images": step * self.batch,
+            "healthy": not self.guard.suspicious,
+            "saved": time.strftime("%Y-%m-%d %H:%M:%S"),
+            **self.facts,
+            "memory": {type(w).__name__: w.memory for w in self.watchers if w.memory},
+        }
+        try:
+            checkpoints.save(self.model, self.run, facts, best)
+        except FloatingPointError as error:
+            raise self.guard.not_a_number(str(error)) from None
+        if not best:
+            self.saved_step, self.epochs_since = step, 0
+            self.clock = time.monotonic()
+            self.cost = self.clock - began
+
+    def _sums(self):
+        return [v for metric in self.model.metrics for v in metric.variables]
+
+
+class Stopped(Exception):
+    """Training was asked to stop between two steps; nothing is wrong."""
+
+
+class Guard(Watcher):
+    """Raises `guards.Alarm` when a loss or gradient is NaN, or `guards.Watch` judges
+    that the run has diverged or collapsed.
+
+    Looks at the epoch's mean of each loss and gradient norm, which one NaN in any step
+    spoils, and every `images` images at the samples of `GRID` fixed latents.
+    pictures: real ones, uint8, to compare with; ignore: record alarms, raise none.
+    """
+
+    SECONDS = 2.0  # between looks for NaN within an epoch
+
+    def __init__(self, run, batch, pictures, ignore=False, images=5000):
+        super().__init__()
+        self.run, self.batch, self.images, self.ignore = run, batch, images, ignore
+        reals = pictures[:: max(len(pictures) // GRID, 1)][:GRID] / 127.5 - 1.0
+        self.watch = guards.Watch(guards.sample_statistics(reals))
+        self.clock = time.monotonic()
+        self.measured = None
+
+    def begin(self, memory):
+        self.latents = latent.draw(GRID, self.model.latent_dim)
+        self.watch.recall(memory.get("watch", {}))
+        self.measured, self.values = memory.get("measured"), memory.get("values")
+        self.statistics()
+
+    @property
+    def memory(self):
+        memory = {"measured": self.measured, "values": self.values}
+        return {**memory, "watch": self.watch.memory}
+
+    @property
+    def suspicious(self):
+        return self.watch.suspicious
+
+    def statistics(self):
+        """Returns `guards.sample_statistics` of the newest generator, measured when
+        `images` images more have been seen."""
+        seen = int(self.model.steps) * self.batch
+        if self.measured is None or seen // self.images > self.measured // self.images:
+            pictures = self.model.generator(self.latents, training=False)
+            pictures = keras.ops.convert_to_numpy(pictures)
+            self.values, self.measured = guards.sample_statistics(pictures), seen
+        return self.values
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch and time.monotonic() - self.clock >= self.SECONDS:
+            self.clock = time.monotonic()
+            for name, tracker in self.model.trackers.items():
+                if not math.isfinite(float(tracker.result())):
+                    raise self.not_a_number(f"{name} is NaN or infinite.")
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = {**logs, **self.statistics()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise self.not_a_number(f"{name} is NaN or infinite.")
+        steps = int(self.model.steps)
+        if self.measured != steps * self.batch:
+            return
+        alarm = self.watch.observe(steps, self.measured, values)
+        if alarm and not self.ignore:
+            raise alarm
+        if alarm:
+            guards.record(self.run, alarm, "ignored", self.watch.memory["history"])
+
+    def keep_evidence(self, alarm, action):
+        """Saves what the newest generator draws, and the alarm with what led to it."""
+        pictures = self.model.generator(self.latents, training=False)
+        pictures = np.nan_to_num(keras.ops.convert_to_numpy(pictures))
+        sheet = plots.tile(plots.to_uint8(pictures))
+        images = alarm.facts["images"]
+        plots.save_png(self.run / "samples" / f"alarm-{images:09d}.png", sheet)
+        guards.record(self.run, alarm, action, self.watch.memory["history"])
+
+    def not_a_number(self, what):
+        steps = int(self.model.steps)
+        sentence = f"{what} Lower the learning rates, or raise r1_gamma."
+        return guards.Alarm("not a number", sentence, steps, steps * self.batch)
+
+
+class TimeLimit(Watcher):
     """Ends training after `minutes`, at the end of an epoch."""
 
     def __init__(self, minutes, show=print):
         super().__init__()
         self.minutes, self.show = minutes, show
 
-    def on_train_begin(self, logs=None):
+    def begin(self, memory):
         self.began = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -222,55 +384,49 @@ class TimeLimit(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-# State --------------------------------------------------------------------------------
+# Generators ---------------------------------------------------------------------------
 
 
-def save_state(model, run):
-    """Writes checkpoint/state.npz and its hash; the one before becomes previous.npz."""
-    folder = run / "checkpoint"
-    state = {
-        f"{i:03d}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.state)
-    }
-    newest = folder / "state.npz"
-    if newest.exists():
-        newest.replace(folder / "previous.npz")
-    with files.atomic(newest) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **state)
-
-
-def load_state(model, run):
-    """Restores what `save_state` wrote. Returns False if there is no checkpoint.
-
-    A checkpoint that cannot be read is passed over for the one before. Raises
-    ValueError if it belongs to other networks.
-    """
-    for name in ("state.npz", "previous.npz"):
-        path = run / "checkpoint" / name
-        if not path.exists():
-            continue
-        try:
-            with open(path, "rb") as file, np.load(file) as saved:
-                values = [saved[key] for key in sorted(saved.files)]
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            print(f"{path} is damaged ({error}); trying the checkpoint before it.")
-            continue
-        shapes = [tuple(variable.shape) for variable in model.state]
-        if shapes != [value.shape for value in values]:
-            raise ValueError(
-                f"{path} holds {len(values)} arrays that do not fit this model's "
-                f"{len(shapes)}. It was made by another recipe; start a new run."
-            )
-        for variable, value in zip(model.state, values, strict=True):
-            variable.assign(value)
-        return True
-    return False
-
-
-def save_generator(model, run):
-    """Writes generator.keras: the averaged generator in float32, recalibrated."""
+@contextlib.contextmanager
+def calibrated(model):
+    """Yields the averaged generator with batch statistics measured for its own weights
+    (`GAN.recalibrate`); afterwards they are as before, so that looking at a run leaves
+    no trace in it."""
+    statistics = model.averaged.non_trainable_variables
+    before = [np.array(keras.ops.convert_to_numpy(v)) for v in statistics]
     model.recalibrate()
-    with files.atomic(run / "generator.keras") as temporary:
-        as_float32(model.averaged).save(temporary)
+    try:
+        yield model.averaged
+    finally:
+        for variable, value in zip(statistics, before, strict=True):
+            variable.assign(value)
+
+
+def kid_score(features, reals, count=512, seeds=(1, 2)):
+    """Returns a function for `Best`: model -> KID of its samples to `reals`.
+
+    features: a network of `pokeutils.features`; reals: uint8 pictures, the training set
+    or a fixed part of it. The same `count` latents of each of `seeds` are judged every
+    time and the mean is taken: a best of many noisy numbers is a lucky one. Report the
+    final score on other latents than these.
+    """
+    known = features(reals)
+    size = min(len(known), count)
+
+    def score(model):
+        found = []
+        for seed in seeds:
+            samples = features(gan.sample(model.averaged, count, seed))
+            found.append(measures.kid(known, samples, subsets=8, subset_size=size)[0])
+        return float(np.mean(found))
+
+    return score
+
+
+def save_generator(model, path):
+    """Writes the averaged generator, calibrated, in float32, as a .keras file."""
+    with files.atomic(path) as temporary, calibrated(model) as generator:
+        as_float32(generator).save(temporary)
 
 
 def as_float32(network):

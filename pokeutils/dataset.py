@@ -33,6 +33,20 @@ class PictureSet(
         return ~self.train
 
     @property
+    def weights(self):
+        """How often to show each picture: float64 (n,), 1 / pictures of its species.
+
+        With these, `order` shows every species as often as any other, however many
+        forms, frames and colours of it there are.
+        """
+        known = self.meta["species_id"] > 0
+        species = np.where(
+            known, self.meta["species_id"].astype(str), self.meta["slug"]
+        )
+        _, place, counts = np.unique(species, return_inverse=True, return_counts=True)
+        return 1.0 / counts[place]
+
+    @property
     def fingerprint(self):
         """sha256 of the images and meta.csv: names the data in a run's params.json."""
         return self.report["fingerprint"]
@@ -45,23 +59,29 @@ def load(source, size, data_dir=None, progress=print):
     """Return the PictureSet of a source at `size` x `size` px, preparing it if needed.
 
     `meta` maps each name in prepare.COLUMNS to an array, one entry a picture; text is
-    "" and numbers are 0 where unknown. Pixel art ("sprites") comes in multiples of 32.
-    Raises ValueError for an unknown source or size, RuntimeError when more than 5 % of
-    the pictures cannot be used; what `sources.fetch` raises passes through.
+    "" and numbers are 0 where unknown. Pixel art keeps its pixels in multiples of the
+    canvas it was drawn for, 32 ("sprites") or 96 ("animated"); below that it is reduced
+    as artwork is. Several sources, "official+sprites", become one set without the
+    pictures that they share. Raises ValueError for an unknown source or size,
+    RuntimeError when more than 5 % of the pictures cannot be used; what `sources.fetch`
+    raises passes through.
     """
-    pixel_art = sources.describe(source).pixel_art
-    if size < 8 or size > 512 or (pixel_art and size % 32):
-        wanted = "a multiple of 32" if pixel_art else "8 to 512"
-        raise ValueError(f"{source} at {size} px; the size must be {wanted}.")
+    sources.describe(source)
+    for part in sources.parts(source):
+        side = sources.describe(part).pixel_art
+        if not 8 <= size <= 512 or (side and size > side and size % side):
+            wanted = f" and up to {side}, or a multiple of it" if side else ""
+            raise ValueError(f"{part} at {size} px; the size must be 8 to 512{wanted}.")
     data_dir = pathlib.Path(data_dir) if data_dir else env.data_dir()
     folder = data_dir / "prepared" / f"{sources.folder_name(source)}-{size}"
     expected = {
         "version": prepare.VERSION,
         "size": size,
-        "listing": sources.listing(source),
+        "listing": sources.listing(source, data_dir / "raw"),
     }
     ready = _read(source, folder, expected)
     if ready is not None:
+        _tell_of_duplicates(ready, progress)
         return ready
     if folder.exists():
         progress(f"{folder.name} is damaged or out of date: making it anew")
@@ -73,7 +93,19 @@ def load(source, size, data_dir=None, progress=print):
         ready = _read(source, new, expected)
         if ready is None:
             raise RuntimeError(f"{new} cannot be read back; is the disk failing?")
+    _tell_of_duplicates(ready, progress)
     return ready._replace(folder=folder)
+
+
+def _tell_of_duplicates(ready, progress):
+    again = ready.report.get("duplicates")
+    if again:
+        example = [again[0][key].removeprefix("../") for key in ("file", "same_as")]
+        progress(
+            f"Warning: {ready.source} mixes sources that share pictures. {len(again)} "
+            f"are left out because an earlier source has them, such as {example[0]}, "
+            f"which is {example[1]}; {len(ready.images)} remain (see report.json)."
+        )
 
 
 def _read(source, folder, expected):
@@ -141,15 +173,18 @@ def check_range(pictures):
         )
 
 
-def order(count, batch, steps, seed, start=0, reshuffle=True):
+def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):
     """Say which pictures each training step sees: indices and flips, (steps, batch).
 
     `steps` steps from step `start` on. Every epoch of count // batch steps is a fresh
     permutation and depends on nothing but (seed, epoch), so a resumed run sees exactly
-    what an uninterrupted one would. Raises ValueError when `batch` exceeds `count`.
+    what an uninterrupted one would. With `weights` (count,), a picture comes as often
+    in an epoch as its share of them says, rounded up or down at random. Raises
+    ValueError when `batch` exceeds `count`, or a weight is not positive.
     """
     if not 1 <= batch <= count:
         raise ValueError(f"a batch of {batch} from {count} pictures; use 1 to {count}.")
+    weights = _unequal(weights, count)
     per_epoch = count // batch
     indices = np.empty((steps, batch), np.int32)
     flips = np.empty((steps, batch), bool)
@@ -159,13 +194,42 @@ def order(count, batch, steps, seed, start=0, reshuffle=True):
             rng = np.random.Generator(
                 np.random.Philox(key=[seed, epoch if reshuffle else 0])
             )
-            deck, coins = rng.permutation(count), rng.random(count) < 0.5
+            deck, coins = _deck(rng, count, weights), rng.random(count) < 0.5
         cards = slice(place * batch, (place + 1) * batch)
         indices[row], flips[row] = deck[cards], coins[cards]
     return indices, flips
 
 
-def batches(pictures, batch, steps, seed, mirror=True, start=0, reshuffle=True):
+def _deck(rng, count, weights):
+    """Return `count` indices in random order; each once, or as `weights` say."""
+    deck = rng.permutation(count)
+    if weights is None:
+        return deck
+    # Systematic sampling: marks at equal distances along a line on which each picture
+    # is as long as its weight. They hit it as often as its share says, give or take
+    # less than one; drawn one by one, some would come again and again, others never.
+    ends = np.cumsum(weights[deck])
+    marks = (rng.random() + np.arange(count)) * (ends[-1] / count)
+    hit = np.searchsorted(ends, marks, side="right").clip(max=count - 1)
+    return rng.permutation(deck[hit])
+
+
+def _unequal(weights, count):
+    """Return weights as an array, or None where they make no difference."""
+    if weights is None:
+        return None
+    weights = np.asarray(weights, np.float64)
+    if weights.shape != (count,) or not (np.isfinite(weights) & (weights > 0)).all():
+        raise ValueError(
+            f"weights of shape {weights.shape}; expected ({count},), one a picture, "
+            "all of them positive."
+        )
+    return None if np.ptp(weights) == 0 else weights
+
+
+def batches(
+    pictures, batch, steps, seed, mirror=True, start=0, reshuffle=True, weights=None
+):
     """Return a finite tf.data.Dataset of `steps` float32 batches in [-1, 1].
 
     `pictures` is uint8 (n, size, size, channels); the order is that of `order`, and
@@ -173,7 +237,7 @@ def batches(pictures, batch, steps, seed, mirror=True, start=0, reshuffle=True):
     """
     import tensorflow as tf
 
-    indices, flips = order(len(pictures), batch, steps, seed, start, reshuffle)
+    indices, flips = order(len(pictures), batch, steps, seed, start, reshuffle, weights)
     with tf.device("cpu"):
         memory = tf.constant(pictures)
 
@@ -187,9 +251,11 @@ def batches(pictures, batch, steps, seed, mirror=True, start=0, reshuffle=True):
     return plan.map(gather, num_parallel_calls=2).prefetch(2)
 
 
-def numpy_batches(pictures, batch, steps, seed, mirror=True, start=0, reshuffle=True):
+def numpy_batches(
+    pictures, batch, steps, seed, mirror=True, start=0, reshuffle=True, weights=None
+):
     """Yield the same batches as `batches`, as NumPy arrays, without TensorFlow."""
-    indices, flips = order(len(pictures), batch, steps, seed, start, reshuffle)
+    indices, flips = order(len(pictures), batch, steps, seed, start, reshuffle, weights)
     for index, flip in zip(indices, flips, strict=True):
         x = pictures[index]
         if mirror:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]  # the folder that holds pokeutils/
+DRIVE = pathlib.Path("/content/drive/MyDrive")  # where Colab mounts Google Drive
 PROFILES = ("tiny", "quick", "full")
 _MISSING = object()
 
@@ -37,7 +38,14 @@ def data_dir():
 
 
 def outputs_dir():
-    """Return the folder of runs and galleries (may not exist yet)."""
+    """Return the folder of runs and galleries (may not exist yet).
+
+    On Colab it is on the Drive if one is mounted: what is elsewhere ends with the
+    session, in the middle of a training.
+    """
+    told = os.environ.get("POKEUTILS_OUTPUTS")
+    if not told and platform() == "colab" and DRIVE.is_dir():
+        return DRIVE / "pokemon-gan" / "outputs"
     return _project_folder("POKEUTILS_OUTPUTS", "outputs")
 
 
@@ -201,7 +209,7 @@ def need(module, requirement, show=print):
     if platform() == "local":
         raise RuntimeError(f"{module} is not installed: pip install {requirement}")
     show(f"pip install {requirement}")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", requirement]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", *requirement.split()]
     if subprocess.run(pip).returncode:
         raise RuntimeError(
             f"{module} is missing, and `pip install {requirement}` failed. On Kaggle, "

@@ -24,6 +24,7 @@ PICTURES = {
 }
 SPACES = {
     "Lite0": "As seen by EfficientNet-Lite0, which has learned from photographs",
+    "Inception": "As seen by the Inception network of the FID, from photographs too",
     "random": "As seen by a random network, which has learned nothing",
 }
 
@@ -32,9 +33,9 @@ def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
     """Write index.html about the run folder `run` into `folder` (outputs/latest).
 
     Reads params.json, log.csv, metrics.json, samples/, nearest.png and animation.gif of
-    the run; what is missing is left out. Links the web pages or notebooks that are in
-    `folder`/notebooks, and those named in `notebooks`, which are about to be written
-    there. The page appears whole or not at all. Returns its path.
+    the run; what is missing is left out. Links `folder`/quiz.html, the web pages or
+    notebooks that are in `folder`/notebooks, and those named in `notebooks`, which are
+    about to be written there. The page appears whole or not at all. Returns its path.
     """
     run = Path(run)
     folder = env.outputs_dir() / "latest" if folder is None else Path(folder)
@@ -46,6 +47,7 @@ def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
         _learning(run, log, sheets),
         _scores(scores),
         _copies(run, scores),
+        _quiz(folder),
         _facts(params, log, scores),
         _further(folder, notebooks),
         _owners(params),
@@ -120,47 +122,83 @@ def _learning(run, log, sheets):
 
 def _scores(scores):
     tables = []
-    for space, values in scores.get("kid", {}).items():
-        longest = max(max(mean for mean, _ in values.values()), 1e-9)
+    for space, found in scores.get("spaces", {}).items():
+        kid = {name: row["kid"] for name, row in found["rows"].items()}
+        kid["samples"] = kid.pop("samples")  # last: what is above gives it a meaning
+        longest = max(max(one["value"] for one in kid.values()), 1e-9)
         rows = "".join(
             f'<tr{" class=mine" if name == "samples" else ""}><th scope="row">'
-            f"{_text(name)}</th><td>{1000 * mean:.1f} <small>± {1000 * std:.1f}</small>"
-            f'</td><td class="bar"><i style="width:{max(mean, 0) / longest:.1%}"></i>'
-            "</td></tr>"
-            for name, (mean, std) in values.items()
+            f"{_text(name)}</th><td>{1000 * one['value']:.1f}{_spread(one)}</td>"
+            f'<td class="bar"><i style="width:{max(one["value"], 0) / longest:.1%}">'
+            "</i></td></tr>"
+            for name, one in kid.items()
         )
-        caption = _text(SPACES.get(space, space))
+        caption = _text(SPACES.get(space, f"As seen by {found['network']}"))
         tables.append(f"<table><caption>{caption}</caption>{rows}</table>")
     if not tables:
         return ""
     intro = (
-        "<p>The distance from real pictures (KID × 1000) as two unrelated networks see "
-        "it. At 0 they could not be told apart. The rows above the samples are other "
-        "real pictures, untouched and damaged on purpose: they say what a number "
-        "means.</p>"
+        "<p>The distance from real pictures (KID × 1000) as unrelated networks see it. "
+        "At 0 they could not be told apart. The rows above the samples are other real "
+        "pictures, untouched and damaged on purpose: they say what a number means. ± "
+        "is half of a 95 % interval.</p>"
     )
     return _section(
         "How good they are", [intro, '<div class="pair">', *tables, "</div>"]
     )
 
 
+def _spread(one):
+    if "interval" not in one:
+        return ""
+    low, high = one["interval"]
+    return f" <small>± {500 * (high - low):.1f}</small>"
+
+
 def _copies(run, scores):
-    picture, found = run / "nearest.png", scores.get("nearest", {})
+    picture, found = run / "nearest.png", scores.get("copies", {})
     if not picture.exists():
         return ""
     verdict = ""
-    if "near_copies" in found and "samples" in scores:
+    if found.get("samples"):
+        own = found["samples"]["together"]
         verdict = (
-            f"<p>{found['near_copies']:,} of {scores['samples']:,} samples are near "
-            "to one training picture and to no other, as a copy would be. Of the "
-            "training pictures themselves, one in a hundred is.</p>"
+            f"<p>{own['judged']:,} of {own['total']:,} samples are so near to one "
+            "training picture, and to no other, that they are taken for copies "
+            f"(95&nbsp;% interval: {own['low']:.1%} to {own['high']:.1%})."
         )
+        if found.get("held out"):
+            unseen = found["held out"]["together"]
+            verdict += (
+                f" Of {unseen['total']:,} real pictures that the network never saw, "
+                f"the same search takes {unseen['judged']:,} for copies."
+            )
+        planted = [one["together"] for one in found.get("planted", {}).values()]
+        if planted:
+            verdict += (
+                " To try it, copies were planted: exact, mirrored, in other colours, "
+                f"and warped. It found {sum(one['judged'] for one in planted):,} of "
+                f"{sum(one['total'] for one in planted):,}."
+            )
+        verdict += "</p>"
     alt = "Generated creatures, each beside the training pictures nearest to it."
     caption = (
         "The first of each group is a sample, unpicked; then follow the training "
-        "pictures nearest to it, mirrored where that is nearer."
+        "pictures nearest to it, mirrored where that is nearer: by colours on the "
+        "left, by what is drawn on the right."
     )
     return _section("Are they copies?", [verdict, _figure(picture, alt, caption)])
+
+
+def _quiz(folder):
+    if not (folder / "quiz.html").exists():
+        return ""
+    text = (
+        "<p>Real, put together by hand, or generated: three panels of nine pictures, "
+        'two minutes. <a href="quiz.html">Take the quiz</a> before you believe any of '
+        "the numbers.</p>"
+    )
+    return _section("What do you think?", [text])
 
 
 def _facts(params, log, scores):

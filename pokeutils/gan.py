@@ -12,7 +12,7 @@ from pokeutils import gradients, latent
 from pokeutils.augment import Identity
 from pokeutils.layers import FusedBatchNorm
 
-LOGS = ("d_loss", "g_loss", "d_real", "d_fake", "r1")
+LOGS = ("d_loss", "g_loss", "d_real", "d_fake", "r1", "gated", "d_norm", "g_norm")
 
 
 class GAN(keras.Model):
@@ -28,6 +28,10 @@ class GAN(keras.Model):
     ema_images: images seen after which an old weight counts half in the averaged
         generator; None for no averaging. At the start the half-life is 5 % of the
         images seen, so that the first noise is soon forgotten.
+    gate: the discriminator's update is skipped in every step in which it gives the
+        fakes at least this probability of being fakes, on average; None: never
+    two_phase: the generator learns from new fakes, drawn after the discriminator's
+        update; otherwise from the same ones, which saves a forward pass
     """
 
     def __init__(
@@ -38,6 +42,8 @@ class GAN(keras.Model):
         r1_gamma=0.0,
         r1_interval=16,
         ema_images=None,
+        gate=None,
+        two_phase=False,
         seed=0,
     ):
         super().__init__(name="gan")
@@ -59,6 +65,8 @@ class GAN(keras.Model):
         self.r1_gamma = r1_gamma
         self.r1_interval = r1_interval
         self.ema_images = ema_images
+        self.gate = gate
+        self.two_phase = two_phase
         self.latent_dim = generator.input_shape[-1]
         self.random = keras.random.SeedGenerator(seed)
         self.steps = self.add_weight(
@@ -84,6 +92,9 @@ class GAN(keras.Model):
         self.g_optimizer.build(self.generator.trainable_variables)
         self.d_optimizer.build(self.discriminator.trainable_variables)
         self.discriminator_loss, self.generator_loss = losses
+        self.random_targets = getattr(self.discriminator_loss, "random", False)
+        inverted = getattr(self.discriminator_loss, "inverted", False)
+        self.real_sign = -1.0 if inverted else 1.0  # of a logit that says "real"
 
     @property
     def metrics(self):
@@ -109,49 +120,69 @@ class GAN(keras.Model):
     # One step ------------------------------------------------------------------------
 
     def draw(self, count):
-        """The random numbers of one step: latents and three sets for augmentation."""
-        return {
-            "latents": keras.random.normal((count, self.latent_dim), seed=self.random),
+        """The random numbers of one step: latents and three sets for augmentation,
+        and what the recipe's tricks need."""
+
+        def latents():
+            return keras.random.normal((count, self.latent_dim), seed=self.random)
+
+        draws = {
+            "latents": latents(),
             "real": self.augment.draw(count, self.random),
             "fake": self.augment.draw(count, self.random),
             "fool": self.augment.draw(count, self.random),
         }
+        if self.two_phase:
+            draws["new latents"] = latents()
+        if self.random_targets:
+            draws["targets"] = keras.random.uniform((count, 2), seed=self.random)
+        return draws
 
     def update(self, real, draws):
         """One update of both networks. real: (n, s, s, c) float32 in [-1, 1].
 
         Returns the step's logs: losses, and the shares of reals and fakes that the
-        discriminator judged rightly before its update.
+        discriminator judged rightly before its update, and whether that was skipped.
         """
-        fake, generator_pullback = gradients.output_and_pullback(
-            lambda: self.generator(draws["latents"], training=True),
-            self.generator.trainable_variables,
-            self.state,
-        )
+        fake, generator_pullback = self._generate(draws["latents"])
         d_logs = self._update_discriminator(real, fake, draws)
+        if self.two_phase:
+            fake, generator_pullback = self._generate(draws["new latents"])
         g_loss, _, fake_gradient = gradients.value_and_input_gradient(
             lambda fake: self._fool(fake, draws), fake, self.state
         )
-        self.g_optimizer.apply(
-            generator_pullback(fake_gradient), self.generator.trainable_variables
-        )
+        g_gradients = generator_pullback(fake_gradient)
+        self.g_optimizer.apply(g_gradients, self.generator.trainable_variables)
         self.steps.assign_add(1)
         self._average(real.shape[0])
-        return {**d_logs, "g_loss": g_loss}
+        return {**d_logs, "g_loss": g_loss, "g_norm": gradients.norm(g_gradients)}
+
+    def _generate(self, latents):
+        """Fakes, and the function that turns their gradient into the weights'."""
+        return gradients.output_and_pullback(
+            lambda: self.generator(latents, training=True),
+            self.generator.trainable_variables,
+            self.state,
+        )
 
     def _update_discriminator(self, real, fake, draws):
         real = self.augment(real, draws["real"])
         fake = self.augment(ops.stop_gradient(fake), draws["fake"])
+        targets = (draws["targets"],) if self.random_targets else ()
+        gate = np.inf if self.gate is None else self.gate
 
         def loss():
             # Two passes: batch statistics of reals and fakes must not mix.
             real_logits = self.discriminator(real, training=True)
             fake_logits = self.discriminator(fake, training=True)
+            says_real = self.real_sign * real_logits
+            says_fake = -self.real_sign * fake_logits
             logs = {
-                "d_real": ops.mean(ops.cast(real_logits > 0, "float32")),
-                "d_fake": ops.mean(ops.cast(fake_logits < 0, "float32")),
+                "d_real": ops.mean(ops.cast(says_real > 0, "float32")),
+                "d_fake": ops.mean(ops.cast(says_fake > 0, "float32")),
+                "gated": ops.mean(ops.sigmoid(says_fake)) >= gate,
             }
-            return self.discriminator_loss(real_logits, fake_logits), logs
+            return self.discriminator_loss(real_logits, fake_logits, *targets), logs
 
         variables = self.discriminator.trainable_variables
         d_loss, logs, d_gradients = gradients.value_and_gradients(
@@ -168,8 +199,23 @@ class GAN(keras.Model):
                 g + ops.cast(p, g.dtype)
                 for g, p in zip(d_gradients, penalty_gradients, strict=True)
             ]
+        if self.gate is None:
+            self.d_optimizer.apply(d_gradients, variables)
+        else:
+            self._apply_unless(logs["gated"], d_gradients, variables)
+        logs["gated"] = ops.cast(logs["gated"], "float32")
+        norm = gradients.norm(d_gradients)
+        return {"d_loss": d_loss, "r1": penalty, "d_norm": norm, **logs}
+
+    def _apply_unless(self, skip, d_gradients, variables):
+        """The discriminator's update, undone if `skip`, with all that its optimiser
+        remembers. Choosing between old and new values needs no branch, so it compiles
+        to the same on every backend and the decision never leaves the device."""
+        touched = [*variables, *self.d_optimizer.variables]
+        before = [ops.copy(variable) for variable in touched]  # not a live view
         self.d_optimizer.apply(d_gradients, variables)
-        return {"d_loss": d_loss, "r1": penalty, **logs}
+        for variable, old in zip(touched, before, strict=True):
+            variable.assign(ops.where(skip, old, ops.copy(variable)))
 
     def _penalty(self, real):
         """R1: gamma / 2 x the squared gradient of D(real) for the pixels."""
@@ -273,7 +319,8 @@ class GAN(keras.Model):
         """
         if not self.ema_images:
             return
-        norms = [x for x in self.averaged.layers if isinstance(x, FusedBatchNorm)]
+        kinds = FusedBatchNorm, keras.layers.BatchNormalization
+        norms = [x for x in self.averaged.layers if isinstance(x, kinds)]
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = 0.0

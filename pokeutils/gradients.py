@@ -73,6 +73,14 @@ def output_and_pullback(function, variables, state):
     )
 
 
+def norm(gradients):
+    """The length of all gradients as one vector: NaN or infinite if any number is."""
+    squares = [
+        keras.ops.sum(keras.ops.square(keras.ops.cast(g, "float32"))) for g in gradients
+    ]
+    return keras.ops.sqrt(sum(squares))
+
+
 def as_stateless(function, state):
     """JAX only: turns `function(*arguments)`, which reads and changes `state`, into
     `f(values, *arguments)` -> (values after, result), ready for `jax.jit`."""

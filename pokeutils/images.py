@@ -19,7 +19,8 @@ MAX_BYTES = 64 * 2**20  # of one file
 MAX_PIXELS = 64 * 10**6  # of one raster picture, before it is decoded
 SOFT, HARD = 16, 127  # alpha above this is creature: artwork, pixel art
 MARGIN = 0.04  # free space on each side, as a share of the canvas
-NEAR_WHITE = 12  # JPEG noise around white stays within this
+NEAR_WHITE = 12  # noise on white stays within this
+FRINGE, FRINGE_WHITE = 2, 48  # px, grey levels: the rings of JPEG around a creature
 RESVG = "resvg_py==0.5.0"  # the renderer decides pixels, so it is pinned
 
 
@@ -70,7 +71,9 @@ def _read_raster(data, long_side):
                 raise ValueError(f"{image.width} x {image.height} px is too large")
             image.verify()  # checksums: a zeroed PNG would decode without complaint
             image = Image.open(io.BytesIO(data))
+            image.draft(None, (2 * long_side, 2 * long_side))  # JPEG: decode no finer
             image.load()
+            jpeg = image.format in ("JPEG", "MPO")
         except Image.UnidentifiedImageError:
             start = data[:16].decode("ascii", "replace").strip()
             raise ValueError(f"not a picture (it begins with {start!r})") from None
@@ -82,22 +85,34 @@ def _read_raster(data, long_side):
     rgba = np.asarray(image.convert("RGBA"))
     if max(rgba.shape[:2]) > long_side:
         rgba = unpremultiply(_resize(premultiply(rgba), long_side))
-    return cut_ground(rgba) if rgba[..., 3].min() == 255 else rgba
+    if rgba[..., 3].min() < 255:
+        return rgba
+    return cut_ground(rgba, fringe=FRINGE if jpeg else 0)
 
 
-def cut_ground(rgba, near=NEAR_WHITE):
-    """Make the white that touches the border transparent (for opaque pictures)."""
-    white = np.pad((255 - rgba[..., :3].min(axis=-1)) <= near, 1, constant_values=True)
-    ground = np.zeros_like(white)
+def cut_ground(rgba, near=NEAR_WHITE, fringe=0):
+    """Make the white that touches the border transparent (for opaque pictures).
+
+    `fringe` px of what is nearly as white go with it, as JPEG leaves them.
+    """
+    darkness = np.pad(255 - rgba[..., :3].min(axis=-1), 1)
+    ground = np.zeros(darkness.shape, bool)
     ground[[0, -1]] = ground[:, [0, -1]] = True
-    size = 0
+    size, white, nearly = 0, darkness <= near, darkness <= FRINGE_WHITE
     while size != (size := int(ground.sum())):  # grow until it no longer grows
         for _ in range(8):
-            ground[1:] |= ground[:-1] & white[1:]
-            ground[:-1] |= ground[1:] & white[:-1]
-            ground[:, 1:] |= ground[:, :-1] & white[:, 1:]
-            ground[:, :-1] |= ground[:, 1:] & white[:, :-1]
+            _grow(ground, white)
+    for _ in range(fringe):
+        _grow(ground, nearly)
     return np.where(ground[1:-1, 1:-1, None], np.uint8(0), rgba)
+
+
+def _grow(ground, white):
+    """Add to the ground, in place, the white beside it."""
+    ground[1:] |= ground[:-1] & white[1:]
+    ground[:-1] |= ground[1:] & white[:-1]
+    ground[:, 1:] |= ground[:, :-1] & white[:, 1:]
+    ground[:, :-1] |= ground[:, 1:] & white[:, :-1]
 
 
 # ------------------------------------------------------------------------- arithmetic
@@ -200,14 +215,15 @@ def _centre(premultiplied, size):
 # ---------------------------------------------------------------------------- worker
 
 
-def canvas(path, size, pixel_art=False):
+def canvas(path, size, pixel_art=0):
     """Return the premultiplied (size, size, 4) training picture made from a file.
 
-    Pixel art is placed on 32 px and enlarged by whole factors; anything else is fitted.
+    Pixel art is placed on the canvas it was drawn for, `pixel_art` px wide, which is
+    then enlarged by a whole factor. On a smaller canvas, and anything else, is fitted.
     """
-    if pixel_art:
-        small = place(read(path), 32)
-        return small.repeat(size // 32, axis=0).repeat(size // 32, axis=1)
+    if pixel_art and size >= pixel_art:
+        small, factor = place(read(path), pixel_art), size // pixel_art
+        return small.repeat(factor, axis=0).repeat(factor, axis=1)
     return fit(read(path, long_side=max(256, 4 * size)), size)
 
 

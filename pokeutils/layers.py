@@ -1,5 +1,5 @@
 """The few layers that Keras lacks: a fused batch norm, a minibatch standard
-deviation, modulation by the latent, latents of unit length."""
+deviation, modulation by the latent, latents of unit length, a palette."""
 
 import keras
 from keras import layers, ops
@@ -150,3 +150,76 @@ class UnitLatent(layers.Layer):
 
     def call(self, z):
         return z * ops.rsqrt(ops.mean(z * z, axis=-1, keepdims=True) + 1e-8)
+
+
+@register
+class Palette(layers.Layer):
+    """Paints with a few flat colours, as pixel art is made.
+
+    Called with [scores (n, h, w, k), z (n, d)]. The latent chooses k - 1 opaque colours
+    for the whole picture; the first of the k "colours" is transparency. In training,
+    each pixel is a mixture, weighted by the softmax of its scores, so that gradients
+    flow to all of them; otherwise it takes the one colour with the highest score.
+    Returns premultiplied RGBA (n, h, w, 4) in [-1, 1], float32.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+    def build(self, input_shape):
+        (*_, self.count), latent_shape = input_shape
+        self.colours = layers.Dense(
+            3 * (self.count - 1), activation="tanh", dtype="float32", name="colours"
+        )
+        self.colours.build(latent_shape)
+
+    def call(self, inputs, training=False):
+        scores, z = inputs
+        colours = ops.reshape(self.colours(z), (-1, self.count - 1, 3))
+        colours = ops.pad(colours, ((0, 0), (0, 0), (0, 1)), constant_values=1.0)
+        colours = ops.pad(colours, ((0, 0), (1, 0), (0, 0)), constant_values=-1.0)
+        if training:
+            weights = ops.softmax(scores)
+        else:
+            weights = ops.one_hot(ops.argmax(scores, axis=-1), self.count)
+        return ops.einsum("nhwk,nkc->nhwc", weights, colours)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[0][:-1], 4)
+
+
+@register
+class SpectralConv2D(layers.Conv2D):
+    """A convolution whose kernel is divided by its largest singular value (Miyato et
+    al. 2018), so that no layer of a discriminator can shout.
+
+    The value is tracked by one power iteration a training pass.
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.direction = self.add_weight(
+            shape=(self.filters,),
+            initializer="random_normal",
+            dtype="float32",
+            autocast=False,
+            trainable=False,
+            name="direction",
+        )
+
+    def call(self, x, training=False):
+        kernel = ops.cast(self._kernel, "float32")
+        flat = ops.reshape(kernel, (-1, self.filters))  # (h w c_in, c_out)
+        fixed = ops.stop_gradient(flat)
+        left = _unit(ops.matmul(fixed, self.direction.value))
+        right = _unit(ops.matmul(left, fixed))
+        if training:
+            self.direction.assign(right)
+        largest = ops.sum(ops.matmul(left, flat) * right)
+        kernel = ops.cast(kernel / largest, x.dtype)
+        x = ops.conv(x, kernel, strides=list(self.strides), padding=self.padding)
+        return x + ops.cast(self.bias, x.dtype) if self.use_bias else x
+
+
+def _unit(vector):
+    return vector * ops.rsqrt(ops.sum(vector * vector) + 1e-12)

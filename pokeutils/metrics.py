@@ -1,216 +1,303 @@
-"""How far generated pictures are from real ones, and whether they are copies.
+"""How good a generator is, in one table: `report`. `measures` has each single measure.
 
-NumPy only: features are handed in as float arrays (n, dimensions), pictures as uint8
-arrays (n, size, size, 3 or 4).
+A number alone says nothing, so every measure stands beside its floor, real pictures
+against other real ones, and its ceilings, real pictures damaged on purpose, as seen by
+at least two networks that have nothing in common.
 """
 
-from collections import namedtuple
+import json
+from pathlib import Path
 
 import numpy as np
 
-Nearest = namedtuple("Nearest", "indices distances mirrored")
+from pokeutils import damage, env, files
+from pokeutils.measures import (  # also for those who want one number
+    authentic,
+    authentic_ones,
+    check_features,
+    cubic,
+    density_coverage,
+    directions,
+    distances_of,
+    diversity,
+    frechet,
+    frechet_of,
+    kid,
+    kid_floor,
+    mean_distance,
+    mmd,
+    neighbourhoods,
+    precision_recall,
+    sliced_wasserstein,
+    wasserstein_on_lines,
+)
+
+__all__ = ["authentic", "density_coverage", "diversity", "frechet", "kid", "kid_floor"]
+__all__ += ["precision_recall", "report", "sliced_wasserstein", "NETWORKS", "Report"]
+
+NETWORKS = {"Lite0": "lite0", "random": "random"}  # offline, and quick on a CPU
+LINES = 256  # directions of the sliced Wasserstein distance
+DRAWS = 20  # random halves that every value is a mean of
+FEWEST, MOST = 20, 2000  # pictures of either kind: 2k in each half; what memory holds
+SAMPLES, FLOOR = "samples", "real halves"
+MEASURES = {  # key: label, factor and decimals in print, lowest and highest possible
+    "kid": ("KID x 1000", 1000, 1, None, None),
+    "frechet": ("Fréchet distance *", 1, 1, 0, None),
+    "sliced_wasserstein": ("sliced Wasserstein *", 1, 3, 0, None),
+    "precision": ("precision", 1, 2, 0, 1),
+    "recall": ("recall", 1, 2, 0, 1),
+    "density": ("density", 1, 2, 0, None),
+    "coverage": ("coverage", 1, 2, 0, 1),
+    "authentic": ("authentic", 1, 2, 0, 1),
+    "diversity": ("diversity", 1, 2, 0, None),
+}
 
 
-# ------------------------------------------------------------------ distributions
+# ------------------------------------------------------------------ the report
 
 
-def kid(a, b, subsets=100, subset_size=None, seed=0):
-    """Kernel Inception Distance between two sets of features: (mean, std) over subsets.
+def report(
+    samples, reals, networks=None, folder=None, cache=None, seed=0, progress=None
+):
+    """Measure samples against real pictures; returns a `Report`, which prints a table.
 
-    The unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3
-    (Binkowski et al. 2018). Zero on average when both come from one distribution,
-    whatever n, so it may be slightly negative. `subset_size` defaults to half of the
-    smaller set and at most 1000: with less than 2000 pictures, subsets of 1000 would
-    all be the same pictures and their std would be nothing.
+    Both are pictures (n, h, w, 3 or 4) of one size: uint8, or float in [-1, 1]; RGBA is
+    premultiplied, and laid on white. Use the first samples of a fixed seed, and as many
+    as there are reals: more are not looked at. Of more than `MOST` reals, some are
+    picked at random. `reals` should be what the generator was trained on.
+
+    `networks` maps titles to feature networks, or to their names as in
+    `features.named`. Leave out a network that was part of the discriminator. `folder`:
+    where metrics.json goes, such as a run folder. `cache`: the folder that keeps
+    features of reals (data/features). `progress`: called with a line about each step.
+
+    Every value is the mean over `DRAWS` random halves, n reals against n samples, and
+    its interval is twice their standard deviation to either side: what half-samples
+    differ by is what whole sets would (Shao and Wu 1989). The usual bootstrap draws
+    with repeats, and a repeated picture is its own nearest neighbour. The floor splits
+    the reals in the same way, so its interval is where a perfect set of n would lie.
+    The ceilings damage one half and are measured against the other, once.
+
+    Raises ValueError for pictures that cannot be compared: another range, NaN, sizes
+    that differ, fewer than `FEWEST`, all the same.
     """
-    a, b = check_features(a, b)
-    smaller = min(len(a), len(b))
-    size = min(max(smaller // 2, 2), 1000) if subset_size is None else subset_size
-    if not 2 <= size <= smaller:
-        raise ValueError(
-            f"subset_size={size}: expected 2 to {smaller}, the size of the smaller set."
-        )
-    aa, bb, ab = kernel(a, a), kernel(b, b), kernel(a, b)
-    random = np.random.default_rng(seed)
-    values = []
-    for _ in range(subsets):
-        i = random.choice(len(a), size, replace=False)
-        j = random.choice(len(b), size, replace=False)
-        values.append(mmd(aa[np.ix_(i, i)], bb[np.ix_(j, j)], ab[np.ix_(i, j)]))
-    return float(np.mean(values)), float(np.std(values))
+    # Keras, and a switch for NumPy's threads: single measures need neither.
+    from threadpoolctl import threadpool_limits
+
+    from pokeutils import features
+
+    samples, reals = _comparable(
+        features.on_ground(samples), features.on_ground(reals), seed
+    )
+    count = min(len(samples), len(reals)) // 2
+    order = np.random.default_rng(seed).permutation(len(reals))
+    here, there = order[:count], order[count : 2 * count]
+    sets = {SAMPLES: samples, "reals": reals, **damage.all_kinds(reals[there], seed)}
+
+    found = Report(
+        samples=len(samples),
+        reals=len(reals),
+        compared=count,
+        draws=DRAWS,
+        seed=seed,
+        pictures={name: _fingerprint(sets[name]) for name in (SAMPLES, "reals")},
+        spaces={},
+    )
+    for title, network in (NETWORKS if networks is None else networks).items():
+        network = features.named(network) if isinstance(network, str) else network
+        seen = {}
+        for name, pictures in sets.items():
+            if progress:
+                progress(f"{title}: {len(pictures)} pictures, {name}")
+            keep = cache or env.data_dir() / "features"
+            seen[name] = network(pictures, cache=keep if name != SAMPLES else None)
+        # NumPy's threads get in each other's way in matrices as small as these.
+        with threadpool_limits(1, user_api="blas"):
+            rows = _rows(seen, here, count, seed)
+        found["spaces"][title] = {
+            "network": network.name,
+            "weights": network.weights,
+            "dtype": network.dtype,
+            "dimensions": network.dimensions,
+            "rows": rows,
+        }
+    if folder is not None:
+        found.save(folder)
+    return found
 
 
-def kid_floor(features, splits=20, seed=0):
-    """KID between random halves of one set: (mean, std) over `splits` splits.
-
-    The mean is zero but for chance; the std says how much chance there is. A KID
-    within a few of these stds cannot be told from real.
-    """
-    (features,) = check_features(features, least=4)
-    k, half = kernel(features, features), len(features) // 2
-    random = np.random.default_rng(seed)
-    values = []
-    for _ in range(splits):
-        i, j = np.split(random.permutation(len(features))[: 2 * half], 2)
-        values.append(mmd(k[np.ix_(i, i)], k[np.ix_(j, j)], k[np.ix_(i, j)]))
-    return float(np.mean(values)), float(np.std(values))
+def _rows(seen, here, count, seed):
+    """The table of one network, from the features of all sets of pictures."""
+    reals = seen["reals"]
+    rows = {SAMPLES: _Pair(reals, seen[SAMPLES]).drawn(count, seed)}
+    rows[FLOOR] = _Pair(reals).drawn(count, seed)
+    for kind in damage.KINDS:
+        rows[kind] = _Pair(reals[here], seen[kind]).once()
+    return rows
 
 
-def kernel(a, b):
-    """The cubic polynomial kernel of KID between all rows: float64 (len(a), len(b))."""
-    return (a @ b.T / a.shape[1] + 1) ** 3
+def _fingerprint(pictures):
+    return files.sha256(f"{pictures.shape} ".encode() + pictures.tobytes())[:16]
 
 
-def mmd(aa, bb, ab):
-    """Unbiased squared MMD from kernel matrices within and between; may be negative."""
-
-    def off_diagonal(k):
-        return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
-
-    return off_diagonal(aa) + off_diagonal(bb) - 2 * ab.mean()
-
-
-def precision_recall(real, fake, k=3):
-    """Shares of fakes among reals and of reals among fakes (Kynkaanniemi et al. 2019).
-
-    "Among" means: no further from some member than that member's k-th neighbour in its
-    own set. High precision: plausible. High recall: varied. Collapse shows as recall 0.
-    """
-    real, fake = check_features(real, fake, least=k + 1)
-    between = distances(real, fake)
-    precision = (between <= radii(real, k)[:, None]).any(0).mean()
-    recall = (between <= radii(fake, k)[None, :]).any(1).mean()
-    return float(precision), float(recall)
-
-
-def density_coverage(real, fake, k=5):
-    """Density and coverage (Naeem et al. 2020): sturdier precision and recall.
-
-    Density counts the reals' k-balls around a fake (1 is typical, more is possible);
-    coverage is the share of reals with a fake in their ball: about 1 - 2^-k at best.
-    """
-    real, fake = check_features(real, fake, least=k + 1)
-    inside = distances(real, fake) < radii(real, k)[:, None]
-    return float(inside.sum(0).mean() / k), float(inside.any(1).mean())
-
-
-def radii(features, k):
-    """Distance of every row to its k-th nearest other row: (n,)."""
-    between = distances(features, features)
-    np.fill_diagonal(between, np.inf)
-    return np.partition(between, k - 1, axis=1)[:, k - 1]
-
-
-# ------------------------------------------------------------------ nearest neighbours
-
-
-def nearest(samples, reals, count=3, background=255, itself=False):
-    """The `count` nearest real pictures of every sample, mirrored or not, in pixels.
-
-    Pictures are laid on `background`, averaged in blocks down to about 16 px, and
-    scaled to equal amounts of "ink" (what differs from the background). So pose and
-    colours count; a shift by a pixel, softness or paleness hardly do.
-
-    Returns `Nearest`: indices into `reals` (n, count), distances (n, count), nearest
-    first, from 0 (same) to 1.41 (no ink in common), and whether the match is to the
-    mirror image. `itself=True`: `samples` are the `reals`, none its own neighbour.
-    """
-    if samples.shape[1:3] != reals.shape[1:3]:
+def _comparable(samples, reals, seed):
+    """The pictures to look at, after all that could make their numbers meaningless."""
+    if samples.shape[1:] != reals.shape[1:]:
         raise ValueError(
             f"Samples are {samples.shape[1:3]} and reals {reals.shape[1:3]} pixels: "
             "prepare the reals at the samples' size."
         )
-    a, b = _thumbnails(samples, background), _thumbnails(reals, background)
-    a, flipped, b = (
-        _ink(a, background),
-        _ink(b[:, :, ::-1], background),
-        _ink(b, background),
-    )
-    same, mirror = distances(a, b), distances(a, flipped)
-    indices, found = _closest(np.minimum(same, mirror), count, itself)
-    mirrored = np.take_along_axis(mirror < same, indices, 1)
-    return Nearest(indices, found, mirrored)
-
-
-def nearest_features(samples, reals, count=3, itself=False):
-    """The same in feature space: Euclidean distances, `mirrored` always False."""
-    samples, reals = check_features(samples, reals)
-    indices, found = _closest(distances(samples, reals), count, itself)
-    return Nearest(indices, found, np.zeros(indices.shape, bool))
-
-
-def singled_out(found):
-    """Distance to the nearest over the mean distance to the next ones: (n,), 0 to 1.
-
-    Tells a copy from a blob, which is as near to one picture as to ten: a copy is near
-    to one alone. `found`: a `Nearest` of at least 2 neighbours; 10 serve well. Compare
-    with the values of the training pictures among themselves.
-    """
-    if found.distances.shape[1] < 2:
-        raise ValueError("Look for at least 2 neighbours, better 10 (count=10).")
-    rest = found.distances[:, 1:].mean(axis=1)
-    return found.distances[:, 0] / np.maximum(rest, 1e-12)
-
-
-def _closest(between, count, itself):
-    if itself:
-        np.fill_diagonal(between, np.inf)
-    if not 0 < count <= between.shape[1] - itself:
-        raise ValueError(
-            f"count={count} neighbours of {between.shape[1]} pictures: ask for fewer."
-        )
-    indices = np.argsort(between, axis=1, kind="stable")[:, :count]
-    return indices, np.take_along_axis(between, indices, 1)
-
-
-def _thumbnails(images, background):
-    """Composite and average in equal blocks, to 16 px or little more: float64 RGB."""
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (3, 4):
-        raise ValueError(
-            "Expected uint8 pictures of shape (n, height, width, 3 or 4); got "
-            f"{images.dtype} {images.shape}."
-        )
-    rgb = images[..., :3].astype("float64")
-    if images.shape[-1] == 4:  # premultiplied
-        rgb = np.minimum(rgb + background * (1 - images[..., 3:] / 255), 255)
-    n, h, w, _ = rgb.shape
-    blocks = [d for d in range(2, h + 1) if h % d == w % d == 0 and h // d >= 16]
-    block = max(blocks, default=1)
-    return rgb.reshape(n, h // block, block, w // block, block, 3).mean((2, 4))
-
-
-def _ink(images, background):
-    """Difference from the background as vectors of length 1; a blank picture's is 0."""
-    ink = (background - images).reshape(len(images), -1)
-    return ink / np.maximum(np.linalg.norm(ink, axis=1, keepdims=True), 1e-9)
-
-
-# ------------------------------------------------------------------ shared parts
-
-
-def distances(a, b):
-    """Euclidean distances between all rows of two float64 arrays: (len(a), len(b))."""
-    squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * a @ b.T
-    return np.sqrt(np.maximum(squares, 0))
-
-
-def check_features(*sets, least=2):
-    """Return the sets as float64 (n, d); ValueError for what would mislead silently.
-
-    That is: fewer than `least` rows, different widths, NaN or infinity, or rows that
-    are all the same, as a broken generator or a wrong range makes them.
-    """
-    sets = [np.asarray(one, "float64") for one in sets]
-    for one in sets:
-        if one.ndim != 2 or one.shape[1] != sets[0].shape[1]:
-            raise ValueError(
-                "Expected features of shape (n, d) with the same d; got "
-                f"{[other.shape for other in sets]}. Use one network for all sets."
-            )
-        if len(one) < least:
-            raise ValueError(f"Got {len(one)} pictures; at least {least} are needed.")
-        if not np.isfinite(one).all():
-            raise ValueError("Some features are NaN or infinite: look at the pictures.")
+    for name, one in ((SAMPLES, samples), ("real pictures", reals)):
+        if len(one) < FEWEST:
+            raise ValueError(f"Got {len(one)} {name}; at least {FEWEST} are needed.")
         if (one == one[0]).all():
-            raise ValueError(f"All {len(one)} feature vectors are the same picture's.")
-    return sets
+            raise ValueError(f"All {len(one)} {name} are one and the same picture.")
+    if len(reals) > MOST:
+        chosen = np.random.default_rng(seed).choice(len(reals), MOST, replace=False)
+        reals = reals[np.sort(chosen)]
+    return samples[: len(reals)], reals
+
+
+class _Pair:
+    """All that lies within and between two sets, measured on any part of them.
+
+    Without fakes, the reals are compared with themselves: ask for parts that have
+    nothing in common.
+    """
+
+    def __init__(self, real, fake=None):
+        self.alone = fake is None
+        real, fake = check_features(real, real if self.alone else fake)
+        rr, rf = real @ real.T, real @ fake.T
+        ff = rr if self.alone else fake @ fake.T
+        self.products = rr, ff, rf
+        r, f = np.diag(rr), np.diag(ff)
+        sides = (r, r), (f, f), (r, f)
+        self.distances = [
+            distances_of(dots, *two)
+            for dots, two in zip(self.products, sides, strict=True)
+        ]
+        for within in self.distances[: 3 if self.alone else 2]:
+            np.fill_diagonal(within, 0)
+        self.kernels = [cubic(dots, real.shape[1]) for dots in self.products]
+        lines = directions(real.shape[1], LINES)
+        self.on_lines = real @ lines, fake @ lines
+
+    def once(self):
+        """The row of the whole sets, without intervals."""
+        values = self.measure(*map(np.arange, self.products[2].shape))
+        return {key: {"value": values[key]} for key in MEASURES}
+
+    def drawn(self, count, seed):
+        """The row from `DRAWS` random halves of `count` pictures, with intervals."""
+        random, drawn = np.random.default_rng(seed), []
+        reals, fakes = self.products[2].shape
+        for _ in range(DRAWS):
+            i, j = random.permutation(reals), random.permutation(fakes)
+            j = i[count:] if self.alone else j
+            # In order, rows are copied out of the matrices three times as fast.
+            drawn.append(self.measure(np.sort(i[:count]), np.sort(j[:count])))
+        centres = {key: np.mean([values[key] for values in drawn]) for key in MEASURES}
+        if not self.alone:  # half of the reals would miss half of the copies
+            centres["authentic"] = self.authentic()
+        return {
+            key: _with_interval(centre, [values[key] for values in drawn], key)
+            for key, centre in centres.items()
+        }
+
+    def authentic(self):
+        """The share of all fakes that are authentic by all reals."""
+        within, _, across = self.distances
+        return float(authentic_ones(within, across).mean())
+
+    def measure(self, i, j):
+        """All measures of reals `i` and fakes `j`."""
+        places = np.ix_(i, i), np.ix_(j, j), np.ix_(i, j)
+
+        def parts(matrices):
+            return [one[place] for one, place in zip(matrices, places, strict=True)]
+
+        rr, ff, rf = parts(self.distances)
+        a, b = self.on_lines
+        return {
+            "kid": mmd(*parts(self.kernels)),
+            "frechet": frechet_of(*parts(self.products)),
+            "sliced_wasserstein": wasserstein_on_lines(a[i], b[j]),
+            **neighbourhoods(rr, ff, rf),
+            "authentic": float(authentic_ones(rr, rf).mean()),
+            "diversity": mean_distance(ff) / mean_distance(rr),
+        }
+
+
+def _with_interval(centre, values, key):
+    *_, lowest, highest = MEASURES[key]
+    spread = 2 * np.std(values, ddof=1)
+    ends = np.clip([centre - spread, centre + spread], lowest, highest)
+    return {"value": float(centre), "interval": ends.tolist()}
+
+
+# ------------------------------------------------------------------ the table
+
+
+class Report(dict):
+    """What `report` found: a dict for metrics.json that prints as a plain text table.
+
+    `["spaces"][title]["rows"][row][measure]` holds "value", and "interval" where there
+    is one. Rows are "samples", "real halves" and the kinds in `damage.KINDS`.
+    """
+
+    def value(self, title, measure, row=SAMPLES):
+        """Return one value, as measured by the network of that title."""
+        return self["spaces"][title]["rows"][row][measure]["value"]
+
+    def save(self, folder):
+        """Write metrics.json into `folder`, keeping what else it holds; its path."""
+        path = Path(folder) / "metrics.json"
+        kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        files.write_json(path, {**kept, **self})
+        return path
+
+    def __str__(self):
+        n, parts = self["compared"], []
+        for title, space in self["spaces"].items():
+            parts += [*_table(title, space["rows"]), _place(title, space["rows"]), ""]
+        parts += [
+            f"{self['samples']} samples and {self['reals']} real pictures; {n} against "
+            f"{n} at a time. ± is half of a 95 % interval.",
+            f"* Biased: compare only at n = {n}, and with the real halves beside it.",
+        ]
+        return "\n".join(parts)
+
+    __repr__ = __str__
+
+
+def _table(title, rows):
+    """Lines of text: a line for each measure, a column for each row of the record."""
+    lines = [[title, *rows]]
+    for key, (label, factor, decimals, *_) in MEASURES.items():
+        lines.append([label, *(_cell(r[key], factor, decimals) for r in rows.values())])
+    first, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
+    for label, *cells in lines:
+        cells = (cell.rjust(w) for cell, w in zip(cells, widths, strict=True))
+        yield "  ".join([label.ljust(first), *cells])
+
+
+def _cell(one, factor, decimals):
+    text = f"{factor * one['value']:.{decimals}f}"
+    if "interval" not in one:
+        return text
+    low, high = one["interval"]
+    return f"{text} ± {factor * (high - low) / 2:.{decimals}f}"
+
+
+def _place(title, rows):
+    """Where the KID puts the samples on the scale of floor and ceilings, in words."""
+    values = {name: row["kid"]["value"] for name, row in rows.items()}
+    own, scale = values.pop(SAMPLES), sorted(values, key=values.get)
+    if own <= rows[FLOOR]["kid"]["interval"][1]:
+        return f"{title} cannot tell the samples from real pictures by their KID."
+    below = [name for name in scale if values[name] <= own]
+    above = [name for name in scale if values[name] > own]
+    if not above:
+        return "By KID the samples are further from real than all else here."
+    return f"By KID the samples lie between {below[-1]} and {above[0]}."

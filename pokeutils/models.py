@@ -11,13 +11,24 @@ from keras import layers
 from pokeutils.layers import (
     FusedBatchNorm,
     MinibatchStdDev,
+    Palette,
     SelfModulation,
     UnitLatent,
 )
+from pokeutils.seed_models import (  # noqa: F401  (recipes find all networks here)
+    block_generator,
+    dense_discriminator,
+    dense_generator,
+    sprite_discriminator,
+    sprite_generator,
+    tutorial_discriminator,
+    tutorial_generator,
+)
+from pokeutils.trusted import load_generator  # noqa: F401
 
 
 def pyramid_generator(
-    size, channels=4, latent_dim=128, widths=(256, 144, 80, 48), detail=24
+    size, channels=4, latent_dim=128, widths=(256, 144, 80, 48), detail=24, palette=0
 ):
     """A DCGAN generator (Radford et al. 2016) that narrows as the picture grows.
 
@@ -25,8 +36,9 @@ def pyramid_generator(
     those at full size. The latent starts the picture and sets its palette at every
     size (`layers.SelfModulation`). From 8 px on, pictures grow by bilinear
     interpolation and a convolution: transposed ones leave a checkerboard (Odena et al.
-    2016). Input: (n, latent_dim) from N(0, 1). Raises ValueError if `widths` do not
-    fit `size`.
+    2016). `palette` is a number of flat colours to paint with (`layers.Palette`, for
+    pixel art); 0 paints freely. Input: (n, latent_dim) from N(0, 1). Raises ValueError
+    if `widths` do not fit `size`, or for a palette without transparency.
     """
     if size != 4 * 2 ** len(widths):
         raise ValueError(
@@ -52,6 +64,14 @@ def pyramid_generator(
             x = layers.UpSampling2D(interpolation="bilinear")(x)
             x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
         x = modulated(x)
+    if palette:
+        if channels != 4:
+            raise ValueError(
+                "A palette has transparency among its colours, so it paints 4 "
+                f"channels, not {channels}. Use channels=4 or palette=0."
+            )
+        scores = layers.Conv2D(palette, 3, padding="same", dtype="float32")(x)
+        return keras.Model(latents, Palette()([scores, z]), name="generator")
     x = layers.Conv2D(channels, 3, padding="same", dtype="float32")(x)
     x = layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(latents, x, name="generator")
@@ -80,51 +100,3 @@ def pyramid_discriminator(size, channels=4, widths=(48, 96, 128, 192), stem=0):
     x = layers.Flatten()(MinibatchStdDev()(x))
     x = layers.Dense(1, dtype="float32")(x)
     return keras.Model(pictures, x, name="discriminator")
-
-
-def tutorial_generator(size=80, channels=4, latent_dim=100):
-    """Seed 000's generator, that of the TensorFlow DCGAN tutorial made larger.
-
-    Its stride-2 transposed convolutions with 5x5 kernels overlap unevenly, which is
-    where the two-pixel checkerboard of its pictures comes from. 11,680,768 weights at
-    80 px.
-    """
-    if size % 4:
-        raise ValueError(f"size must be a multiple of 4, got {size}.")
-
-    def norm():
-        return FusedBatchNorm(momentum=0.99, epsilon=1e-3)
-
-    latents = keras.Input((latent_dim,))
-    x = layers.Dense((size // 4) ** 2 * 256, use_bias=False)(latents)
-    x = layers.LeakyReLU(0.3)(norm()(x))
-    x = layers.Reshape((size // 4, size // 4, 256))(x)
-    for width, stride in ((128, 1), (64, 2)):
-        x = layers.Conv2DTranspose(
-            width, 5, strides=stride, padding="same", use_bias=False
-        )(x)
-        x = layers.LeakyReLU(0.3)(norm()(x))
-    x = layers.Conv2DTranspose(
-        channels, 5, strides=2, padding="same", use_bias=False, dtype="float32"
-    )(x)
-    x = layers.Activation("tanh", dtype="float32")(x)
-    return keras.Model(latents, x, name="generator")
-
-
-def tutorial_discriminator(size=80, channels=4):
-    """Seed 000's discriminator: 262,593 weights, 44 times fewer than its generator."""
-    pictures = keras.Input((size, size, channels))
-    x = pictures
-    for width in (64, 128):
-        x = layers.Conv2D(width, 5, strides=2, padding="same")(x)
-        x = layers.Dropout(0.3)(layers.LeakyReLU(0.3)(x))
-    x = layers.Dense(1, dtype="float32")(layers.Flatten()(x))
-    return keras.Model(pictures, x, name="discriminator")
-
-
-def load_generator(path):
-    """Loads a `generator.keras` (safe mode: no code from the file is run).
-
-    Returns a model: (n, latent_dim) -> (n, size, size, channels) in [-1, 1].
-    """
-    return keras.models.load_model(path, compile=False, safe_mode=True)

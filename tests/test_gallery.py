@@ -76,9 +76,22 @@ def run(tmp_path):
             "git_commit": "0123456789abcdef0123",
         },
     )  # fmt: skip
-    kid = {"real halves": [-0.0001, 0.0004], "samples": [0.0412, 0.002]}
-    scores = {"samples": 512, "reals": 649, "kid": {"Lite0": kid}}
-    scores["nearest"] = {"near_copies": 4}
+    rows = {
+        "samples": {"kid": {"value": 0.0412, "interval": [0.0392, 0.0432]}},
+        "real halves": {"kid": {"value": -0.0001, "interval": [-0.0005, 0.0003]}},
+        "blur": {"kid": {"value": 0.0123}},
+    }
+    spaces = {"Lite0": {"network": "lite0-224", "rows": rows}}
+    scores = {"samples": 512, "reals": 649, "spaces": spaces}
+    share = {"judged": 4, "total": 512, "low": 0.003, "high": 0.02}
+    scores["copies"] = {
+        "samples": {"together": share},
+        "held out": {"together": {**share, "judged": 1, "total": 66}},
+        "planted": {
+            kind: {"together": {**share, "judged": 49, "total": 50}}
+            for kind in ("exact", "warped")
+        },
+    }
     files.write_json(folder / "metrics.json", scores)
     return folder
 
@@ -89,19 +102,21 @@ def test_everything_is_on_the_page(run, tmp_path):
     for name in ("01_scrape.html", "01_scrape.ipynb", "02_explore.ipynb", "x.html",
                  "04_train.failed.ipynb"):  # fmt: skip
         (pages / name).touch()
+    (tmp_path / "latest" / "quiz.html").touch()
     path = gallery.write(run, tmp_path / "latest", notebooks=["06_evaluate"])
     assert path == tmp_path / "latest" / "index.html"
     page = Page(path)
     for words in (
         "007-modern64", "Creatures nobody drew", "583 artworks of Pokémon", "2 minutes",
         "real halves", "-0.1 ± 0.4", "41.2 ± 2.0", "4 of 512 samples", "512 samples",
+        "12.3", "0.3% to 2.0%", "Of 66 real pictures", "takes 1 for", "98 of 100",
         "649 at 16 px", "Tesla T4, 15 GiB", "float32", "jax 0.10.2", "0123456789ab",
         "12,800", "98 pictures a second", "Seed3", "PROFILE=full make run", "Nintendo",
     ):  # fmt: skip
         assert words in page.text, words
     links = [a["href"] for a in page.all("a")]
     names = ["01_scrape.html", "02_explore.ipynb", "06_evaluate.html"]
-    assert links == [f"notebooks/{name}" for name in names]
+    assert links == ["quiz.html", *(f"notebooks/{name}" for name in names)]
     assert [svg["role"] for svg in page.all("svg")] == ["img"] * 2
     assert all(svg["aria-label"] for svg in page.all("svg"))
     assert len(page.all("polyline")) == 4

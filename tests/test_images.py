@@ -153,6 +153,22 @@ def test_the_white_ground_of_a_jpeg_goes_and_white_inside_stays(tmp_path, mode):
     assert abs(np.array([left, top, right, bottom]) - (60, 40, 241, 161)).max() <= 3
 
 
+def test_the_rings_of_a_poor_jpeg_go_with_the_ground(tmp_path):
+    image = Image.new("RGB", (120, 120), "white")
+    ImageDraw.Draw(image).ellipse([40, 30, 80, 90], fill=(60, 20, 90))
+    image.save(tmp_path / "a.jpg", quality=60)
+    image.save(tmp_path / "a.png")
+    poor, whole = (images.read(tmp_path / name) for name in ("a.jpg", "a.png"))
+    assert images.box(whole) == (40, 30, 81, 91)
+    assert abs(np.array(images.box(poor)) - images.box(whole)).max() <= 1
+    outside = poor[(whole[..., 3] == 0) & (poor[..., 3] > 0)]
+    assert len(outside) < 0.1 * (whole[..., 3] > 0).sum()
+    rough = images.cut_ground(
+        np.asarray(Image.open(tmp_path / "a.jpg").convert("RGBA"))
+    )
+    assert abs(np.array(images.box(rough)) - images.box(whole)).max() > 1
+
+
 def test_the_ground_does_not_leak_through_a_diagonal_line():
     rgba = np.full((9, 9, 4), 255, np.uint8)
     for i in range(4):  # a diamond one pixel thin

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pokeutils import callbacks, gan, models, plots
+from pokeutils import gan, models, plots, runs
 
 # Compile fast rather than well: these programs run for a few steps only.
 ON_CPU = {
@@ -124,10 +124,10 @@ def test_jax_alone_makes_a_run_folder_that_tensorflow_reads(folders):
     subprocess.run(
         [sys.executable, "-c", ALONE], env=environment, check=True, timeout=200
     )
-    run = callbacks.latest_run()
-    params, log = callbacks.read_params(run), callbacks.read_log(run)
+    run = runs.latest_run()
+    params, log = runs.read_params(run), runs.read_log(run)
     assert params["backend"] == "jax" and params["versions"]["jax"]
     assert log["images"][-1] >= 256 and np.isfinite(log["g_loss"]).all()
     pictures = gan.sample(models.load_generator(run / "generator.keras"), 64)
-    last = np.asarray(Image.open(callbacks.sample_files(run)[-1][1]))
+    last = np.asarray(Image.open(runs.sample_files(run)[-1][1]))
     assert np.abs(plots.tile(pictures).astype(int) - last).max() <= 1

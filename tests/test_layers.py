@@ -77,3 +77,23 @@ def test_layers_survive_saving(rng, tmp_path):
     np.testing.assert_array_equal(model([x, z]), loaded([x, z]))
     norms = [x for x in loaded.layers if isinstance(x, layers.FusedBatchNorm)]
     assert norms[0].momentum == 0.8
+
+
+def test_palette_paints_sharply_and_trains_softly(rng):
+    layer = layers.Palette()
+    scores = rng.normal(size=(2, 4, 4, 5)).astype("float32")
+    scores[:, 0, 0] = [9, 0, 0, 0, 0]  # this pixel chooses transparency
+    z = rng.normal(size=(2, 3)).astype("float32")
+    sharp = ops.convert_to_numpy(layer([scores, z]))
+    soft = ops.convert_to_numpy(layer([scores, z], training=True))
+    assert sharp.shape == soft.shape == (2, 4, 4, 4)
+    np.testing.assert_array_equal(sharp[:, 0, 0], -1)
+    assert set(np.unique(sharp[..., 3])) == {-1, 1}  # nothing is half there
+    for picture in sharp:
+        assert len(np.unique(picture.reshape(-1, 4), axis=0)) <= 5
+    assert not np.array_equal(sharp[0, 1, 1, :3], sharp[1, 1, 1, :3])
+    # Mixtures of premultiplied colours are premultiplied colours.
+    assert (soft[..., :3] <= soft[..., 3:] + 1e-6).all()
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(layer([scores * 1e3, z], training=True)), sharp, atol=1e-5
+    )

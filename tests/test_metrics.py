@@ -1,13 +1,69 @@
-"""Metrics agree with slow, literal versions of their definitions."""
+"""Metrics agree with trusted implementations and with their literal definitions, rank
+what people rank, and refuse what would give a meaningless number."""
+
+import json
 
 import numpy as np
 import pytest
+from reference import trusted_metrics
 
-from pokeutils import doodles, metrics
+from pokeutils import damage, doodles, env, features, images, measures, metrics
 
 
 def normal(n, d=6, shift=0.0, seed=0):
     return np.random.default_rng(seed).normal(shift, 1, (n, d))
+
+
+# ------------------------------------------------------------------ trusted values
+
+TRUSTED = json.loads(trusted_metrics.PATH.read_text())["distances"]
+
+
+@pytest.mark.parametrize("case", trusted_metrics.cases())
+def test_values_are_those_of_trusted_implementations(case):
+    real, fake = trusted_metrics.cases()[case]
+    trusted = TRUSTED[case]
+    n = min(len(real), len(fake))
+    kid, _ = metrics.kid(real[:n], fake[:n], subsets=1, subset_size=n)
+    precision, recall = metrics.precision_recall(real, fake)
+    for package in ("torch-fidelity", "clean-fid"):
+        theirs = trusted[package]
+        expected = theirs["kid of the first, equally many"]
+        assert kid == pytest.approx(expected, rel=1e-4)
+        assert metrics.frechet(real, fake) == pytest.approx(theirs["fid"], rel=1e-4)
+    theirs = trusted["torch-fidelity"]
+    assert precision == pytest.approx(theirs["precision"], rel=1e-4)
+    assert recall == pytest.approx(theirs["recall"], rel=1e-4)
+    theirs = trusted["prdc"]
+    found = metrics.density_coverage(real, fake)
+    assert found == pytest.approx([theirs["density"], theirs["coverage"]], rel=1e-4)
+    found = metrics.precision_recall(real, fake, k=5)
+    assert found == pytest.approx([theirs["precision"], theirs["recall"]], rel=1e-4)
+    expected = trusted["POT"]["sliced_wasserstein"]
+    assert metrics.sliced_wasserstein(real, fake) == pytest.approx(expected, rel=1e-4)
+
+
+def test_parts_of_the_report_are_the_single_measures():
+    real, fake = trusted_metrics.cases()["normal"]
+    pair = metrics._Pair(real, fake)
+    i, j = np.arange(20, 90), np.arange(70)
+    found, a, b = pair.measure(i, j), real[i], fake[j]
+    precision, recall = metrics.precision_recall(a, b)
+    density, coverage = metrics.density_coverage(a, b)
+    assert found == pytest.approx(
+        {
+            "kid": metrics.kid(a, b, 1, 70)[0],
+            "frechet": metrics.frechet(a, b),
+            "sliced_wasserstein": metrics.sliced_wasserstein(a, b),
+            "precision": precision,
+            "recall": recall,
+            "density": density,
+            "coverage": coverage,
+            "authentic": metrics.authentic(a, b),
+            "diversity": metrics.diversity(b) / metrics.diversity(a),
+        },
+        rel=1e-9,
+    )
 
 
 # ------------------------------------------------------------------ KID
@@ -124,137 +180,269 @@ def test_collapse_shows_in_recall_and_coverage():
     assert same == pytest.approx((1, 1 - 2**-5), abs=0.06)
 
 
-# ------------------------------------------------------------------ nearest
+# ------------------------------------------------------------------ further measures
+
+
+def test_frechet_is_the_distance_of_gaussians():
+    random = np.random.default_rng(0)
+    a = random.normal(0, 1, (20000, 3))
+    b = random.normal(2, 3, (20000, 3))
+    # Means 2 apart and deviations 2 apart, in each of 3 dimensions.
+    assert metrics.frechet(a, b) == pytest.approx(3 * 2**2 + 3 * 2**2, rel=0.02)
+    few = normal(30, d=200), normal(30, d=200, seed=1)
+    assert metrics.frechet(*few) > 100  # its bias, of one distribution
+
+
+def test_frechet_is_a_matrix_root_for_more_and_for_fewer_pictures_than_dimensions():
+    for n in (12, 60):
+        a, b = normal(n, d=25), normal(n, d=25, shift=0.3, seed=1)
+        cov = [np.cov(one, rowvar=False) for one in (a, b)]
+        root = np.sqrt(np.linalg.eigvals(cov[0] @ cov[1]).astype(complex)).real.sum()
+        gap = np.square(a.mean(0) - b.mean(0)).sum()
+        expected = gap + np.trace(cov[0]) + np.trace(cov[1]) - 2 * root
+        assert metrics.frechet(a, b) == pytest.approx(expected, rel=1e-6)
+
+
+def test_sliced_wasserstein_of_unequal_counts_is_that_of_repeated_pictures():
+    a, b = normal(6, d=4), normal(4, d=4, seed=1)
+    found = metrics.sliced_wasserstein(a, b)
+    repeated = metrics.sliced_wasserstein(a.repeat(2, 0), b.repeat(3, 0))
+    assert found == pytest.approx(repeated, rel=1e-12)
+    moved = metrics.sliced_wasserstein(a, a + 3)
+    lines = measures.directions(4, 256)
+    assert moved == pytest.approx(np.sqrt(np.square(3 * lines.sum(0)).mean()))
+
+
+def test_copies_are_not_authentic():
+    real = normal(50)
+    others = normal(30, seed=1)
+    expected = []
+    for fake in others:
+        apart = np.linalg.norm(real - fake, axis=1)
+        nearest = apart.argmin()
+        own = np.delete(np.linalg.norm(real - real[nearest], axis=1), nearest)
+        expected.append(own.min() < apart.min())
+    assert metrics.authentic(real, others) == np.mean(expected)
+    assert metrics.authentic(real, real[:20] + 1e-6) == 0
+
+
+def test_diversity_is_the_mean_distance_of_two():
+    a = normal(7)
+    apart = [np.linalg.norm(x - y) for k, x in enumerate(a) for y in a[k + 1 :]]
+    assert metrics.diversity(a) == pytest.approx(np.mean(apart))
+
+
+# ------------------------------------------------------------------ damage
+
+
+def drawn(numbers, size=32):
+    """Creatures drawn by code, on white: uint8 (n, size, size, 3)."""
+    pictures = (np.asarray(doodles.draw(number)) for number in numbers)
+    fitted = (images.fit(picture, size) for picture in pictures)
+    return np.stack([images.composite(picture) for picture in fitted])
 
 
 @pytest.fixture(scope="module")
 def creatures():
-    """60 drawn creatures, premultiplied RGBA, 32 px."""
-    small = [doodles.draw(i).convert("RGBa").resize((32, 32)) for i in range(60)]
-    raw = [np.frombuffer(image.tobytes(), "uint8") for image in small]
-    return np.stack(raw).reshape(-1, 32, 32, 4)
+    return drawn(range(120))
 
 
-def faded(rgba):
-    return (rgba * 0.6).astype("uint8")
+def test_damage_does_what_it_says(creatures):
+    before = creatures.copy()
+    found = damage.all_kinds(creatures)
+    assert list(found) == ["palette swap", "blur", "patch shuffle", "noise"]
+    for pictures in found.values():
+        assert pictures.shape == creatures.shape and pictures.dtype == np.uint8
+        assert (pictures != creatures).any((1, 2, 3)).mean() > 0.95
+    np.testing.assert_array_equal(creatures, before)
+    swapped, shuffled = found["palette swap"], found["patch shuffle"]
+    brightness = swapped.max(-1).astype(int) - creatures.max(-1)
+    assert np.abs(brightness).mean() < 2
+    assert (np.sort(shuffled, axis=None) == np.sort(creatures, axis=None)).all()
+    pieces = creatures[0].reshape(8, 4, 8, 4, 3).swapaxes(1, 2)
+    assert (pieces == shuffled[0, 12:16, 12:16]).all((2, 3, 4)).any()
+    assert damage.patch_shuffle(creatures[:2, :30, :30], np.random.default_rng(0)).any()
+    again = damage.all_kinds(creatures)
+    assert all((again[kind] == found[kind]).all() for kind in found)
 
 
-def noisy(rgba):
-    changed = rgba + np.random.default_rng(0).integers(-8, 9, (*rgba.shape[:2], 1))
-    return changed.clip(0, 255).astype("uint8")
+# ------------------------------------------------------------------ ranking
+
+ARTWORK = env.ROOT / "data" / "prepared" / "artwork-64" / "images.npy"
 
 
-COPIES = {
-    1: (7, lambda rgba: rgba),
-    3: (20, lambda rgba: rgba[:, ::-1]),
-    4: (33, noisy),
-    5: (2, faded),
-    6: (41, lambda rgba: np.roll(rgba, 1, axis=1)),
-    8: (15, lambda rgba: rgba[..., [1, 0, 2, 3]]),  # recoloured
-}
+def ranking(network, pictures):
+    """[(KID, std)] of real halves, palette swap, blur, patch shuffle and noise."""
+    mixed = np.random.default_rng(0).permutation(len(pictures))
+    here, there = np.array_split(pictures[mixed], 2)
+    seen = network(here)
+    sets = [there, *damage.all_kinds(there).values()]
+    return [metrics.kid(seen, network(one)) for one in sets]
 
 
-def test_planted_copies_are_found(creatures):
-    reals, samples = creatures[:50], creatures[50:].copy()
-    for place, (original, change) in COPIES.items():
-        samples[place] = change(reals[original])
-    found = metrics.nearest(samples, reals, count=10)
-    for values in found:
-        assert values.shape == (10, 10)
-    places, originals = list(COPIES), [original for original, _ in COPIES.values()]
-    assert found.indices[places, 0].tolist() == originals
-    assert found.mirrored[places, 0].tolist() == [place == 3 for place in places]
-    assert found.distances[[1, 3], 0] == pytest.approx(0, abs=1e-6)
-    assert (np.diff(found.distances, axis=1) >= 0).all()
-
-    among = metrics.nearest(reals, reals, count=10, itself=True)
-    limit = np.quantile(metrics.singled_out(among), 0.02)
-    alone = metrics.singled_out(found)
-    assert np.flatnonzero(alone < limit).tolist() == places
+def test_damage_is_ranked_from_mild_to_severe(random_conv, creatures):
+    floor, swapped, *harder = ranking(random_conv, creatures)
+    # A drawn creature may have any colour, so other colours are as good.
+    assert abs(swapped[0]) < 4 * floor[1]
+    values = [swapped, *harder]
+    for (less, less_std), (more, more_std) in zip(values, values[1:], strict=False):
+        assert less + less_std < more - more_std
 
 
-def test_a_blob_is_near_to_many_and_so_no_copy(creatures):
-    reals = creatures[:50]
-    blob = np.broadcast_to(reals.mean(0), (1, 32, 32, 4)).astype("uint8")
-    found = metrics.nearest(blob, reals, count=10)
-    usual = metrics.nearest(reals, reals, count=10, itself=True)
-    assert found.distances[0, 0] < np.median(usual.distances[:, 0])
-    assert metrics.singled_out(found) > np.median(metrics.singled_out(usual))
-    blank = metrics.nearest(np.zeros_like(blob), reals, count=10)
-    assert blank.distances == pytest.approx(1)
-    with pytest.raises(ValueError, match="at least 2 neighbours"):
-        metrics.singled_out(metrics.nearest(reals, reals, count=1))
-
-
-def test_distance_goes_from_the_same_to_nothing_in_common():
-    left, middle = np.full((2, 1, 16, 16, 3), 255, "uint8")
-    left[:, :8, :6], middle[:, :, 7:9] = (200, 10, 10), 0
-    for other, distance, mirrored in (
-        (left, 0, False),
-        (left[:, :, ::-1], 0, True),
-        (left[:, ::-1], 2**0.5, False),
-        (middle, 2**0.5, False),
-    ):
-        found = metrics.nearest(left, other, 1)
-        assert found.distances == pytest.approx(distance, abs=1e-6)
-        assert found.mirrored == mirrored
-
-
-def test_transparent_is_the_background():
-    clear = np.zeros((1, 16, 16, 4), "uint8")
-    clear[:, 4:9, 4:9] = (90, 60, 30, 128)
-    for background in (255, 0):
-        rest = background * (1 - 128 / 255)
-        opaque = np.full((1, 16, 16, 3), background, "uint8")
-        opaque[:, 4:9, 4:9] = np.rint(np.array((90, 60, 30)) + rest)
-        found = metrics.nearest(clear, opaque, 1, background=background)
-        assert found.distances == pytest.approx(0, abs=0.01)
-
-
+@pytest.mark.skipif(not ARTWORK.exists(), reason="no artwork is prepared here")
 @pytest.mark.parametrize(
-    "size, used", [(16, 16), (24, 24), (32, 16), (64, 16), (96, 16)]
+    "name", ["random", pytest.param("lite0", marks=pytest.mark.slow)]
 )
-def test_fine_detail_is_averaged_away_above_16_px(size, used):
-    y, x = np.mgrid[:size, :size]
-    checks = np.repeat(((x + y) % 2 * 254).astype("uint8")[None, ..., None], 3, -1)
-    flat = np.full((1, size, size, 3), 127, "uint8")
-    distance = metrics.nearest(checks, flat, 1).distances[0, 0]
-    assert distance > 0.5 if size == used else distance < 1e-6
+def test_damage_of_real_pictures_is_ranked(name, random_conv):
+    pictures = images.composite(np.load(ARTWORK))[: 400 if name == "random" else None]
+    network = random_conv if name == "random" else features.named(name)
+    values = ranking(network, pictures)
+    for (less, less_std), (more, more_std) in zip(values, values[1:], strict=False):
+        assert less + less_std < more - more_std
+    assert abs(values[0][0]) < 3 * values[0][1]
 
 
-def test_no_picture_is_its_own_neighbour(creatures):
-    symmetric = np.concatenate([creatures, creatures[:, :, ::-1]])[:, :16, :16]
-    found = metrics.nearest(symmetric, symmetric, count=1, itself=True)
-    assert (found.indices[:, 0] != np.arange(len(symmetric))).all()
-    found = metrics.nearest_features(normal(9), normal(9), count=8, itself=True)
-    assert (found.indices != np.arange(9)[:, None]).all()
-    assert not found.mirrored.any()
+# ------------------------------------------------------------------ the report
 
 
-def test_nearest_features_are_the_nearest():
-    a, b = normal(4), normal(20, seed=1)
-    found = metrics.nearest_features(a, b, count=3)
-    for row, indices, distances in zip(a, found.indices, found.distances, strict=True):
-        by_hand = np.sqrt(((b - row) ** 2).sum(1))
-        assert indices.tolist() == by_hand.argsort()[:3].tolist()
-        assert distances == pytest.approx(np.sort(by_hand)[:3])
+@pytest.fixture(scope="module")
+def random_conv():
+    return features.random_conv()
+
+
+@pytest.fixture(scope="module")
+def found(random_conv, creatures, tmp_path_factory):
+    """A report on creatures of the same kind as the reals, blurred, with a few exact
+    copies; by two networks."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "metrics.json").write_text('{"copies": 3}')
+    samples = np.concatenate([creatures[:10], damage.blur(creatures[60:110])])
+    networks = {"random": random_conv, "other": features.random_conv(1, 32)}
+    cache, told = tmp_path_factory.mktemp("features"), []
+    report = metrics.report(
+        samples, creatures[:60], networks, folder, cache, progress=told.append
+    )
+    return report, folder, cache, told
+
+
+def test_report_has_every_measure_with_floor_and_ceilings(found):
+    report, folder, cache, told = found
+    assert list(report["spaces"]) == ["random", "other"]
+    rows = ["samples", "real halves", "palette swap", "blur", "patch shuffle", "noise"]
+    for space in report["spaces"].values():
+        assert list(space["rows"]) == rows
+        for name, row in space["rows"].items():
+            assert list(row) == list(metrics.MEASURES)
+            for one in row.values():
+                assert np.isfinite(one["value"])
+                assert ("interval" in one) == (name in rows[:2])
+                low, high = one.get("interval", (-np.inf, np.inf))
+                assert low <= one["value"] <= high
+    assert (report["samples"], report["reals"], report["compared"]) == (60, 60, 30)
+    saved = json.loads((folder / "metrics.json").read_text())
+    assert saved == {"copies": 3, **report}
+    assert told[0] == "random: 60 pictures, samples"
+    assert len(list(cache.iterdir())) == 2 * 5  # all but the samples
+
+
+def test_report_says_what_is_known(found):
+    report = found[0]
+    for title in ("random", "other"):
+        rows = report["spaces"][title]["rows"]
+        floor = {key: one["value"] for key, one in rows["real halves"].items()}
+        low, high = rows["real halves"]["kid"]["interval"]
+        own = report.value(title, "kid")
+        assert low < 0 < high and own < rows["noise"]["kid"]["value"]
+        assert own > 0.5 * rows["blur"]["kid"]["value"] > floor["kid"]
+        assert floor["frechet"] > 1 and floor["diversity"] == pytest.approx(1, abs=0.05)
+        assert floor["density"] == pytest.approx(1, abs=0.2) and floor["coverage"] > 0.9
+        assert floor["authentic"] > 0.3  # halves have no picture in common
+        assert rows["noise"]["precision"]["value"] == 0
+        noise = metrics.MEASURES.keys() - {"authentic", "diversity"}
+        assert all(rows["noise"][key]["value"] != floor[key] for key in noise)
+        # Ten copies among sixty can never be authentic.
+        assert report.value(title, "authentic") <= 50 / 60
+
+
+def test_report_prints_as_a_table(found):
+    report = found[0]
+    text = str(report)
+    lines = text.splitlines()
+    assert lines[0].split()[:3] == ["random", "samples", "real"]
+    value = f"{1000 * report.value('random', 'kid'):.1f} ±"
+    assert value in lines[1] and lines[1].startswith("KID x 1000")
+    assert "By KID the samples lie between" in text
+    assert "compare only at n = 30" in lines[-1]
+    assert max(map(len, lines)) <= 100
+    assert repr(report) == text
+
+
+def test_report_computes_only_the_samples_again(found, random_conv, creatures):
+    _, _, cache, _ = found
+    seen, original = [], random_conv._compute
+
+    def compute(pictures, *rest):
+        seen.append(len(pictures))
+        return original(pictures, *rest)
+
+    random_conv._compute = compute
+    try:
+        samples = creatures[60:110]
+        metrics.report(samples, creatures[:60], {"random": random_conv}, cache=cache)
+    finally:
+        del random_conv._compute
+    # Fewer samples, so smaller halves: these reals were damaged for the first time.
+    assert seen == [50, 25, 25, 25, 25]
+
+
+def test_floats_and_transparency_give_the_same_report(random_conv, tmp_path):
+    pictures = (np.asarray(doodles.draw(number)) for number in range(20))
+    rgba = np.stack([images.fit(picture, 32) for picture in pictures])
+    network, opaque = {"random": random_conv}, images.composite(rgba)
+    expected = metrics.report(opaque, opaque[:, ::-1], network, cache=tmp_path)
+    floats = rgba.astype("float32") / 127.5 - 1
+    found = metrics.report(floats, rgba[:, ::-1], network, cache=tmp_path)
+    assert found == expected
+
+
+# ------------------------------------------------------------------ intervals
+
+
+def test_intervals_hold_the_value_of_other_pictures():
+    """Of 40 experiments, nearly all intervals must hold the mean of the others."""
+    half, values, intervals = 40, [], []
+    for seed in range(40):
+        real = np.abs(normal(80, d=12, seed=2 * seed))
+        fake = np.abs(normal(80, d=12, shift=0.4, seed=2 * seed + 1))
+        row = metrics._Pair(real, fake).drawn(half, seed)
+        values.append({key: one["value"] for key, one in row.items()})
+        intervals.append({key: one["interval"] for key, one in row.items()})
+    for key in metrics.MEASURES:
+        truth = np.mean([one[key] for one in values])
+        covered = np.mean([low <= truth <= high for low, high in
+                           (one[key] for one in intervals)])  # fmt: skip
+        assert covered >= 0.8, key
+        width = np.mean([np.ptp(one[key]) for one in intervals])
+        assert width < 12 * np.std([one[key] for one in values]), key
 
 
 # ------------------------------------------------------------------ errors
 
 
 BAD = [
-    (np.full((9, 6), np.nan), "NaN"),
+    (np.full((20, 6), np.nan), "NaN"),
     (normal(1), "Got 1 pictures; at least"),
-    (normal(9, d=5), r"same d; got \[\(9, 6\), \(9, 5\)\]"),
-    (np.ones((9, 6)), "All 9 feature vectors"),
+    (normal(9, d=5), r"same d; got \[\(20, 6\), \(9, 5\)\]"),
+    (np.ones((20, 6)), "All 20 feature vectors"),
     (np.ones(9), "shape"),
 ]
 PAIRED = [
     metrics.kid,
+    metrics.frechet,
     metrics.precision_recall,
     metrics.density_coverage,
-    metrics.nearest_features,
+    metrics.authentic,
+    metrics.sliced_wasserstein,
 ]
 
 
@@ -262,19 +450,45 @@ PAIRED = [
 @pytest.mark.parametrize("bad, message", BAD, ids=lambda value: str(value)[:9])
 def test_what_would_mislead_is_refused(metric, bad, message):
     with pytest.raises(ValueError, match=message):
-        metric(normal(9), bad)
+        metric(normal(20), bad)
 
 
-def test_too_little_is_refused(creatures):
+def test_too_little_is_refused():
     with pytest.raises(ValueError, match="subset_size=10: expected 2 to 9"):
         metrics.kid(normal(9), normal(30), subset_size=10)
     with pytest.raises(ValueError, match="Got 3 pictures; at least 4"):
         metrics.kid_floor(normal(3))
+    with pytest.raises(ValueError, match="Got 9 pictures; at least 10"):
+        metrics.density_coverage(normal(9), normal(20))
     with pytest.raises(ValueError, match="Got 5 pictures; at least 6"):
-        metrics.density_coverage(normal(5), normal(9))
-    with pytest.raises(ValueError, match="count=3 neighbours of 2"):
-        metrics.nearest(creatures, creatures[:2])
-    with pytest.raises(ValueError, match="prepare the reals at the samples' size"):
-        metrics.nearest(creatures, creatures[:, :16, :16])
-    with pytest.raises(ValueError, match="Expected uint8 pictures.*float"):
-        metrics.nearest(creatures / 255, creatures)
+        metrics.precision_recall(normal(9), normal(5))
+
+
+def wrong_pictures():
+    good = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3)).astype("uint8")
+    floats = good.astype("float32") / 127.5 - 1
+    broken = floats.copy()
+    broken[3, 2, 2, 1] = np.nan
+    return {
+        "dtype": (good.astype("int64"), "got int64"),
+        "range 0 to 1": ((floats + 1) / 2, "go from 0 to 1.*another range"),
+        "range 0 to 255": (good.astype("float32"), "go from 0 to 255"),
+        "NaN": (broken, "NaN"),
+        "too few": (good[:19], "Got 19 samples; at least 20"),
+        "constant": (np.repeat(good[:1], 30, 0), "All 30 samples are one and the same"),
+        "other size": (good[:, :8, :8], r"Samples are \(8, 8\) and reals \(16, 16\)"),
+        "mixed sizes": ([good[0], good[1, :8]], "must have one size"),
+        "not square": (good[..., 0], r"got uint8 \(30, 16, 16\)"),
+        "a path": ("samples.png", "got str"),
+    }
+
+
+@pytest.mark.parametrize("case", wrong_pictures())
+def test_pictures_that_cannot_be_compared_are_refused(case, tmp_path):
+    pictures, message = wrong_pictures()[case]
+    good = np.random.default_rng(1).integers(0, 256, (30, 16, 16, 3)).astype("uint8")
+    with pytest.raises(ValueError, match=message):
+        metrics.report(pictures, good, folder=tmp_path, cache=tmp_path)
+    with pytest.raises(ValueError):
+        metrics.report(good, pictures, folder=tmp_path, cache=tmp_path)
+    assert not list(tmp_path.iterdir())

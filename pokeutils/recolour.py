@@ -1,0 +1,127 @@
+"""More training pictures out of the same ones: other hues, mirror images, colour jitter
+(NumPy only).
+
+Pictures are uint8 (n, height, width, 3) RGB or (..., 4) premultiplied RGBA. These
+changes are made once, before training, and only to the real pictures; what the
+discriminator sees of fakes is changed in `augment`.
+"""
+
+import numpy as np
+
+# Straight brightness and saturation between which a colour goes from left alone to
+# fully turned: an outline is dark, a highlight is white.
+DARK, PALE = (0.25, 0.40), (0.10, 0.25)
+CHUNK = 64  # pictures at a time, so that floats of a whole set never exist
+
+
+def with_copies(pictures, changes, seed=0):
+    """Returns the pictures followed by one changed copy of all of them for each of
+    `changes`: (n * (1 + len(changes)), h, w, c).
+
+    A change is a number of degrees (hue), "mirrored" or "jittered". Raises ValueError
+    for anything else.
+    """
+    return np.concatenate([pictures, *(_copy(pictures, c, seed) for c in changes)])
+
+
+def _copy(pictures, change, seed):
+    if change == "mirrored":
+        return pictures[:, :, ::-1]
+    if change == "jittered":
+        return jitter(pictures, seed=seed)
+    if isinstance(change, int | float):
+        return turn_hue(pictures, change)
+    raise ValueError(
+        f"Unknown change {change!r}: expected degrees, 'mirrored' or 'jittered'."
+    )
+
+
+def turn_hue(pictures, degrees):
+    """Turns every colour around the colour wheel: 120 makes red green, 180 makes a
+    yellow creature blue.
+
+    Brightness (the largest channel) and saturation stay, so a black, grey or white
+    pixel cannot change; dark outlines and pale highlights, which have a little colour
+    in most artwork, are left alone too (`DARK`, `PALE`).
+    """
+    _check(pictures)
+    changed = np.empty_like(pictures)
+    for start in range(0, len(pictures), CHUNK):
+        part = slice(start, start + CHUNK)
+        changed[part] = _turn(pictures[part], degrees)
+    return changed
+
+
+def _turn(pictures, degrees):
+    colour = pictures[..., :3].astype("float32")
+    most = colour.max(-1, keepdims=True)
+    spread = most - colour.min(-1, keepdims=True)
+    # A channel of hue h, in sixths of the wheel (Smith 1978): the same for
+    # premultiplied colours, because all is in proportion to the largest channel.
+    hue = _hue(colour, most[..., 0], spread[..., 0]) + degrees / 60
+    places = (np.array([5, 3, 1], "float32") + hue[..., None]) % 6
+    turned = most - spread * np.clip(np.minimum(places, 4 - places), 0, 1)
+
+    alpha = pictures[..., 3:] if pictures.shape[-1] == 4 else np.float32(255)
+    weight = _ramp(most / np.maximum(alpha, 1), DARK)
+    weight *= _ramp(spread / np.maximum(most, 1), PALE)
+    turned = np.rint(colour + weight * (turned - colour)).astype("uint8")
+    return np.concatenate([turned, pictures[..., 3:]], axis=-1)
+
+
+def _hue(colour, most, spread):
+    """Hue in sixths of the wheel, 0 to 6, of RGB (..., 3); 0 where there is none."""
+    red, green, blue = np.moveaxis(colour, -1, 0)
+    safe = np.maximum(spread, 1e-6)
+    hue = np.where(
+        most == red,
+        (green - blue) / safe,
+        np.where(most == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+    )
+    return np.where(spread > 0, hue, 0) % 6
+
+
+def _ramp(values, ends):
+    """0 below the first end, 1 above the second, straight between."""
+    low, high = ends
+    return np.clip((values - low) / (high - low), 0, 1)
+
+
+def jitter(pictures, brightness=0.5, contrast=0.5, saturation=0.5, seed=0):
+    """Multiplies brightness, contrast and saturation of every picture by a random
+    factor each, from 1 - x to 1 + x, in a random order, as PyTorch's ColorJitter does.
+
+    It changes the ground as well: on white pictures, half of the grounds become grey,
+    and a generator learns to draw grey grounds. Seed 002 has it so.
+    """
+    _check(pictures)
+    random = np.random.default_rng(seed)
+    amounts = np.array([brightness, contrast, saturation])
+    changed = np.empty_like(pictures)
+    for i, picture in enumerate(pictures):
+        x = picture[..., :3].astype("float32")
+        factors = 1 + amounts * random.uniform(-1, 1, 3)
+        for kind in random.permutation(3):
+            x = np.clip(_blend(x, kind, np.float32(factors[kind])), 0, 255)
+        if picture.shape[-1] == 4:
+            x = np.minimum(x, picture[..., 3:])
+        changed[i, ..., :3] = np.rint(x)
+        changed[i, ..., 3:] = picture[..., 3:]
+    return changed
+
+
+def _blend(x, kind, factor):
+    """Moves x away from black (0), its mean grey (1) or its own greys (2)."""
+    if kind == 0:
+        return factor * x
+    grey = x @ np.array([0.299, 0.587, 0.114], "float32")
+    centre = grey.mean() if kind == 1 else grey[..., None]
+    return centre + factor * (x - centre)
+
+
+def _check(pictures):
+    shape, dtype = np.shape(pictures), getattr(pictures, "dtype", type(pictures))
+    if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in (3, 4):
+        raise ValueError(
+            f"Expected uint8 pictures (n, height, width, 3 or 4), got {dtype} {shape}."
+        )

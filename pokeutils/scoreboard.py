@@ -1,0 +1,269 @@
+"""The scores of a comparison: snapshots of its runs in, one table out, and back in.
+
+A snapshot is a sheet of samples that a run left on its way (`compare.Snapshots`). All
+are scored in the same way: at one size, each on its recipe's own ground, against real
+pictures that went through the same hands.
+"""
+
+import csv
+import json
+
+import numpy as np
+from PIL import Image
+
+from pokeutils import dataset, env, features, files, metrics, plots, runs
+
+SIZE = 64  # px at which all are scored
+SHOWN = 32  # pictures in a sheet of the gallery
+NUMBERS = (
+    *("seed", "size", "ground", "images", "seconds"),
+    *("kid", "kid_std", "kid_random", "kid_random_std"),
+    *("density", "coverage", "precision", "recall", "kid_shape", "speckle"),
+    *("d_real", "d_fake", "gated", "images_per_second", "alarms", "final"),
+)
+COLUMNS = ("name", *NUMBERS, "source", "device", "backend")
+REALS = "real halves"  # the name in the table of the noise floors
+
+
+def folder_of(images):
+    """The folder that holds the runs of a comparison of so many images each."""
+    return env.outputs_dir() / "runs" / "comparison" / str(images)
+
+
+# Pictures -----------------------------------------------------------------------------
+
+
+def snapshot_files(run):
+    """The snapshots of a run, oldest first; named after the images seen."""
+    return sorted((run / "snapshots").glob("[0-9]*.png"))
+
+
+def read_snapshot(path, size):
+    """The pictures of a snapshot: uint8 (n, size, size, 3)."""
+    with Image.open(path) as file:
+        sheet = np.asarray(file.convert("RGB"))
+    rows, columns = sheet.shape[0] // size, sheet.shape[1] // size
+    cells = sheet.reshape(rows, size, columns, size, 3).swapaxes(1, 2)
+    return cells.reshape(-1, size, size, 3)
+
+
+def shrink(pictures, size=SIZE):
+    """uint8 RGB (n, s, s, 3), at `size` px where they are larger."""
+    if pictures.shape[1] <= size:
+        return pictures
+    shape, kind = (size, size), Image.Resampling.LANCZOS
+    return np.stack(
+        [np.asarray(Image.fromarray(p).resize(shape, kind)) for p in pictures]
+    )
+
+
+def silhouettes(pictures, ground=255):
+    """What differs from a grey `ground`, black on white: uint8, the same shape."""
+    return np.where(_body(pictures, ground), 0, 255).astype("uint8").repeat(3, axis=-1)
+
+
+def speckle(pictures, ground=255):
+    """Mean difference of neighbouring pixels inside of the bodies, in grey levels: low
+    where a body has areas of one colour, high where each pixel has its own."""
+    body = _body(pictures, ground)[..., 0]
+    change = np.abs(np.diff(pictures.astype("int16"), axis=2)).mean(-1)
+    inside = body[:, :, 1:] & body[:, :, :-1]
+    return float(change[inside].mean()) if inside.any() else 0.0
+
+
+def _body(pictures, ground):
+    difference = np.abs(pictures.astype("int16") - int(ground))
+    return difference.max(-1, keepdims=True) > 48
+
+
+# Scoring ------------------------------------------------------------------------------
+
+
+def score(images, networks=None, show=print):
+    """Scores every snapshot that has no score yet, into the runs' metrics.json.
+
+    networks: two feature networks, by default Lite0 at 224 px and a random one. Reals
+    are all pictures of the set, at each recipe's own size and on its own ground, made
+    smaller in the same way as the samples.
+    """
+    networks = networks or (features.lite0(), features.random_conv())
+    reals = {}
+    for run in sorted(folder_of(images).glob("*-seed*")):
+        params, scores = runs.read_params(run), read_scores(run)
+        size, ground = (params["recipe"][name] for name in ("size", "background"))
+        todo = [p for p in snapshot_files(run) if str(int(p.stem)) not in scores]
+        if todo and (size, ground) not in reals:
+            data = dataset.load(params["data"]["source"], size)
+            pictures = shrink(plots.over(data.images, ground))
+            seen = _see(networks, pictures, ground, cache=data.folder)
+            reals[size, ground] = seen, _floor(seen, speckle(pictures, ground))
+        for path in todo:
+            real, scores["floor"] = reals[size, ground]
+            pictures = read_snapshot(path, min(size, SIZE))
+            last = path == snapshot_files(run)[-1]
+            row = _score(real, _see(networks, pictures, ground, shapes=last))
+            row["speckle"] = speckle(pictures, ground)
+            scores[str(int(path.stem))] = row
+            files.write_json(run / "metrics.json", scores)
+            kid = f"KID x 1000 {1000 * row['kid']:.1f}"
+            show(f"{run.name} at {int(path.stem):,} images: {kid}", flush=True)
+
+
+def read_scores(run):
+    """{images seen: scores, "floor": scores} of a run, or {}; its metrics.json."""
+    path = run / "metrics.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def _see(networks, pictures, ground, shapes=True, cache=None):
+    """Features of pictures by both networks, and of their silhouettes by the first."""
+    seen = [network(pictures, cache=cache) for network in networks]
+    if shapes:
+        seen.append(networks[0](silhouettes(pictures, ground), cache=cache))
+    return seen
+
+
+def _score(real, fake):
+    """One row of scores from what `_see` gives for reals and for samples."""
+    kids = [_kid(r, f) for r, f in zip(real, fake, strict=False)]
+    (kid, kid_std), (other, other_std), *shape = kids
+    # Shares depend on the numbers of pictures: as many reals as samples.
+    count = min(len(real[0]), len(fake[0]))
+    chosen = np.random.default_rng(0).permutation(len(real[0]))[:count]
+    pair = real[0][chosen], fake[0][:count]
+    precision = recall = density = coverage = 0.0
+    if np.isfinite(kid):
+        precision, recall = metrics.precision_recall(*pair)
+        density, coverage = metrics.density_coverage(*pair)
+    return {
+        "kid": kid,
+        "kid_std": kid_std,
+        "kid_random": other,
+        "kid_random_std": other_std,
+        "density": density,
+        "coverage": coverage,
+        "precision": precision,
+        "recall": recall,
+        "kid_shape": shape[0][0] if shape else np.nan,
+    }
+
+
+def _kid(real, fake):
+    """KID, or NaN where all samples look the same to the network, as at the very start
+    or after a collapse: `metrics` refuses those."""
+    spread = np.abs(fake - fake[0]).max()
+    if spread <= 1e-5 * np.abs(fake[0]).max():
+        return np.nan, np.nan
+    return metrics.kid(real, fake)
+
+
+def _floor(real, speckle):
+    """The scores of one half of the reals against the other."""
+    mixed = np.random.default_rng(0).permutation(len(real[0]))
+    halves = np.split(mixed, [len(mixed) // 2])
+    row = _score(*([seen[half] for seen in real] for half in halves))
+    for name, seen in zip(("kid", "kid_random"), real, strict=False):
+        row[name], row[f"{name}_std"] = metrics.kid_floor(seen)
+    return {**row, "speckle": speckle}
+
+
+# The table ----------------------------------------------------------------------------
+
+
+def rows_of(images):
+    """Returns the rows of a comparison, a dict each: one for every run and snapshot
+    with a score, and one for every noise floor (name `REALS`)."""
+    rows, floors = [], {}
+    for run in sorted(folder_of(images).glob("*-seed*")):
+        params, scores = runs.read_params(run), read_scores(run)
+        floor = scores.pop("floor", None)
+        if not scores:
+            continue
+        recipe, log = params["recipe"], runs.read_log(run)
+        place = {
+            "size": recipe["size"],
+            "ground": recipe["background"],
+            "source": params["data"]["source"],
+        }
+        floors[recipe["size"], recipe["background"]] = {"name": REALS, **place, **floor}
+        for seen in sorted(map(int, scores)):
+            rows.append(
+                {
+                    "name": recipe["name"],
+                    "seed": params["seed"],
+                    **place,
+                    "images": seen,
+                    **scores[str(seen)],
+                    **_from_log(log, seen),
+                    "alarms": len(runs.read_alarms(run)),
+                    "final": int(seen >= recipe["images"]),
+                    "device": params["device"],
+                    "backend": params["backend"],
+                }
+            )
+    return [*floors.values(), *rows]
+
+
+def _from_log(log, seen):
+    """What log.csv says at `seen` images: time, and means of the tenth before it."""
+    lately = (log["images"] > 0.9 * seen) & (log["images"] <= seen)
+    found = {name: log[name][lately].mean() for name in ("d_real", "d_fake", "gated")}
+    found["seconds"] = log["seconds"][log["images"] <= seen][-1]
+    found["images_per_second"] = np.median(log["images_per_second"])
+    return {name: float(value) for name, value in found.items()}
+
+
+def write_table(path, rows, command):
+    """Writes `rows` as CSV, after a comment line with the command that made them."""
+    with files.atomic(path) as temporary, open(temporary, "w", newline="") as file:
+        file.write(f"# {command}\n")
+        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(
+                {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
+            )
+
+
+def read_table(path):
+    """Returns (rows, command) as `write_table` wrote them; empty numbers are NaN."""
+    with open(path, newline="", encoding="utf-8") as file:
+        command = file.readline().removeprefix("# ").strip()
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row.update({name: float(row[name] or "nan") for name in NUMBERS})
+    return rows, command
+
+
+def publish(images, command, folder):
+    """Writes `folder`/recipes.csv, and recipes/<name>.jpg with the first samples of
+    each recipe's first seed. Returns the path of the table."""
+    rows = rows_of(images)
+    if not rows:
+        raise RuntimeError(f"{folder_of(images)} has no scores yet: train, then score.")
+    (folder / "recipes").mkdir(parents=True, exist_ok=True)
+    write_table(folder / "recipes.csv", rows, command)
+    if (folder_of(images) / "blow-up" / "log.csv").exists():
+        _publish_blow_up(folder_of(images) / "blow-up", folder / "recipes")
+    for run in sorted(folder_of(images).glob("*-seed0")):
+        sheets = snapshot_files(run)
+        if sheets:
+            recipe = runs.read_params(run)["recipe"]
+            pictures = read_snapshot(sheets[-1], min(recipe["size"], SIZE))[:SHOWN]
+            with files.atomic(folder / "recipes" / f"{recipe['name']}.jpg") as path:
+                path.write_bytes(plots.to_jpeg(plots.tile(pictures)))
+    return folder / "recipes.csv"
+
+
+def _publish_blow_up(run, folder):
+    """Log and alarms of the run that was made to blow up, and three of its sheets."""
+    files.write_text(folder / "blow-up.csv", (run / "log.csv").read_text("utf-8"))
+    files.write_json(folder / "blow-up.json", runs.read_alarms(run))
+    sheets = [path for _, path in runs.sample_files(run)]
+    sheets = [sheets[0], sheets[len(sheets) // 2], sheets[-1]]
+    side = 2 + 4 * (runs.read_params(run)["recipe"]["size"] + 2)  # four by four of them
+    for number, path in enumerate(sheets):
+        with Image.open(path) as sheet:
+            picture = np.asarray(sheet.convert("RGB"))[:side, :side]
+        with files.atomic(folder / f"blow-up-{number}.jpg") as new:
+            new.write_bytes(plots.to_jpeg(picture))

@@ -1,0 +1,327 @@
+"""A training from the first step to the last, through whatever interrupts it.
+
+`train` makes a run folder or goes on with one; `fit` fills it. Weights after any number
+of kills, stops and damaged checkpoints are, bit for bit on a CPU, those of a training
+that nothing disturbed; where that cannot be, it refuses and says why.
+"""
+
+import contextlib
+import math
+import shutil
+import signal
+import sys
+import threading
+
+from pokeutils import (
+    callbacks,
+    checkpoints,
+    dataset,
+    env,
+    files,
+    guards,
+    plots,
+    provenance,
+    runs,
+)
+
+RETRIES = 3  # times a run may go back to a checkpoint after an alarm
+
+
+def train(recipe, source, seed=0, run=None, show=print, **options):
+    """Trains a `recipes.Recipe` on a picture set and returns the run folder.
+
+    run: None goes on with the newest unfinished run of the same recipe, pictures and
+        seed, and starts a new one if there is none; "new" always starts one; a folder
+        or its name goes on with that one.
+    options: those of `fit`.
+    Raises ValueError if the run was started with other values, `runs.RunIsBusy` if it
+    is being trained, `guards.OutOfMemory` with a batch size to try.
+    """
+    data = dataset.load(source, recipe.size)
+    run, new = choose_run(recipe, data, seed, run, show)
+    with runs.lock(run, show):
+        try:
+            model = recipe.build(seed)
+            fit(recipe, model, data, run, seed, show=show, **options)
+        except Exception as error:
+            if not guards.is_out_of_memory(error):
+                raise
+            model = None
+            if new and not runs.read_log(run)["step"].size:
+                shutil.rmtree(run)
+            raise guards.OutOfMemory(recipe.batch, env.device_name(), new) from error
+    return run
+
+
+# Which run ----------------------------------------------------------------------------
+
+
+def choose_run(recipe, data, seed, run=None, show=print):
+    """Returns the run folder that `train` means by `run`, and whether it is new."""
+    if run == "new":
+        return start_run(recipe, data, seed), True
+    if run is not None:
+        run = runs.find_run(run)
+        provenance.check_params(run, recipe, data, seed)
+        return run, False
+    now = provenance.params(recipe, data, seed)
+    for run in reversed(runs.list_runs()):
+        if run.name[4:] != recipe.name or not (run / "params.json").exists():
+            continue
+        different = provenance.differences(runs.read_params(run), now, recipe)
+        if different and not is_over(run):
+            show(f"{run.name} is unfinished, but not the same: {'; '.join(different)}.")
+        if different:
+            continue
+        if is_over(run):
+            break
+        show(f"Going on with {run.name}; run='new' would start afresh.")
+        return run, False
+    return start_run(recipe, data, seed), True
+
+
+def is_over(run):
+    """Whether a run has nothing left to do: trained to its end, or given up by the
+    guard."""
+    facts, alarms = checkpoints.newest_facts(run), runs.read_alarms(run)
+    if facts is None:  # killed before its first checkpoint; or older than checkpoints
+        return (run / "generator.keras").exists()
+    if alarms and alarms[-1]["action"] == "stopped":
+        return True
+    return facts["step"] >= facts["steps"]
+
+
+def start_run(recipe, data, seed):
+    """Makes a run folder for `recipe` on the prepared set `data`; fills params.json."""
+    run = runs.new_run(recipe.name)
+    pictures = data.images[data.train][: callbacks.GRID]
+    plots.save_png(run / "samples" / "reals.png", plots.tile(pictures))
+    files.write_json(run / "params.json", provenance.params(recipe, data, seed))
+    return run
+
+
+# Training -----------------------------------------------------------------------------
+
+
+def fit(recipe, model, data, run, seed=0, **options):
+    """Trains `model` to the end of `recipe`, from the newest checkpoint in `run` on.
+
+    options: those of `Training`. Ctrl-C finishes the step, saves and returns; SIGTERM
+    finishes the step, saves and ends the program with exit code 0.
+    Raises `guards.Alarm` if the run goes wrong before there is a good checkpoint.
+    """
+    training = Training(recipe, model, data, run, seed, **options)
+    with training.stop:
+        training.begin(training.load())
+        while True:
+            try:
+                training.run_on()
+                break
+            except guards.Alarm as alarm:
+                if not training.go_back(alarm):
+                    break
+            except callbacks.Stopped:
+                training.leave()
+                break
+    if training.stop.wanted not in (None, "Ctrl-C"):
+        sys.exit(0)
+
+
+class Training:
+    """A recipe, a model and a run folder, and what happens between them.
+
+    minutes: stop after that time, at the end of an epoch
+    evaluate: model -> number, the lower the better, asked every `evaluate_images`; the
+        best generator is kept as best.keras (`callbacks.Best`)
+    on_alarm: when the guard finds that the run has gone wrong, "stop" with the last
+        good checkpoint, "retry" from there with other random numbers, or "ignore" it
+    save_minutes: time between checkpoints
+    also: more Keras callbacks
+    """
+
+    def __init__(
+        self,
+        recipe,
+        model,
+        data,
+        run,
+        seed=0,
+        minutes=None,
+        evaluate=None,
+        evaluate_images=50_000,
+        on_alarm="stop",
+        save_minutes=5.0,
+        also=(),
+        show=print,
+    ):
+        if on_alarm not in ("stop", "retry", "ignore"):
+            raise ValueError(f"on_alarm={on_alarm!r}; use 'stop', 'retry' or 'ignore'.")
+        dataset.check_range(data.images)
+        self.recipe, self.model, self.data, self.run = recipe, model, data, run
+        self.seed, self.minutes, self.on_alarm = seed, minutes, on_alarm
+        self.also, self.show = also, show
+        self.pictures = recipe.pictures(data)
+        batch = recipe.batch
+        self.steps_per_epoch = max(len(self.pictures) // batch, 1)
+        epochs = math.ceil(recipe.images / (self.steps_per_epoch * batch))
+        self.steps = epochs * self.steps_per_epoch
+        self.params = provenance.params(recipe, data, seed)
+        self.stop = Interruptions(show)
+
+        guard = callbacks.Guard(run, batch, self.pictures, on_alarm == "ignore")
+        facts = {
+            "steps": self.steps,
+            "steps_per_epoch": self.steps_per_epoch,
+            "params": self.params,
+        }
+        checkpoint = callbacks.Checkpoint(
+            run, batch, facts, guard, self.stop, save_minutes
+        )
+        milestones = recipe.shown().values()
+        self.watchers = [
+            callbacks.Log(run, batch, recipe.images, guard, show=show),
+            guard,
+            callbacks.Samples(run, batch, recipe.images, also=milestones),
+        ]
+        if evaluate:
+            self.watchers.append(
+                callbacks.Best(run, batch, evaluate, evaluate_images, checkpoint, show)
+            )
+        self.watchers.append(checkpoint)
+        if minutes:
+            self.watchers.append(callbacks.TimeLimit(minutes, show))
+        self.guard, self.checkpoint = guard, checkpoint
+        checkpoint.watchers = self.watchers
+
+    def load(self):
+        """Puts the model into the state of the newest checkpoint; returns its facts."""
+        checkpoints.sweep(self.run)
+        facts = checkpoints.load(self.model, self.run, self.check, show=self.show)
+        if facts:
+            provenance.note_changes(self.run, facts["params"], self.params, self.show)
+        guards.forecast(
+            self.recipe,
+            self.run,
+            self.params["device"],
+            state=checkpoints.size(self.model),
+            generator=4 * self.model.averaged.count_params(),
+            done=self.images,
+            minutes=self.minutes,
+            show=self.show,
+        )
+        return facts
+
+    def check(self, facts):
+        provenance.check_params(
+            self.run, self.recipe, self.data, self.seed, facts["params"]
+        )
+
+    @property
+    def images(self):
+        """Images seen so far."""
+        return int(self.model.steps) * self.recipe.batch
+
+    def begin(self, facts):
+        memory = facts["memory"] if facts else {}
+        for watcher in self.watchers:
+            watcher.set_model(self.model)
+            watcher.begin(memory.get(type(watcher).__name__, {}))
+
+    def run_on(self):
+        """Trains from the model's step to the last, or until it is asked to stop."""
+        make = dataset.numpy_batches if env.backend() == "jax" else dataset.batches
+        self.model.stop_training = False
+        while int(self.model.steps) < self.steps and not self.model.stop_training:
+            start = int(self.model.steps)
+            epoch, done = divmod(start, self.steps_per_epoch)
+            # An epoch that was left in the middle is finished by a `fit` of its own.
+            end = (epoch + 1) * self.steps_per_epoch if done else self.steps
+            batches = make(
+                self.pictures,
+                self.recipe.batch,
+                end - start,
+                self.seed,
+                mirror=self.recipe.mirror,
+                reshuffle=self.recipe.reshuffle,
+                start=start,
+            )
+            self.model.fit(
+                batches,
+                self.steps_per_epoch - done,
+                epochs=end // self.steps_per_epoch,
+                initial_epoch=epoch,
+                callbacks=[*self.watchers, *self.also],
+            )
+        for watcher in self.watchers:
+            watcher.end()
+
+    def leave(self):
+        """Saves after a signal. After Ctrl-C the generator as well, to look at."""
+        self.checkpoint.save()
+        if self.stop.wanted == "Ctrl-C":
+            callbacks.save_generator(self.model, self.run / "generator.keras")
+        self.show(
+            f"Stopped by {self.stop.wanted} at {self.images:,} of "
+            f"{self.recipe.images:,} images. {self.run.name} is saved; the same call "
+            "goes on from there."
+        )
+
+    def go_back(self, alarm):
+        """Returns to the last good checkpoint. Returns whether to train on from it.
+
+        Raises `alarm` if there is none but the untrained one.
+        """
+        alarms = runs.read_alarms(self.run)
+        retries = sum(entry["action"] == "went back" for entry in alarms)
+        again = self.on_alarm == "retry" and retries < RETRIES
+        self.guard.keep_evidence(alarm, "went back" if again else "stopped")
+        good = checkpoints.load(
+            self.model, self.run, self.check, healthy=True, show=self.show
+        )
+        if good is None or not good["step"]:
+            raise alarm
+        checkpoints.drop_newer(self.run, good["step"])
+        place = f"{self.run.name} is back at {good['images']:,} images"
+        if not again:
+            callbacks.save_generator(self.model, self.run / "generator.keras")
+            self.show(f"Stopped: {alarm} {place}, its last good checkpoint.")
+            return False
+        self.show(f"Trying again: {alarm} {place}, with other random numbers.")
+        self.model.random.state.assign([self.seed + 1 + retries, 0])
+        self.begin(good)
+        self.checkpoint.save(anew=True)
+        return True
+
+
+class Interruptions:
+    """While the `with` block runs, signals that ask to stop only set `wanted`: to
+    "Ctrl-C" or to the signal's name. A second Ctrl-C interrupts at once.
+
+    A signal that this process ignores (`nohup`) stays ignored; and outside of the main
+    thread, Python leaves signals alone.
+    """
+
+    def __init__(self, show=print):
+        self.show, self.wanted, self.before = show, None, {}
+
+    def __enter__(self):
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self.before[number] = signal.signal(number, self.note)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
+
+    def note(self, number, frame):
+        if number == signal.SIGINT and self.wanted:
+            raise KeyboardInterrupt
+        name = signal.Signals(number).name
+        self.wanted = "Ctrl-C" if name == "SIGINT" else name
+        with contextlib.suppress(RuntimeError):  # it came while something was printed
+            self.show(f"{self.wanted}: finishing this step, then saving.", flush=True)

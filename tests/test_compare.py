@@ -1,0 +1,134 @@
+"""The comparison in miniature: trained, interrupted, scored, published, read again."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pokeutils import compare, features, recipes, runs, scoreboard
+
+IMAGES = 320
+NAMES = ("sprites64", "pokegan_dense")
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    known = compare.contestants(IMAGES, miniature=True)
+    return {name: known[name] for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, chosen):
+    """The folder of a comparison that was stopped once and scored twice."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
+    said = []
+
+    def show(*words, **_):
+        said.append(" ".join(map(str, words)))
+
+    options = {"seeds": 1, "source": "doodles", "samples": 64, "show": show}
+    assert not compare.train(chosen, minutes=1e-6, **options)
+    assert not (scoreboard.folder_of(IMAGES) / f"{NAMES[1]}-seed0").exists()
+    assert compare.train(chosen, **options)
+    networks = features.random_conv(0), features.random_conv(1)
+    scoreboard.score(IMAGES, networks, show)
+    before = len(said)
+    assert compare.train(chosen, **options)
+    scoreboard.score(IMAGES, networks, show)
+    assert len(said) == before, "what is done was done again"
+    yield scoreboard.folder_of(IMAGES)
+    patch.undo()
+
+
+def test_everything_is_compared_on_equal_terms():
+    known = compare.contestants(60_000)
+    assert [r.name for r in recipes.SEEDS] + ["modern64"] == list(known)[:8]
+    assert {recipe.images for recipe in known.values()} == {60_000}
+    ablated = {name: known[f"modern64-{name}"] for name in compare.ABLATIONS}
+    for name, change in compare.ABLATIONS.items():
+        for field, value in change.items():
+            assert getattr(known["modern64"], field) != value, f"{name} changes nothing"
+            assert getattr(ablated[name], field) == value
+
+
+def test_every_contestant_has_a_miniature_that_can_be_built():
+    known = compare.contestants(64, miniature=True)
+    for name in [r.name for r in recipes.SEEDS] + ["modern64-no-fused-norm"]:
+        model = known[name].build()
+        assert model.generator.output_shape[1:] == (16, 16, known[name].channels)
+    kinds = {type(layer).__name__ for layer in model.generator.layers}
+    assert "BatchNormalization" in kinds and "FusedBatchNorm" not in kinds
+
+
+def test_runs_are_finished_and_keep_no_checkpoints(folder, chosen):
+    for name in NAMES:
+        run = folder / f"{name}-seed0"
+        assert (run / "generator.keras").exists() and not (run / "checkpoint").exists()
+        log = runs.read_log(run)
+        assert log["images"][-1] >= IMAGES
+        taken = [int(path.stem) for path in scoreboard.snapshot_files(run)]
+        assert taken == sorted(taken) and taken[-1] == log["images"][-1]
+        # One sheet for each point that an epoch of its own came to.
+        assert set(taken) <= set(log["images"].astype(int))
+        pictures = scoreboard.read_snapshot(scoreboard.snapshot_files(run)[-1], 16)
+        assert pictures.shape == (64, 16, 16, 3)
+
+
+def test_snapshots_are_the_samples_of_the_generator(folder):
+    from pokeutils import gan, models, plots
+
+    run = folder / "sprites64-seed0"
+    generator = models.load_generator(run / "generator.keras")
+    pictures = scoreboard.read_snapshot(scoreboard.snapshot_files(run)[-1], 16)
+    expected = plots.over(gan.sample(generator, 8))
+    assert np.abs(pictures[:8].astype(int) - expected).max() <= 1
+
+
+def test_the_table_says_what_logs_and_scores_say(folder, tmp_path):
+    path = scoreboard.publish(IMAGES, "python -m pokeutils.compare", tmp_path)
+    rows, command = scoreboard.read_table(path)
+    assert command == "python -m pokeutils.compare"
+    floors = [row for row in rows if row["name"] == scoreboard.REALS]
+    assert len(floors) == 1 and abs(floors[0]["kid"]) < 5 * floors[0]["kid_std"]
+    for name in NAMES:
+        log = runs.read_log(folder / f"{name}-seed0")
+        mine = [row for row in rows if row["name"] == name]
+        assert [row["final"] for row in mine] == [0] * (len(mine) - 1) + [1]
+        last = mine[-1]
+        assert last["images"] == log["images"][-1]
+        np.testing.assert_allclose(last["seconds"], log["seconds"][-1], rtol=1e-4)
+        np.testing.assert_allclose(last["d_fake"], log["d_fake"][-1], rtol=1e-4)
+        assert last["kid"] > 10 * floors[0]["kid_std"], "noise is not like pictures"
+        with Image.open(tmp_path / "recipes" / f"{name}.jpg") as sheet:
+            assert sheet.size == (8 * 18 + 2, 4 * 18 + 2)
+
+
+def test_larger_pictures_are_scored_smaller():
+    stripes = np.zeros((2, 128, 128, 3), "uint8")
+    stripes[:, :, ::2] = 200
+    small = scoreboard.shrink(stripes)
+    assert small.shape == (2, 64, 64, 3) and np.abs(small.astype(int) - 100).max() < 40
+    same = np.zeros((1, 64, 64, 3), "uint8")
+    assert scoreboard.shrink(same) is same
+
+
+def test_speckle_and_silhouettes_see_bodies_only():
+    pictures = np.full((1, 16, 16, 3), 255, "uint8")
+    pictures[:, 4:12, 4:12] = (200, 40, 40)
+    assert scoreboard.speckle(pictures) == 0
+    shape = scoreboard.silhouettes(pictures)
+    assert (shape[:, 4:12, 4:12] == 0).all() and shape.mean() > 150
+    noisy = pictures.copy()
+    noisy[:, 4:12, 4:12:2] = (40, 200, 40)
+    assert scoreboard.speckle(noisy) > 100
+    np.testing.assert_array_equal(scoreboard.silhouettes(noisy), shape)
+    assert (scoreboard.silhouettes(pictures[:, 5:11, 5:11], ground=0) == 0).all()
+
+
+def test_the_command_refuses_unknown_names(capsys):
+    with pytest.raises(SystemExit):
+        compare.main(["--only", "stylegan", "--images", "8"])
+    assert "no recipe stylegan; there are rgba80" in capsys.readouterr().err
+    assert not os.path.exists(scoreboard.folder_of(8))

@@ -1,0 +1,118 @@
+"""The projected discriminator and the hybrid step, on the real frozen network."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from pokeutils import augment, losses, models, projected
+
+
+@pytest.fixture(scope="module")
+def second():
+    """On the two finest scales only, which need a third of the network."""
+    keras.utils.set_random_seed(0)
+    return projected.projected_discriminator(16, input_size=32, width=8, scales=(2, 4))
+
+
+def test_one_logit_a_scale_and_only_the_heads_are_trained():
+    model = projected.projected_discriminator(16, input_size=32, width=8)
+    assert model(np.zeros((2, 16, 16, 3), "float32")).shape == (2, 4)
+    kernels = [v for v in model.trainable_variables if len(v.shape) == 4]
+    # 32 px: maps of 16, 8, 4 and 2 px, so two, one, no and no halvings, then one logit.
+    assert len(kernels) == 3 + 4
+
+
+def test_mixing_is_fixed_by_its_seed():
+    maps = [
+        np.random.default_rng(i).normal(size=(1, 8 // 2**i, 8 // 2**i, c)).astype("f4")
+        for i, c in enumerate((24, 40, 112, 320))
+    ]
+    first, again = projected.mixed(maps, seed=3), projected.mixed(maps, seed=3)
+    other = projected.mixed(maps, seed=4)
+    assert [x.shape[1:] for x in first] == [
+        (16, 16, 64),
+        (8, 8, 64),
+        (4, 4, 128),
+        (2, 2, 256),
+    ]
+    for a, b, c in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.allclose(a, c)
+
+
+def test_wrong_channels_and_sizes_are_named():
+    with pytest.raises(ValueError, match="RGB, not 4.*OnBackground"):
+        projected.projected_discriminator(16, channels=4)
+    with pytest.raises(ValueError, match="multiple of 32, got 100"):
+        projected.projected_discriminator(16, input_size=100)
+
+
+def hybrid(second, warm_up):
+    keras.utils.set_random_seed(1)
+    model = projected.HybridGAN(
+        models.pyramid_generator(16, latent_dim=8, widths=(8, 8), detail=8),
+        models.pyramid_discriminator(16, widths=(8, 8)),
+        second=second,
+        second_augment=augment.OnBackground(augment.DiffAugment()),
+        second_losses=losses.get("hinge"),
+        warm_up=warm_up,
+        ramp=0,
+        r1_gamma=0.1,
+        ema_images=100,
+    )
+    model.compile(
+        keras.optimizers.Adam(1e-3),
+        keras.optimizers.Adam(1e-3),
+        losses.get("nonsaturating"),
+    )
+    return model
+
+
+@pytest.mark.parametrize(
+    "compiled", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_the_second_discriminator_joins_after_its_warm_up(second, compiled):
+    model = hybrid(second, warm_up=8)  # two steps of four pictures
+    train = tf.function(model.train_step) if compiled else model.train_step
+    real = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 4)).astype("float32")
+    fixed = {id(v) for v in second.get_layer("lite0").variables}  # Lite0's
+    moved = []
+    for _ in range(3):
+        before = [ops.convert_to_numpy(v) for v in second.variables]
+        train(tf.constant(real))
+        moved.append(
+            {
+                id(v)
+                for v, old in zip(second.variables, before, strict=True)
+                if not np.array_equal(ops.convert_to_numpy(v), old)
+            }
+        )
+    assert moved[0] == moved[1] == set()
+    assert {id(v) for v in second.trainable_variables} <= moved[2]
+    assert fixed and not fixed & moved[2]
+
+
+def test_the_generator_hears_the_second_discriminator(second):
+    """The same step with and without its opinion moves the generator differently."""
+    real = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 4)).astype("float32")
+    weights = []
+    for warm_up in (0, 1_000_000):
+        model = hybrid(second, warm_up)
+        model.steps.assign(1)  # past step 0, where the ramp still gives weight 0
+        model.update(real, model.draw(4))
+        weights.append(ops.convert_to_numpy(model.generator.trainable_variables[0]))
+    assert np.isfinite(weights).all()
+    assert not np.allclose(weights[0], weights[1])
+
+
+def test_on_background_composites_as_a_canvas_does():
+    layer = augment.OnBackground()
+    draws = layer.draw(2, keras.random.SeedGenerator(0))
+    images = np.full((2, 4, 4, 4), -1, "float32")  # empty
+    images[:, 1, 1] = (0.5, -0.5, 0.0, 1.0)  # opaque
+    out = ops.convert_to_numpy(layer(images, draws))
+    background = 2 * ops.convert_to_numpy(draws["background"])[:, 0, 0] - 1
+    np.testing.assert_allclose(out[:, 0, 0], background, atol=1e-6)
+    np.testing.assert_allclose(out[:, 1, 1], [(0.5, -0.5, 0.0)] * 2, atol=1e-6)

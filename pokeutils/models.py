@@ -15,6 +15,7 @@ from pokeutils.layers import (
     SelfModulation,
     UnitLatent,
 )
+from pokeutils.pretrained import load as pretrained  # noqa: F401
 from pokeutils.seed_models import (  # noqa: F401  (recipes find all networks here)
     block_generator,
     dense_discriminator,

@@ -116,6 +116,8 @@ class HybridGAN(GAN):
         self.second_weight = second_weight
         self.warm_up = warm_up
         self.ramp = max(ramp, 1)
+        # Its own numbers, so that the warm-up is, bit for bit, a training without it.
+        self.second_random = keras.random.SeedGenerator(settings.get("seed", 0) + 1)
 
     def compile(self, generator_optimizer, discriminator_optimizer, losses, **settings):
         super().compile(
@@ -131,12 +133,15 @@ class HybridGAN(GAN):
             *super().state,
             *self.second.variables,
             *self.second_optimizer.variables,
+            self.second_random.state,
         ]
 
     def draw(self, count):
         draws = super().draw(count)
         for name in ("real", "fake", "fool"):
-            draws[f"second {name}"] = self.second_augment.draw(count, self.random)
+            draws[f"second {name}"] = self.second_augment.draw(
+                count, self.second_random
+            )
         return draws
 
     def _weight(self, batch):

@@ -5,10 +5,12 @@ train one with `recipe.train("artwork")`.
 """
 
 import dataclasses
+import functools
 import math
 import os
 
 import keras
+import numpy as np
 
 from pokeutils import (
     augment,
@@ -19,6 +21,7 @@ from pokeutils import (
     losses,
     models,
     plots,
+    projected,
     provenance,
     recolour,
     seed_models,
@@ -40,6 +43,9 @@ class Recipe:
     gate, two_phase: of the step, see `gan.GAN`
     fused_norm: False for Keras' own batch norm, to measure what the fused one is worth
     as_written: train although the generator cannot reach all colours, see `build`
+    second: options of `projected.projected_discriminator` if such a one joins the plain
+        one; None: it does not. second_weight, warm_up, ramp: see `projected.HybridGAN`
+    balanced: every species counts alike, however many pictures it has
     source: the pictures of the seed; epochs, milestones: its length and the epochs
         whose pictures it shows, in epochs of its own
     """
@@ -69,6 +75,11 @@ class Recipe:
     two_phase: bool = False
     fused_norm: bool = True
     as_written: bool = False
+    second: tuple | None = None
+    second_weight: float = 1.0
+    warm_up: int = 0
+    ramp: int = 20_000
+    balanced: bool = True
     source: str = "artwork"
     epochs: int | None = None
     milestones: tuple = ()
@@ -84,13 +95,12 @@ class Recipe:
         outside = keras.config.dtype_policy()
         keras.config.set_dtype_policy(dtype or provenance.fastest_dtype())
         try:
-            generator = getattr(models, self.generator)(
+            generator = _network(self.generator)(
                 size=self.size, channels=self.channels, **dict(self.generator_options)
             )
-            discriminator = getattr(models, self.discriminator)(
+            discriminator = _network(self.discriminator)(
                 size=self.size,
-                channels=self.channels,
-                **dict(self.discriminator_options),
+                **{"channels": self.channels, **dict(self.discriminator_options)},
             )
             if not self.fused_norm:
                 generator = seed_models.unfused(generator)
@@ -99,13 +109,10 @@ class Recipe:
             keras.config.set_dtype_policy(outside)
         if not self.as_written:
             check_reach(generator)
-        changes = (
-            None if self.augment is None else augment.DiffAugment(**dict(self.augment))
-        )
-        model = gan.GAN(
+        model = self._kind()(
             generator,
             discriminator,
-            augment=changes,
+            augment=self._changes(discriminator),
             r1_gamma=self.r1_gamma,
             r1_interval=self.r1_interval,
             ema_images=self.ema_images,
@@ -119,6 +126,29 @@ class Recipe:
         )
         return model
 
+    def _kind(self):
+        """`gan.GAN`, or the one with a second discriminator."""
+        if self.second is None:
+            return gan.GAN
+        return functools.partial(
+            projected.HybridGAN,
+            second=projected.projected_discriminator(self.size, **dict(self.second)),
+            second_augment=augment.OnBackground(self._diff_augment()),
+            second_losses=losses.get("hinge"),
+            second_weight=self.second_weight,
+            warm_up=self.warm_up,
+            ramp=self.ramp,
+        )
+
+    def _changes(self, discriminator):
+        """What is done to the pictures before the discriminator sees them."""
+        if discriminator.input_shape[-1] == self.channels:
+            return self._diff_augment()
+        return augment.OnBackground(self._diff_augment())
+
+    def _diff_augment(self):
+        return self.augment and augment.DiffAugment(**dict(self.augment))
+
     def _optimizer(self, rate):
         if self.decay:
             rate = CosineTail(rate, self.images // self.batch, self.decay)
@@ -131,6 +161,14 @@ class Recipe:
         if self.channels == 3:
             pictures = plots.over(pictures, self.background)
         return recolour.with_copies(pictures, self.copies) if self.copies else pictures
+
+    def weights(self, data):
+        """How often to show each of `pictures`, relative to the others: float32 (n,);
+        None: all alike."""
+        if not self.balanced:
+            return None
+        copies = 1 + len(self.copies)
+        return np.tile(data.weights[data.train], copies)
 
     def shown(self):
         """{epoch of the seed: images seen} of its milestones, on this run's scale."""
@@ -161,6 +199,11 @@ class Recipe:
         if self.milestones:
             film.write(run, self.shown())
         return run
+
+
+def _network(name):
+    """The function of `models` or `projected` that builds the network `name`."""
+    return getattr(models, name, None) or getattr(projected, name)
 
 
 def check_reach(generator):
@@ -200,8 +243,9 @@ CPU_IMAGES = 60_000  # of a recipe that would take days on a CPU
 
 # Those of the seeds, documented in `seeds`.
 SEEDS = [
-    Recipe(**{"name": name, **system()}) for name, system in seeds.SYSTEMS.items()
-] + [Recipe(**seeds.sprites64(as_written=True))]
+    Recipe(**{"name": name, "balanced": False, **system()})
+    for name, system in seeds.SYSTEMS.items()
+] + [Recipe(balanced=False, **seeds.sprites64(as_written=True))]
 
 COLOUR = (("brightness", 0.2), ("saturation", 0.5), ("contrast", 0.3))
 
@@ -209,10 +253,54 @@ MODERN64 = Recipe(
     name="modern64",
     size=64,
     images=1_500_000,
+    batch=32,
+    learning_rates=(2.5e-4, 2.5e-4),
     r1_gamma=0.3,
     decay=0.3,
     augment=(*COLOUR, ("translation", 0.125)),
     ema_images=15_000,
+)
+
+# Two discriminators: the plain one, and after 60,000 images one that has seen ImageNet.
+HYBRID64 = dataclasses.replace(
+    MODERN64,
+    name="hybrid64",
+    second=(("input_size", 96),),
+    warm_up=60_000,
+)
+
+# Only the one that has seen ImageNet, as in Projected GAN.
+PROJECTED64 = dataclasses.replace(
+    MODERN64,
+    name="projected64",
+    discriminator="projected_discriminator",
+    discriminator_options=(("channels", 3), ("input_size", 96)),
+    loss="hinge",
+    r1_gamma=0.0,
+    betas=(0.0, 0.99),
+)
+
+# Pixel art: every picture is painted with 16 flat colours of its own choice.
+PIXELS32 = Recipe(
+    name="pixels32",
+    source="sprites",
+    size=32,
+    images=400_000,
+    generator_options=(("widths", (192, 128, 64)), ("detail", 32), ("palette", 16)),
+    discriminator_options=(("widths", (48, 96, 128)),),
+    batch=32,
+    learning_rates=(2.5e-4, 2.5e-4),
+    decay=0.3,
+    r1_gamma=0.3,
+    augment=(*COLOUR, ("translation", 0.125)),
+    ema_images=10_000,
+)
+
+PIXELS64 = dataclasses.replace(
+    MODERN64,
+    name="pixels64",
+    source="sprites",
+    generator_options=(("palette", 16),),
 )
 
 # The same idea at 32 px, for five minutes on two CPU cores: small batches for many
@@ -243,7 +331,19 @@ TINY16 = Recipe(
     augment=(("translation", 0.125),),
 )
 
-RECIPES = {r.name: r for r in (*SEEDS, MODERN64, QUICK32, TINY16)}
+RECIPES = {
+    r.name: r
+    for r in (
+        *SEEDS,
+        MODERN64,
+        HYBRID64,
+        PROJECTED64,
+        PIXELS32,
+        PIXELS64,
+        QUICK32,
+        TINY16,
+    )
+}
 
 
 def get(name, **options):
@@ -255,7 +355,7 @@ def get(name, **options):
         raise ValueError(f"Unknown recipe {name!r}. Choose one of {sorted(RECIPES)}.")
     if not options:
         return RECIPES[name]
-    return Recipe(**{"name": name, **seeds.SYSTEMS[name](**options)})
+    return Recipe(**{"name": name, "balanced": False, **seeds.SYSTEMS[name](**options)})
 
 
 def for_profile():

@@ -161,6 +161,7 @@ class Training:
         self.seed, self.minutes, self.on_alarm = seed, minutes, on_alarm
         self.also, self.show = also, show
         self.pictures = recipe.pictures(data)
+        self.weights = recipe.weights(data)
         batch = recipe.batch
         self.steps_per_epoch = max(len(self.pictures) // batch, 1)
         epochs = math.ceil(recipe.images / (self.steps_per_epoch * batch))
@@ -244,6 +245,7 @@ class Training:
                 mirror=self.recipe.mirror,
                 reshuffle=self.recipe.reshuffle,
                 start=start,
+                weights=self.weights,
             )
             self.model.fit(
                 batches,

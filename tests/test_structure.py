@@ -40,7 +40,8 @@ MAY_IMPORT = {
     "losses": "",
     "seed_models": "layers",
     "trusted": "",
-    "models": "layers seed_models trusted",
+    "models": "layers pretrained seed_models trusted",
+    "pretrained": "env files gan images plots runs trusted",
     "projected": "features gan gradients layers",
     "recolour": "",
     "seeds": "",
@@ -55,8 +56,8 @@ MAY_IMPORT = {
     "provenance": "env runs",
     "callbacks": "checkpoints files gan guards latent measures plots runs",
     "training": "callbacks checkpoints dataset env files guards plots provenance runs",
-    "recipes": "augment env film gan guards losses models plots provenance recolour "
-    "seed_models seeds training",
+    "recipes": "augment env film gan guards losses models plots projected provenance "
+    "recolour seed_models seeds training",
     "torchfile": "env files",
     "networks": "torchfile",
     "features": "env files images networks",

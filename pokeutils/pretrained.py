@@ -1,0 +1,176 @@
+"""The trained generators that come with the repository: loading, hatching, publishing.
+
+A generator is stored in half precision (`outputs/pretrained/<name>.keras`) and computes
+in single precision. Its card says what it was made from and how good it is
+(`<name>.json`, and for readers `<name>.md`).
+"""
+
+import json
+import re
+
+import numpy as np
+
+from pokeutils import env, files, images, plots, runs
+from pokeutils.gan import sample
+from pokeutils.trusted import load_generator
+
+OWNERS = (
+    "The weights were fitted to pictures of Pokémon, which belong to Nintendo, "
+    "Creatures Inc. and GAME FREAK inc.: no licence for them is given or implied here "
+    "(see NOTICE). For study and play, not for sale."
+)
+
+
+def folder():
+    """Where the generators are: outputs/pretrained of the repository itself, however
+    the folder for new outputs is set."""
+    return env.ROOT / "outputs" / "pretrained"
+
+
+def names():
+    """Returns the names that `load` knows, sorted."""
+    return sorted(path.stem for path in folder().glob("*.keras"))
+
+
+def load(name="modern64"):
+    """Returns a trained generator: latents (n, latent_dim) from N(0, 1) -> pictures
+    (n, size, size, 4), premultiplied RGBA in [-1, 1].
+
+    Raises ValueError for an unknown name, or a file that is damaged.
+    """
+    if name not in names():
+        known = ", ".join(names()) or "none"
+        raise ValueError(
+            f"No trained generator {name!r} in {folder()}. There is {known}."
+        )
+    path = folder() / f"{name}.keras"
+    expected = card(name)["sha256"]
+    if files.sha256(path) != expected:
+        raise ValueError(
+            f"{path} is not the file that its card describes. Fetch it again."
+        )
+    return in_precision(load_generator(path), "float32")
+
+
+def card(name="modern64"):
+    """Returns what is known about a generator, as a dict: the recipe with all fields,
+    data, images seen, hardware, scores, flaws."""
+    return json.loads((folder() / f"{name}.json").read_text("utf-8"))
+
+
+def hatch(target, count=64, seed=0, name="modern64"):
+    """Draws `count` new creatures into the folder `target`: transparent PNGs
+    <seed>-<number>.png and a sheet of all. Returns them, uint8 (count, s, s, 4).
+
+    The same seed gives the same creatures, however many of them.
+    """
+    pictures = sample(load(name), count, seed)
+    for number, picture in enumerate(images.unpremultiply(pictures)):
+        plots.save_png(target / f"{seed}-{number:03d}.png", picture)
+    plots.save_png(target / f"{seed}-sheet.png", plots.tile(pictures))
+    return pictures
+
+
+def in_precision(network, dtype):
+    """Returns a copy of a Keras network that stores and computes in `dtype`: "float32"
+    or "float16". Statistics of batch norms stay float32."""
+    config = json.dumps(network.get_config())
+    config = re.sub(r'"(mixed_)?(bfloat16|float16|float32)"', f'"{dtype}"', config)
+    copy = network.__class__.from_config(json.loads(config))
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+# Publishing ---------------------------------------------------------------------------
+
+
+def publish(run, flaws, name=None, which="generator"):
+    """Puts the generator of a run folder into outputs/pretrained, with its card.
+
+    flaws: sentences on what is wrong with its pictures, for the card; which: "best" for
+    best.keras. Scores come from the run's metrics.json, which notebook 6 writes. Raises
+    ValueError if half precision would change a picture visibly.
+    """
+    run = runs.find_run(run)
+    params, log = runs.read_params(run), runs.read_log(run)
+    name = name or params["recipe"]["name"]
+    network = load_generator(run / f"{which}.keras")
+    half = in_precision(network, "float16")
+    difference = _difference(network, in_precision(half, "float32"))
+    if difference > 4:
+        raise ValueError(
+            f"Half precision would change pixels by up to {difference} of 255; at most "
+            "4 are let through."
+        )
+    path = folder() / f"{name}.keras"
+    with files.atomic(path) as temporary:
+        half.save(temporary)
+    facts = {
+        **params,
+        "name": name,
+        "images_seen": int(log["images"][-1]),
+        "hours": round(float(log["seconds"][-1]) / 3600, 2),
+        "weights": int(network.count_params()),
+        "largest_pixel_change_by_half_precision": int(difference),
+        "sha256": files.sha256(path),
+        "scores": _scores(run),
+        "flaws": list(flaws),
+        "owners": OWNERS,
+    }
+    files.write_json(folder() / f"{name}.json", facts)
+    files.write_text(folder() / f"{name}.md", _readable(facts))
+    return path
+
+
+def _difference(one, other, count=32):
+    """The largest difference of any pixel, of 255, over `count` creatures."""
+    a, b = (sample(network, count).astype("int16") for network in (one, other))
+    return np.abs(a - b).max()
+
+
+def _scores(run):
+    """{space: {row: KID x 1000}} of the run, and its share of near copies."""
+    path = run / "metrics.json"
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text("utf-8"))
+    return {
+        space: {row: round(1000 * one["kid"]["value"], 1) for row, one in table.items()}
+        for space, table in (
+            (space, part["rows"]) for space, part in found["spaces"].items()
+        )
+    }
+
+
+def _readable(facts):
+    data, recipe = facts["data"], facts["recipe"]
+    rows = [
+        ("What", f"generator of `{recipe['name']}`, {facts['weights']:,} weights"),
+        (
+            "Data",
+            f"`{data['source']}` at {data['size']} px: {data['training_pictures']} "
+            f"training pictures of {data['pictures']}, fingerprint "
+            f"`{data['fingerprint'][:12]}`",
+        ),
+        ("Images seen", f"{facts['images_seen']:,} of {recipe['images']:,}"),
+        ("Hardware", f"{facts['device']}, {facts['hours']:.1f} hours"),
+        ("Seed", str(facts["seed"])),
+        (
+            "Half precision",
+            "changes pixels by at most "
+            f"{facts['largest_pixel_change_by_half_precision']} of 255",
+        ),
+    ]
+    for space, found in facts["scores"].items():
+        kid = ", ".join(f"{row} {value}" for row, value in found.items())
+        rows.append((f"KID x 1000, {space}", kid))
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
+    flaws = "\n".join(f"- {flaw}" for flaw in facts["flaws"])
+    return (
+        f"# {facts['name']}\n\n| | |\n|---|---|\n{table}\n\n"
+        f"## What is wrong with its pictures\n\n{flaws}\n\n"
+        "## Use and make again\n\n```python\nfrom pokeutils import models\n\n"
+        f'generator = models.pretrained("{facts["name"]}")\n```\n\n'
+        f"    make train RECIPE={recipe['name']} SOURCE={data['source']}\n\n"
+        f"{facts['owners']}\n"
+    )

@@ -1,0 +1,68 @@
+"""Publishing a run's generator in half precision, loading it, hatching from it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pokeutils import gan, images, models, pretrained, recipes
+
+SILENT = {"show": lambda *words, **options: None}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("POKEUTILS_DATA", str(tmp_path_factory.mktemp("data")))
+    patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
+    folder = tmp_path_factory.mktemp("pretrained")
+    patch.setattr(pretrained, "folder", lambda: folder)
+    yield recipes.get("tiny16").train("doodles", **SILENT)
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def published(run):
+    return pretrained.publish(run, ["It is tiny."])
+
+
+def test_half_precision_draws_the_same_creatures(run, published):
+    half = models.pretrained("tiny16")
+    whole = models.load_generator(run / "generator.keras")
+    assert half.compute_dtype == whole.compute_dtype == "float32"
+    a, b = (gan.sample(one, 16).astype("int16") for one in (half, whole))
+    assert np.abs(a - b).max() <= 4 and np.ptp(a) > 50
+    assert published.stat().st_size < (run / "generator.keras").stat().st_size
+
+
+def test_the_card_says_what_was_done(published):
+    card = pretrained.card("tiny16")
+    assert card["images_seen"] >= recipes.get("tiny16").images
+    assert card["recipe"]["name"] == "tiny16" and card["flaws"] == ["It is tiny."]
+    text = published.with_suffix(".md").read_text()
+    for part in ("640", "doodles", "make train RECIPE=tiny16", "It is tiny.", "NOTICE"):
+        assert part in text
+
+
+def test_hatching_writes_transparent_creatures(published, tmp_path):
+    pictures = pretrained.hatch(tmp_path, count=5, seed=3, name="tiny16")
+    few = pretrained.hatch(tmp_path / "few", count=2, seed=3, name="tiny16")
+    # Another batch size adds up in another order: a level more or less is rounding.
+    assert np.abs(pictures[:2].astype("int16") - few).max() <= 1
+    assert len(list(tmp_path.glob("3-0*.png"))) == 5
+    read = np.asarray(Image.open(tmp_path / "3-001.png"))
+    assert read.shape == (16, 16, 4) and read.dtype == np.uint8
+    np.testing.assert_array_equal(read[..., 3], pictures[1][..., 3])
+    back = images.premultiply(read).astype("int16")
+    assert np.abs(back - pictures[1]).max() <= 1
+
+
+def test_unknown_names_and_other_files_are_refused(published):
+    with pytest.raises(ValueError, match="No trained generator 'big'.*tiny16"):
+        models.pretrained("big")
+    content = published.read_bytes()
+    published.write_bytes(content[:-1] + b"x")
+    try:
+        with pytest.raises(ValueError, match="not the file that its card describes"):
+            models.pretrained("tiny16")
+    finally:
+        published.write_bytes(content)

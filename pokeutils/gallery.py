@@ -47,6 +47,7 @@ def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
         _learning(run, log, sheets),
         _scores(scores),
         _copies(run, scores),
+        _more_time(params),
         _quiz(folder),
         _facts(params, log, scores),
         _further(folder, notebooks),
@@ -188,6 +189,25 @@ def _copies(run, scores):
         "left, by what is drawn on the right."
     )
     return _section("Are they copies?", [verdict, _figure(picture, alt, caption)])
+
+
+def _more_time(params):
+    """What the generators that come with the repository draw, unless this is one."""
+    parts = []
+    outputs = env.ROOT / "outputs"
+    for path in sorted((outputs / "pretrained").glob("*.json")):
+        card, sheet = _json(path), outputs / "gallery" / f"{path.stem}.jpg"
+        same = all(card.get(key) == params.get(key) for key in ("recipe", "seed"))
+        if same or not sheet.exists():
+            continue
+        alt = f"A sheet of creatures by {path.stem}, which has trained for longer."
+        caption = (
+            f"{path.stem} after {card['images_seen']:,} pictures, {card['hours']:.0f} "
+            f"hours on {card['device']}: the first ones it makes, none picked. It is "
+            "part of the repository, and pretrained.hatch makes more."
+        )
+        parts.append(_figure(sheet, alt, caption))
+    return _section("What more time gives", parts)
 
 
 def _quiz(folder):
@@ -341,7 +361,8 @@ def _chart(title, x, series, limits=None):
 
 def _uri(path):
     content = base64.b64encode(path.read_bytes()).decode()
-    return f"data:image/{path.suffix[1:]};base64,{content}"
+    kind = path.suffix[1:].replace("jpg", "jpeg")
+    return f"data:image/{kind};base64,{content}"
 
 
 def _text(value):

@@ -9,6 +9,7 @@ import json
 import re
 
 import numpy as np
+from PIL import Image
 
 from pokeutils import env, files, images, plots, runs
 from pokeutils.gan import sample
@@ -19,6 +20,9 @@ OWNERS = (
     "Creatures Inc. and GAME FREAK inc.: no licence for them is given or implied here "
     "(see NOTICE). For study and play, not for sale."
 )
+
+POINTS, FRAMES, STEPS = 120, 24, 6  # of the curves, the film, and the way there
+CURVES = ("images", "seconds", "d_loss", "g_loss", "d_real", "d_fake")
 
 
 def folder():
@@ -85,7 +89,8 @@ def in_precision(network, dtype):
 
 
 def publish(run, flaws, name=None, which="generator"):
-    """Puts the generator of a run folder into outputs/pretrained, with its card.
+    """Puts the generator of a run folder into outputs/pretrained, with its card, and
+    pictures of it into outputs/gallery: <name>.jpg, .gif and -on-the-way.jpg.
 
     flaws: sentences on what is wrong with its pictures, for the card; which: "best" for
     best.keras. Scores come from the run's metrics.json, which notebook 6 writes. Raises
@@ -105,6 +110,7 @@ def publish(run, flaws, name=None, which="generator"):
     path = folder() / f"{name}.keras"
     with files.atomic(path) as temporary:
         half.save(temporary)
+    kept = _spread(len(log["step"]), POINTS)
     facts = {
         **params,
         "name": name,
@@ -116,10 +122,42 @@ def publish(run, flaws, name=None, which="generator"):
         "scores": _scores(run),
         "flaws": list(flaws),
         "owners": OWNERS,
+        "log": {c: [float(f"{x:.5g}") for x in log[c][kept]] for c in CURVES},
     }
     files.write_json(folder() / f"{name}.json", facts)
     files.write_text(folder() / f"{name}.md", _readable(facts))
+    _show(run, name, network)
     return path
+
+
+def _spread(count, most):
+    """At most `most` of the indices 0 to count - 1, the last one among them."""
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
+
+
+def _show(run, name, network):
+    """Puts pictures of the run into outputs/gallery: its creatures, what the first ones
+    looked like on the way there, and all of that as a film."""
+    gallery = folder().parent / "gallery"
+    gallery.mkdir(parents=True, exist_ok=True)
+    sheet = plots.tile(sample(network, 64))
+    with files.atomic(gallery / f"{name}.jpg") as path:
+        path.write_bytes(plots.to_jpeg(sheet))
+    sheets = runs.sample_files(run)
+    pitch = network.output_shape[1] + 2  # from one creature to the next
+    frames = [
+        np.asarray(Image.open(sheets[i][1]).convert("RGB"))[: 2 + 3 * pitch]
+        for i in _spread(len(sheets), FRAMES)
+    ]
+    plots.gif(gallery / f"{name}.gif", frames, colours=96)
+    way = [sheets[i] for i in _spread(len(sheets), STEPS)]
+    figure = plots.labelled(
+        [np.asarray(Image.open(path).convert("RGB"))[: 2 + pitch] for _, path in way],
+        [f"{seen:,} images" for seen, _ in way],
+        columns=1,
+    )
+    with files.atomic(gallery / f"{name}-on-the-way.jpg") as path:
+        path.write_bytes(plots.to_jpeg(figure))
 
 
 def _difference(one, other, count=32):

@@ -96,6 +96,28 @@ def run(tmp_path):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def repository(tmp_path, monkeypatch):
+    """A repository of its own, whose trained generators the page shows: none yet."""
+    monkeypatch.setattr(gallery.env, "ROOT", tmp_path / "repository")
+    return tmp_path / "repository"
+
+
+def test_trained_generators_of_the_repository_are_shown(run, repository, tmp_path):
+    card = {"images_seen": 123_456, "hours": 2.2, "device": "a CPU", "seed": 0}
+    outputs = repository / "outputs"
+    for name in ("big", "without_picture"):
+        files.write_json(outputs / "pretrained" / f"{name}.json", card)
+    plots.save_png(tmp_path / "sheet.png", np.zeros((64, 64, 3), "uint8"))
+    (outputs / "gallery").mkdir()
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        sheet.save(outputs / "gallery" / "big.jpg")
+    page = Page(gallery.write(run, tmp_path / "latest"))
+    assert "big after 123,456 pictures, 2 hours on a CPU" in page.text
+    assert "without_picture" not in page.text
+    assert any(i["src"].startswith("data:image/jpeg;base64,") for i in page.all("img"))
+
+
 def test_everything_is_on_the_page(run, tmp_path):
     pages = tmp_path / "latest" / "notebooks"
     pages.mkdir(parents=True)

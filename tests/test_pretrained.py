@@ -14,7 +14,8 @@ def run(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("POKEUTILS_DATA", str(tmp_path_factory.mktemp("data")))
     patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
-    folder = tmp_path_factory.mktemp("pretrained")
+    folder = tmp_path_factory.mktemp("outputs") / "pretrained"
+    folder.mkdir()
     patch.setattr(pretrained, "folder", lambda: folder)
     yield recipes.get("tiny16").train("doodles", **SILENT)
     patch.undo()
@@ -41,6 +42,18 @@ def test_the_card_says_what_was_done(published):
     text = published.with_suffix(".md").read_text()
     for part in ("640", "doodles", "make train RECIPE=tiny16", "It is tiny.", "NOTICE"):
         assert part in text
+
+
+def test_its_pictures_go_to_the_gallery(published):
+    gallery = published.parents[1] / "gallery"
+    with Image.open(gallery / "tiny16.jpg") as sheet:
+        assert sheet.size == (8 * 18 + 2, 8 * 18 + 2)
+    with Image.open(gallery / "tiny16.gif") as film:
+        assert film.size == (8 * 18 + 2, 3 * 18 + 2) and film.n_frames > 3
+    with Image.open(gallery / "tiny16-on-the-way.jpg") as way:
+        assert way.size[0] > 8 * 18
+    curves = pretrained.card("tiny16")["log"]
+    assert len({len(values) for values in curves.values()}) == 1
 
 
 def test_hatching_writes_transparent_creatures(published, tmp_path):

@@ -256,3 +256,24 @@ def test_one_variable_names_the_recipe_of_the_notebooks(monkeypatch):
     monkeypatch.setenv("POKEUTILS_RECIPE", "sprites65")
     with pytest.raises(ValueError, match="Unknown recipe 'sprites65'"):
         recipes.for_profile()
+
+
+def test_every_species_counts_alike_unless_a_seed_says_otherwise(folders):
+    """The first three pictures are made forms of one species: each is shown a third as
+    often as the others, in the training's own batches."""
+    data = dataset.load("doodles", 16)
+    species = data.meta["species_id"].copy()
+    rows = np.flatnonzero(data.train)[:3]
+    species[rows] = 4242
+    meta = {**data.meta, "species_id": species}
+    data = dataset.PictureSet(
+        data.source, data.size, data.images, meta, data.report, data.folder
+    )
+    training = recipes.get("tiny16")
+    weights = training.weights(data)
+    np.testing.assert_allclose(weights[:3], weights[3] / 3)
+    steps = 200 * (len(weights) // 32)
+    order, _ = dataset.order(len(weights), 32, steps, seed=0, weights=weights)
+    shown = np.bincount(order.ravel(), minlength=len(weights))
+    assert abs(shown[:3].mean() / shown[3:].mean() - 1 / 3) < 0.05
+    assert recipes.get("sprites64").weights(data) is None

@@ -53,7 +53,7 @@ test:
 	@.venv/bin/python -m ruff check --quiet .
 	@.venv/bin/python -m ruff format --quiet --check . || \
 		{ echo 'Layout differs: run .venv/bin/python -m ruff format .' >&2; exit 1; }
-	@.venv/bin/python -m pytest -n 2 --dist loadfile
+	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow:
 	$(set_up)

@@ -29,22 +29,31 @@ from pokeutils.trusted import load_generator  # noqa: F401
 
 
 def pyramid_generator(
-    size, channels=4, latent_dim=128, widths=(256, 144, 80, 48), detail=24, palette=0
+    size,
+    channels=4,
+    latent_dim=128,
+    widths=(256, 144, 80, 48),
+    detail=24,
+    start=4,
+    palette=0,
 ):
     """A DCGAN generator (Radford et al. 2016) that narrows as the picture grows.
 
-    `widths` are the channels at 4, 8, 16, ... pixels, up to half the size, `detail`
-    those at full size. The latent starts the picture and sets its palette at every
-    size (`layers.SelfModulation`). From 8 px on, pictures grow by bilinear
-    interpolation and a convolution: transposed ones leave a checkerboard (Odena et al.
-    2016). `palette` is a number of flat colours to paint with (`layers.Palette`, for
-    pixel art); 0 paints freely. Input: (n, latent_dim) from N(0, 1). Raises ValueError
-    if `widths` do not fit `size`, or for a palette without transparency.
+    `widths` are the channels at `start`, twice as many, ... pixels, up to half the
+    size, `detail` those at full size. A dense layer turns the latent into `start` x
+    `start` pixels, and the latent sets the palette at every size
+    (`layers.SelfModulation`). From 8 px on, pictures grow by bilinear interpolation and
+    a convolution: transposed ones leave a checkerboard (Odena et al. 2016), which the
+    one from 4 to 8 px does too, coarsely; start=8 leaves it out. `palette` is a number
+    of flat colours to paint with (`layers.Palette`, for pixel art); 0 paints freely.
+    Input: (n, latent_dim) from N(0, 1). Raises ValueError if `widths` do not fit
+    `size`, or for a palette without transparency.
     """
-    if size != 4 * 2 ** len(widths):
+    if size != start * 2 ** len(widths):
         raise ValueError(
-            f"{len(widths)} widths end at {4 * 2 ** len(widths)} px, but size is "
-            f"{size}. Give one width for each of 4, 8, ... up to half the size."
+            f"{len(widths)} widths end at {start * 2 ** len(widths)} px, but size is "
+            f"{size}. Give one width for each of {start}, {2 * start}, ... up to half "
+            "the size."
         )
     latents = keras.Input((latent_dim,))
     z = UnitLatent()(latents)
@@ -52,11 +61,10 @@ def pyramid_generator(
     def modulated(x):
         return layers.ReLU()(SelfModulation()([FusedBatchNorm()(x), z]))
 
-    x = layers.Dense(4 * 4 * widths[0], use_bias=False)(z)
-    x = modulated(layers.Reshape((4, 4, widths[0]))(x))
-    for side, width in zip(
-        (8, 16, 32, 64, 128, 256), (*widths[1:], detail), strict=False
-    ):
+    x = layers.Dense(start * start * widths[0], use_bias=False)(z)
+    x = modulated(layers.Reshape((start, start, widths[0]))(x))
+    for doublings, width in enumerate((*widths[1:], detail), 1):
+        side = start * 2**doublings
         if side == 8:  # a kernel for each pixel of 2x2: limbs, not balloons
             x = layers.Conv2DTranspose(
                 width, 4, strides=2, padding="same", use_bias=False

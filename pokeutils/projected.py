@@ -94,6 +94,7 @@ class HybridGAN(GAN):
     second_weight: what its opinion counts for the generator, next to the first's 1
     warm_up: images seen before it starts to learn and to count
     ramp: images over which its weight grows to the full one, so that it learns first
+    second_interval: it learns and counts in every so many steps only, to save time
     Everything else as in `GAN`.
     """
 
@@ -107,6 +108,7 @@ class HybridGAN(GAN):
         second_weight=1.0,
         warm_up=100_000,
         ramp=20_000,
+        second_interval=1,
         **settings,
     ):
         super().__init__(generator, discriminator, **settings)
@@ -116,6 +118,7 @@ class HybridGAN(GAN):
         self.second_weight = second_weight
         self.warm_up = warm_up
         self.ramp = max(ramp, 1)
+        self.second_interval = second_interval
         # Its own numbers, so that the warm-up is, bit for bit, a training without it.
         self.second_random = keras.random.SeedGenerator(settings.get("seed", 0) + 1)
 
@@ -151,8 +154,10 @@ class HybridGAN(GAN):
             (seen - self.warm_up) / self.ramp, 0.0, 1.0
         )
 
-    def _has_joined(self, batch):
-        return self.steps * batch >= self.warm_up
+    def _takes_part(self, batch):
+        """Whether this is a step of the second discriminator: a boolean scalar."""
+        its_turn = self.steps % self.second_interval == 0
+        return ops.logical_and(self.steps * batch >= self.warm_up, its_turn)
 
     def _update_discriminator(self, real, fake, draws):
         logs = super()._update_discriminator(real, fake, draws)
@@ -179,8 +184,8 @@ class HybridGAN(GAN):
             return ops.zeros(()), [ops.zeros(v.shape) for v in variables], before
 
         # Adam with zero gradients leaves fresh weights where they are.
-        joined = self._has_joined(real.shape[0])
-        value, found, after = ops.cond(joined, learn, rest)
+        takes_part = self._takes_part(real.shape[0])
+        value, found, after = ops.cond(takes_part, learn, rest)
         for variable, new in zip(statistics, after, strict=True):
             variable.assign(new)
         self.second_optimizer.apply(found, variables)
@@ -196,7 +201,7 @@ class HybridGAN(GAN):
             pictures = self.second_augment(fake, draws["second fool"])
             return self.second_generator_loss(self.second(pictures, training=True))
 
-        value = ops.cond(self._has_joined(batch), opinion, lambda: ops.zeros(()))
+        value = ops.cond(self._takes_part(batch), opinion, lambda: ops.zeros(()))
         for variable, old in zip(statistics, before, strict=True):
             variable.assign(old)  # being looked at by the generator changes nothing
         return loss + self._weight(batch) * value, extras

@@ -44,7 +44,8 @@ class Recipe:
     fused_norm: False for Keras' own batch norm, to measure what the fused one is worth
     as_written: train although the generator cannot reach all colours, see `build`
     second: options of `projected.projected_discriminator` if such a one joins the plain
-        one; None: it does not. second_weight, warm_up, ramp: see `projected.HybridGAN`
+        one; None: it does not. second_weight, second_interval, warm_up, ramp: see
+        `projected.HybridGAN`
     balanced: every species counts alike, however many pictures it has
     source: the pictures of the seed; epochs, milestones: its length and the epochs
         whose pictures it shows, in epochs of its own
@@ -77,6 +78,7 @@ class Recipe:
     as_written: bool = False
     second: tuple | None = None
     second_weight: float = 1.0
+    second_interval: int = 1
     warm_up: int = 0
     ramp: int = 20_000
     balanced: bool = True
@@ -136,6 +138,7 @@ class Recipe:
             second_augment=augment.OnBackground(self._diff_augment()),
             second_losses=losses.get("hinge"),
             second_weight=self.second_weight,
+            second_interval=self.second_interval,
             warm_up=self.warm_up,
             ramp=self.ramp,
         )
@@ -253,6 +256,7 @@ MODERN64 = Recipe(
     name="modern64",
     size=64,
     images=1_500_000,
+    generator_options=(("widths", (144, 80, 48)), ("start", 8)),
     batch=32,
     learning_rates=(2.5e-4, 2.5e-4),
     r1_gamma=0.3,
@@ -261,12 +265,14 @@ MODERN64 = Recipe(
     ema_images=15_000,
 )
 
-# Two discriminators: the plain one, and after 60,000 images one that has seen ImageNet.
+# Two discriminators: the plain one, and after 40,000 images, in every other step, one
+# that has seen ImageNet.
 HYBRID64 = dataclasses.replace(
     MODERN64,
     name="hybrid64",
     second=(("input_size", 96),),
-    warm_up=60_000,
+    second_interval=2,
+    warm_up=40_000,
 )
 
 # Only the one that has seen ImageNet, as in Projected GAN.
@@ -300,7 +306,7 @@ PIXELS64 = dataclasses.replace(
     MODERN64,
     name="pixels64",
     source="sprites",
-    generator_options=(("palette", 16),),
+    generator_options=(*MODERN64.generator_options, ("palette", 16)),
 )
 
 # The same idea at 32 px, for five minutes on two CPU cores: small batches for many

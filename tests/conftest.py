@@ -15,15 +15,23 @@ os.environ["POKEUTILS_PROFILE"] = "tiny"
 os.environ["POKEUTILS_SOURCE"] = "doodles"
 
 FIRST = ("test_structure", "test_notebooks_static", "test_env", "test_set_up")
-LAST = ("test_run", "test_series")
+LONG = (
+    "test_series",
+    "test_faults",
+    "test_training",
+    "test_malformed",
+    "test_quiz_page",
+)
 
 
 def pytest_collection_modifyitems(items):
-    """Quick answers first, whole notebooks last."""
+    """Quick answers first, then the longest files: two processes take the next file in
+    turn, and neither shall be left with a long one at the end."""
+    order = [*FIRST, *LONG]
 
     def place(item):
         name = item.path.stem
-        return -1 if name in FIRST else 1 + LAST.index(name) if name in LAST else 0
+        return order.index(name) if name in order else len(order)
 
     items.sort(key=place)
 

@@ -54,3 +54,11 @@ def test_load_generator_gives_the_same_pictures(tmp_path):
     loaded = models.load_generator(tmp_path / "generator.keras")
     latents = np.random.default_rng(0).normal(size=(2, 8)).astype("float32")
     np.testing.assert_array_equal(generator(latents), loaded(latents))
+
+
+def test_started_at_8_px_there_is_nothing_transposed_to_leave_a_lattice():
+    generator = models.pyramid_generator(16, latent_dim=8, widths=(8,), start=8)
+    assert not any("Transpose" in type(layer).__name__ for layer in generator.layers)
+    assert generator(np.zeros((2, 8), "float32")).shape == (2, 16, 16, 4)
+    with pytest.raises(ValueError, match="one width for each of 8, 16"):
+        models.pyramid_generator(64, widths=(8, 8), start=8)

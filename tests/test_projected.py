@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from pokeutils import augment, losses, models, projected
+from pokeutils.layers import FusedBatchNorm
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,20 @@ def test_the_second_discriminator_joins_after_its_warm_up(second, compiled):
     assert moved[0] == moved[1] == set()
     assert {id(v) for v in second.trainable_variables} <= moved[2]
     assert fixed and not fixed & moved[2]
+
+
+def test_it_may_sit_out_every_other_step(second):
+    model = hybrid(second, warm_up=0)
+    model.second_interval = 2
+    real = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 4)).astype("float32")
+    heads = [layer for layer in second.layers if isinstance(layer, FusedBatchNorm)]
+    statistic = heads[0].moving_mean
+    moved = []
+    for _ in range(4):
+        before = ops.convert_to_numpy(statistic)
+        model.update(real, model.draw(4))
+        moved.append(not np.array_equal(before, ops.convert_to_numpy(statistic)))
+    assert moved == [True, False, True, False]
 
 
 def test_the_generator_hears_the_second_discriminator(second):

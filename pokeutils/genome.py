@@ -1,4 +1,4 @@
-"""Creatures by name: a text that says which latent a creature hatches from (NumPy only).
+"""Creatures by name: a text says which latent a creature hatches from (NumPy only).
 
 The browser's `hatchery_page/network.js` computes the same from the same text, so a link
 shows everybody the same creature. A genome is one of three:

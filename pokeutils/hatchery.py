@@ -36,31 +36,32 @@ FOLDER = pathlib.Path(__file__).with_name("hatchery_page")
 FLAGSHIP = "modern64"
 LARGEST_MODEL = 8_000_000  # bytes; a page on a phone should not be larger
 
-# TensorFlow.js is 1 MB in all; the other runtimes' WebAssembly alone is 9 and 14 MB.
+# TensorFlow.js is 1 MB in all, and does without WebAssembly where it must. ONNX Runtime
+# Web and LiteRT.js are faster at work, but 14 and 9 MB: too much to put into a page.
 VERSION = "4.22.0"
-RUNTIME = {  # file: its package with the sha512 of that, its place there, its sha256
+PACKAGES = {  # with their sha512, as npm writes it
+    "tfjs-core": "LEkOyzbknKFoWUwfkr59vSB68DMJ4cjwwHgicXN0DUi3a0Vh"
+    "1Er3JQqCI1Hl86GGZQvY8ezVrtDIvqR1ZFW55A==",
+    "tfjs-backend-cpu": "1u0FmuLGuRAi8D2c3cocHTASGXOmHc/4OvoVDENJayjYkS11"
+    "9fcTcQf4iHrtLthWyDIPy3JiPhRrZQC9EwnhLw==",
+    "tfjs-backend-wasm": "/IYhReRIp4jg/wYW0OwbbJZG8ON87mbz0PgkiP3CdcACRSvU"
+    "N0h8rvC0O3YcDtkTQtFWF/tcXq/KlVDyV49wmA==",
+}
+RUNTIME = {  # file: its package, its sha256
     "tf-core.min.js": (
         "tfjs-core",
-        "LEkOyzbknKFoWUwfkr59vSB68DMJ4cjwwHgicXN0DUi3a0Vh1Er3JQqCI1Hl86GGZQvY8ezVrtDIvqR1"
-        "ZFW55A==",
         "0924438788ff7da57b14d0f7c45a05d81611a5a4b52653da6d065e86d348757c",
     ),
     "tf-backend-cpu.min.js": (
         "tfjs-backend-cpu",
-        "1u0FmuLGuRAi8D2c3cocHTASGXOmHc/4OvoVDENJayjYkS119fcTcQf4iHrtLthWyDIPy3JiPhRrZQC9"
-        "EwnhLw==",
         "4f232e90455e04cc5f69a691295d07a881a4ad93d7f229598459b9b533259d83",
     ),
     "tf-backend-wasm.min.js": (
         "tfjs-backend-wasm",
-        "/IYhReRIp4jg/wYW0OwbbJZG8ON87mbz0PgkiP3CdcACRSvUN0h8rvC0O3YcDtkTQtFWF/tcXq/KlVDy"
-        "V49wmA==",
         "691bbec0ef8b5a7f17f212e9c5d85832030f90d030b46e99acb4dea1fb16f009",
     ),
     "tfjs-backend-wasm-simd.wasm": (
         "tfjs-backend-wasm",
-        "/IYhReRIp4jg/wYW0OwbbJZG8ON87mbz0PgkiP3CdcACRSvUN0h8rvC0O3YcDtkTQtFWF/tcXq/KlVDy"
-        "V49wmA==",
         "77ebb28a6d34f371dbbf2086b7f2de8994acd8ea5a3cf1fa24d2c26c840cac7b",
     ),
 }
@@ -107,7 +108,9 @@ def write(generator, path, source="artwork", index=None, runtime=None):
     }
     scripts = [re.sub(r"(?m)^//# sourceMappingURL=.*$", "", runtime[name].decode())
                for name in RUNTIME if name.endswith(".js")]  # fmt: skip
-    scripts += [(FOLDER / name).read_text("utf-8") for name in ("network.js", "page.js")]
+    scripts += [
+        (FOLDER / name).read_text("utf-8") for name in ("network.js", "page.js")
+    ]
     tags, hashes = zip(*map(_script, scripts), strict=True)
     owner = "drawn" if source == "doodles" else "" if ":" in source else "Pokémon"
     parts = {
@@ -146,7 +149,7 @@ def _base64(data):
 
 
 def _check(generator, count=200):
-    """Some pixels of one creature, by which a browser can tell that it computes right."""
+    """Some pixels of one creature, by which a browser sees that it computes right."""
     latents = genome.latents(["check"], generator.input_shape[-1])
     values = np.asarray(generator(latents, training=False), "float32").reshape(-1)
     places = np.linspace(0, len(values) - 1, count).astype(int)
@@ -247,32 +250,36 @@ def fetch_runtime(folder=None, progress=print):
     `folder`, by default data/tensorflowjs. Raises packages.SourceUnavailable.
     """
     folder = folder or env.data_dir() / "tensorflowjs"
-    found = {}
-    for name, (package, sha512, sha256) in RUNTIME.items():
-        path = folder / f"{VERSION}-{name}"
-        if not path.exists() or files.sha256(path) != sha256:
-            wanted = packages.Package(
-                f"@tensorflow/{package}@{VERSION}", f"sha512-{sha512}", ""
-            )
-            files.write_bytes(path, _fetch(wanted, name, sha256, progress))
-        found[name] = path.read_bytes()
+    found = _kept(folder)
+    for package in sorted({RUNTIME[name][0] for name in RUNTIME.keys() - found}):
+        for name, data in _fetch(package, progress).items():
+            archives.check(files.sha256(data), RUNTIME[name][1], name)
+            files.write_bytes(folder / name, data)
+            found[name] = data
     return found
 
 
-def _fetch(package, name, sha256, progress):
+def _kept(folder):
+    paths = {name: folder / name for name in RUNTIME}
+    found = {name: path.read_bytes() for name, path in paths.items() if path.exists()}
+    return {n: data for n, data in found.items() if files.sha256(data) == RUNTIME[n][1]}
+
+
+def _fetch(package, progress):
+    spec, sha512 = f"@tensorflow/{package}@{VERSION}", f"sha512-{PACKAGES[package]}"
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            tarball = packages.npm_pack(package, pathlib.Path(scratch), progress)
+            wanted = packages.Package(spec, sha512, "")
+            tarball = packages.npm_pack(wanted, pathlib.Path(scratch), progress)
         except packages.SourceUnavailable as error:
             reason = str(error).removesuffix(packages.OFFLINE).strip()
             raise packages.SourceUnavailable(
                 f"The hatchery's runtime could not be fetched: {reason} Once it has "
                 "been, no network is needed."
             ) from None
-        inside = archives.unpack(tarball, f"dist/{re.escape(name)}$")
-    data = inside[f"dist/{name}"]
-    archives.check(files.sha256(data), sha256, name)
-    return data
+        names = [name for name in RUNTIME if RUNTIME[name][0] == package]
+        inside = archives.unpack(tarball, *(f"dist/{re.escape(n)}$" for n in names))
+    return {name: inside[f"dist/{name}"] for name in names}
 
 
 # ------------------------------------------------------------------------ the command

@@ -110,13 +110,15 @@ function floats(buffer) {
     table[half] = sign * (power ? 2 ** (power - 15) * (1 + rest / 1024)
       : 2 ** -24 * rest);
   }
-  return Float32Array.from(new Uint16Array(buffer), (half) => table[half]);
+  const halves = new Uint16Array(buffer), result = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) result[i] = table[halves[i]];
+  return result;
 }
 
 const product = (shape) => shape.reduce((a, b) => a * b, 1);
 
 const STEPS = {
-  unit: (s, [z]) => z.mul(z.square().mean(-1, true).add(1e-8).rsqrt()),
+  unit: (s, [z]) => tf.mul(z, tf.rsqrt(tf.add(tf.mean(tf.square(z), -1, true), 1e-8))),
   dense: (s, [x], w) => tf.add(tf.matMul(x, w[s.kernel]), w[s.bias]),
   conv: (s, [x], w) =>
     tf.add(tf.conv2d(x, w[s.kernel], s.stride, s.pad), w[s.bias]),
@@ -127,24 +129,25 @@ const STEPS = {
   affine: (s, [x], w) => tf.add(tf.mul(x, w[s.scale]), w[s.shift]),
   modulate: (s, [x, both]) => {
     const [scale, shift] = tf.split(both, 2, 1)
-      .map((one) => one.reshape([x.shape[0], 1, 1, x.shape[3]]));
-    return x.mul(scale).add(shift);
+      .map((one) => tf.reshape(one, [x.shape[0], 1, 1, x.shape[3]]));
+    return tf.add(tf.mul(x, scale), shift);
   },
   palette: (s, [scores, colours]) => {
     // The first colour is transparency, the others are opaque.
     const [n, height, width, count] = scores.shape;
-    const opaque = colours.reshape([n, count - 1, 3]);
-    const table = tf.concat([tf.fill([n, 1, 4], -1),
-      tf.concat([opaque, tf.onesLike(opaque).slice([0, 0, 0], [n, count - 1, 1])], 2)], 1);
-    const chosen = scores.argMax(-1).reshape([n, height * width]);
-    const which = tf.oneHot(chosen, count).toFloat();
-    return tf.matMul(which, table).reshape([n, height, width, 4]);
+    const opaque = tf.concat([tf.reshape(colours, [n, count - 1, 3]),
+      tf.ones([n, count - 1, 1])], 2);
+    const table = tf.concat([tf.fill([n, 1, 4], -1), opaque], 1);
+    const chosen = tf.oneHot(tf.reshape(tf.argMax(scores, -1), [n, height * width]),
+      count);
+    return tf.reshape(tf.matMul(tf.cast(chosen, "float32"), table),
+      [n, height, width, 4]);
   },
-  reshape: (s, [x]) => x.reshape([x.shape[0], ...s.shape]),
-  relu: (s, [x]) => x.relu(),
-  relu6: (s, [x]) => x.clipByValue(0, 6),
-  tanh: (s, [x]) => x.tanh(),
-  sigmoid: (s, [x]) => x.sigmoid(),
+  reshape: (s, [x]) => tf.reshape(x, [x.shape[0], ...s.shape]),
+  relu: (s, [x]) => tf.relu(x),
+  relu6: (s, [x]) => tf.clipByValue(x, 0, 6),
+  tanh: (s, [x]) => tf.tanh(x),
+  sigmoid: (s, [x]) => tf.sigmoid(x),
   leaky: (s, [x]) => tf.leakyRelu(x, s.slope),
   nearest: (s, [x]) => tf.image.resizeNearestNeighbor(x, s.size, false, true),
   bilinear: (s, [x]) => tf.image.resizeBilinear(x, s.size, false, true),

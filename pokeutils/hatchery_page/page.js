@@ -50,7 +50,9 @@ function newCell() {
   const cell = document.createElement("button");
   cell.type = "button";
   cell.className = "cell";
-  const canvas = cell.appendChild(document.createElement("canvas"));
+  const pad = cell.appendChild(document.createElement("span"));
+  const canvas = cell.canvas = pad.appendChild(document.createElement("canvas"));
+  pad.className = "pad";
   canvas.width = canvas.height = size;
   canvas.setAttribute("aria-hidden", "true");
   cell.appendChild(document.createElement("span"));
@@ -85,7 +87,7 @@ async function fill(genomes) {
   endWalk();
   for (const [i, cell] of cells.entries()) {
     if (mine !== turn) return;
-    paint(cell.firstChild, genomes[i]);
+    paint(cell.canvas, genomes[i]);
     cell.classList.add("hatched");
     if (i === 0) {
       show();
@@ -142,11 +144,11 @@ function describe(rgba) {
   const name = document.createElement("strong");
   name.textContent = found[0].name;
   const percent = Math.round(100 * usual);
-  const how = percent >= 95 ? "Nearly every real one has" : percent < 5 ?
-    "Hardly any real one has" : `${percent} in 100 real ones have`;
-  $("near").append(`In colours and outline nearest to `, name,
-    `, then ${found.slice(1).map((one) => one.name).join(" and ")}. ${how} another ` +
-    "real one at least this far away as their nearest.");
+  const how = percent >= 95 ? "That is nearer than real ones come to each other." :
+    percent < 5 ? "Hardly any real one is that far from all others." :
+      `Of 100 real ones, ${percent} have no other real one nearer than that.`;
+  $("near").append("In colours and outline nearest to ", name,
+    `, then ${found.slice(1).map((one) => one.name).join(" and ")}. ${how}`);
 }
 
 function choose(genome) {
@@ -165,7 +167,7 @@ function refresh() {
   kept.forEach((genome, i) => {
     const cell = $("shelf").children[i] || $("shelf").appendChild(newCell());
     if (cell.genome !== genome) {
-      paint(cell.firstChild, genome);
+      paint(cell.canvas, genome);
       cell.classList.add("hatched");
     }
     label(cell, genome);

@@ -25,8 +25,10 @@ def convert(model):
     Raises ValueError for a layer that it does not know and for weights that half
     precision cannot hold.
     """
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(f"{model.name} must have one input and one output.")
+    if not hasattr(model, "operations") or len(model.inputs + model.outputs) != 2:
+        raise ValueError(
+            f"{model.name} must be a functional model with one input and one output."
+        )
     writer, known, readers = _Writer(), {id(model.inputs[0]): 0}, {}
     order = [x for x in model.operations if not isinstance(x, layers.InputLayer)]
     for layer in order:

@@ -65,6 +65,8 @@ MAY_IMPORT = {
     "metrics": "damage env features files measures",
     "gallery": "env files",
     "genome": "latent",
+    "traits": "",
+    "inversion": "latent",
     "portable": "layers",
     "hatchery": "archives dataset env files genome images measures models packages "
     "portable runs",
@@ -80,7 +82,7 @@ MAY_IMPORT = {
 LIGHT = "env files images latent plots packages sources doodles gallery".split()
 LIGHT += "scrape sites polite".split()
 LIGHT += "archives species frames folders kaggle sets duplicates".split()
-LIGHT += "genome fakes quiz quiz_scores quiz_page quiz_notebook".split()
+LIGHT += "genome traits fakes quiz quiz_scores quiz_page quiz_notebook".split()
 MODULES = sorted((env.ROOT / "pokeutils").glob("*.py"))
 
 

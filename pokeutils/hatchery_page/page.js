@@ -111,6 +111,7 @@ function read() {
   }
   $("seed").value = clean(seed);
   delete document.documentElement.dataset.ready;
+  $("nest").scrollIntoView({ block: "nearest" });
   return fill(kind === "brood" ? brood(seed) : nest(seed));
 }
 
@@ -199,6 +200,7 @@ function beginWalk(to) {
   $("from").textContent = called(walk.from);
   $("to").textContent = called(walk.to);
   say("");
+  $("large").scrollIntoView({ block: "nearest" });
   step(0);
   play(!still);
 }

@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-slow lab compare
+.PHONY: help run test test-slow lab compare hatchery
 
 PROFILE ?=
 SOURCE ?=
@@ -37,6 +37,7 @@ help:  ## Show this list.
 	@echo 'make test        lint and tests'
 	@echo 'make test-slow   the tests that take minutes: many more kills, real networks'
 	@echo 'make lab         open the notebooks in JupyterLab'
+	@echo 'make hatchery    the generator as a web page: outputs/hatchery/index.html'
 	@echo 'make compare     train all recipes for notebook 7 (hours); goes on if stopped'
 	@echo
 	@echo 'PROFILE=quick    tiny (a test), quick (2 CPU cores, 10 minutes) or full (a GPU)'
@@ -62,6 +63,10 @@ test-slow:
 lab:
 	$(set_up)
 	@.venv/bin/python -m jupyter lab notebooks
+
+hatchery:
+	$(set_up)
+	@.venv/bin/python -m pokeutils.hatchery $(if $(RUN),--run $(RUN))
 
 compare:
 	$(set_up)

@@ -9,6 +9,7 @@ import csv
 import html
 import json
 import math
+import os
 from pathlib import Path
 
 from PIL import Image
@@ -33,7 +34,8 @@ def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
     """Write index.html about the run folder `run` into `folder` (outputs/latest).
 
     Reads params.json, log.csv, metrics.json, samples/, nearest.png and animation.gif of
-    the run; what is missing is left out. Links `folder`/quiz.html, the web pages or
+    the run; what is missing is left out. Links `folder`/quiz.html, the hatchery (beside
+    the page, or the one in outputs/hatchery, if it is there), the web pages or
     notebooks that are in `folder`/notebooks, and those named in `notebooks`, which are
     about to be written there. The page appears whole or not at all. Returns its path.
     """
@@ -49,6 +51,7 @@ def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
         _copies(run, scores),
         _more_time(params),
         _quiz(folder),
+        _hatchery(folder),
         _facts(params, log, scores),
         _further(folder, notebooks),
         _owners(params),
@@ -219,6 +222,22 @@ def _quiz(folder):
         "the numbers.</p>"
     )
     return _section("What do you think?", [text])
+
+
+def _hatchery(folder):
+    shipped = env.outputs_dir() / "hatchery" / "index.html"
+    if (folder / "hatchery.html").exists():
+        address = "hatchery.html"
+    elif shipped.exists():
+        address = Path(os.path.relpath(shipped, folder)).as_posix()
+    else:
+        return ""
+    text = (
+        "<p>A generator in a page of its own: creatures by name, nine at a time, to "
+        f'keep, change and cross. <a href="{_text(address)}">Go to the hatchery</a>.'
+        "</p>"
+    )
+    return _section("More of them", [text])
 
 
 def _facts(params, log, scores):

@@ -1,4 +1,4 @@
-"""Latent vectors: fixed draws and walks between them (NumPy only)."""
+"""Latent vectors: fixed draws, walks between them, directions (NumPy only)."""
 
 import numpy as np
 
@@ -9,6 +9,20 @@ def draw(count, dimensions, seed=0):
     The first n of a longer draw are those of a shorter one.
     """
     return np.random.default_rng(seed).standard_normal((count, dimensions), "float32")
+
+
+def truncated(count, dimensions, limit, seed=0):
+    """As `draw`, with every number beyond +-`limit` drawn again (Brock et al. 2019).
+
+    Raises ValueError for a limit that nearly nothing is within.
+    """
+    if not limit >= 0.05:
+        raise ValueError(f"A limit of {limit} leaves no numbers; use 0.05 or more.")
+    random = np.random.default_rng(seed)
+    latents = random.standard_normal((count, dimensions), "float32")
+    while (beyond := np.abs(latents) > limit).any():
+        latents[beyond] = random.standard_normal(int(beyond.sum()), "float32")
+    return latents
 
 
 def slerp(start, end, share):
@@ -28,3 +42,73 @@ def slerp(start, end, share):
     first = np.where(near, 1 - share, np.sin((1 - share) * angle) / sine)
     second = np.where(near, share, np.sin(share * angle) / sine)
     return (first * start + second * end).astype("float32")
+
+
+def walk(stations, steps, closed=True):
+    """A walk over the sphere along `stations` (n, d): `steps` frames from each to the
+    next, and with `closed` back to the first, for a film without a seam.
+
+    Returns float32 (n * steps, d), or ((n - 1) * steps + 1, d) when it ends at the last
+    one. Raises ValueError for fewer than two stations.
+    """
+    stations = np.asarray(stations, "float32")
+    if stations.ndim != 2 or len(stations) < 2:
+        raise ValueError(f"A walk needs stations (n >= 2, d), not {stations.shape}.")
+    ends = np.roll(stations, -1, axis=0) if closed else stations[1:]
+    shares = np.arange(steps) / steps
+    frames = [
+        slerp(start, end, share)
+        for start, end in zip(stations, ends, strict=False)
+        for share in shares
+    ]
+    return np.stack(frames if closed else [*frames, stations[-1]])
+
+
+def direction(latents, values, ridge=1.0):
+    """The direction in which `values` (n,) rise, and how much of them it explains.
+
+    Linear regression of the values on latents (n, d), each scaled to a mean square of
+    one, with a ridge of `ridge` pictures. Returns (unit vector (d,) float32, share of
+    the variance explained in fivefold cross-validation, at most 1; 0 or below means
+    that there is no such direction). NaN values are left out. Raises ValueError for
+    fewer than 20 values.
+    """
+    x, y = _scaled(latents), np.asarray(values, "float64")
+    x, y = x[np.isfinite(y)], y[np.isfinite(y)]
+    if len(y) < 20:
+        raise ValueError(
+            f"{len(y)} values are too few for a direction; use 20 or more."
+        )
+    fold = np.arange(len(y)) % 5
+    wrong = 0.0
+    for held in range(5):
+        known = fold != held
+        weights, offset = _fit(x[known], y[known], ridge)
+        wrong += np.sum((y[~known] - x[~known] @ weights - offset) ** 2)
+    explained = 1 - wrong / max(np.sum((y - y.mean()) ** 2), 1e-12)
+    weights, _ = _fit(x, y, ridge)
+    return (weights / np.linalg.norm(weights)).astype("float32"), float(explained)
+
+
+def along(latents, towards, amounts):
+    """Moves latents (n, d) in a direction (d,) by each of `amounts`, in units of their
+    own length, and keeps that length: float32 (n, len(amounts), d)."""
+    latents = np.asarray(latents, "float64")[:, None]
+    length = np.linalg.norm(latents, axis=-1, keepdims=True)
+    amounts = np.asarray(amounts, "float64")[None, :, None]
+    moved = latents + amounts * length * np.asarray(towards, "float64")
+    return (moved * length / np.linalg.norm(moved, axis=-1, keepdims=True)).astype(
+        "float32"
+    )
+
+
+def _scaled(latents):
+    latents = np.asarray(latents, "float64")
+    return latents / np.sqrt(np.mean(latents**2, axis=-1, keepdims=True) + 1e-8)
+
+
+def _fit(x, y, ridge):
+    centre = x.mean(0)
+    inner = (x - centre).T @ (x - centre) + ridge * np.eye(x.shape[1])
+    weights = np.linalg.solve(inner, (x - centre).T @ (y - y.mean()))
+    return weights, y.mean() - centre @ weights

@@ -29,12 +29,14 @@ EXTRAS = {
     "test": ["notebooks", "test"],
     "lab": ["notebooks", "lab"],
     "compare": ["notebooks"],
+    "hatchery": ["notebooks"],
 }
 IMPORTS = {
     "run": "keras, tensorflow, matplotlib.pyplot, nbconvert, ipykernel.kernelapp",
     "test": "keras, tensorflow, matplotlib.pyplot, nbconvert, jax, pytest",
     "lab": "keras, tensorflow, matplotlib.pyplot, ipykernel.kernelapp, jupyterlab",
     "compare": "keras, tensorflow",
+    "hatchery": "keras, tensorflow",
 }
 
 

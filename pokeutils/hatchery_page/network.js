@@ -1,0 +1,264 @@
+"use strict";
+// The parts of the hatchery that compute: genomes, the network, pictures, likeness.
+// Each is the twin of something in Python (genome, portable, images, hatchery), and the
+// tests hold the two together.
+
+// ---------------------------------------------------------------- genomes
+
+const STEP = 0.35, LONGEST = 300, NAME = "(?:[^()*~\\n]+|\\n)";
+const CONSONANTS = "bdfgklmnprstvz", VOWELS = "aeiou";
+
+function words(text, count) {
+  let value = 2166136261;
+  for (const byte of new TextEncoder().encode(text)) {
+    value = Math.imul(value ^ byte, 16777619) >>> 0;
+  }
+  return Array.from({ length: count }, (_, i) => {
+    let word = (value + Math.imul(i, 0x9E3779B9)) >>> 0;
+    word = Math.imul(word ^ word >>> 16, 0x85EBCA6B);
+    word = Math.imul(word ^ word >>> 13, 0xC2B2AE35);
+    return (word ^ word >>> 16) >>> 0;
+  });
+}
+
+function normals(text, count) {
+  const some = words(text, count + count % 2).map(Number), result = [];
+  for (let i = 0; i < some.length; i += 2) {
+    const radius = Math.sqrt(-2 * Math.log((some[i] + 0.5) / 2 ** 32));
+    const angle = 2 * Math.PI * ((some[i + 1] + 0.5) / 2 ** 32);
+    result.push(radius * Math.cos(angle), radius * Math.sin(angle));
+  }
+  return Float32Array.from(result.slice(0, count));
+}
+
+function isGenome(text) {
+  const crossing = new RegExp(`\\(${NAME}\\*${NAME}\\*[0-9]{1,3}\\)`, "g");
+  for (;;) {
+    const shorter = text.replace(/([^()*~])~[0-9]{1,3}(?=[~*)]|$)/g, "$1")
+      .replace(crossing, "\n");
+    if (shorter === text) return new RegExp(`^${NAME}$`).test(text);
+    text = shorter;
+  }
+}
+
+function clean(text) {
+  text = [...String(text).normalize("NFKC").toLowerCase().trim().replace(/\s+/g, " ")]
+    .slice(0, LONGEST).join("").trim();
+  return isGenome(text) ? text : text.replace(/[()*~]/g, "").trim() || "egg";
+}
+
+function nest(text, count = 9) {
+  const some = words(clean(text) + "/nest", 6 * (count - 1)), names = [clean(text)];
+  for (let i = 0; i < some.length; i += 6) {
+    names.push(some.slice(i, i + 6).map((word, place) =>
+      place % 2 ? VOWELS[word % 5] : CONSONANTS[word % 14]).join(""));
+  }
+  return names;
+}
+
+function brood(text, count = 9) {
+  const own = clean(text);
+  return [own, ...Array.from({ length: count - 1 }, (_, i) => `${own}~${i + 1}`)];
+}
+
+// The places of the stars that are in no bracket.
+function crossing(text) {
+  const parts = [""];
+  let depth = 0;
+  for (const letter of text.slice(1, -1)) {
+    depth += (letter === "(") - (letter === ")");
+    if (letter === "*" && depth === 0) parts.push("");
+    else parts[parts.length - 1] += letter;
+  }
+  return parts;
+}
+
+function slerp(start, end, share) {
+  const length = (v) => Math.hypot(...v);
+  const sizes = length(start) * length(end);
+  let cosine = 0;
+  start.forEach((x, i) => { cosine += x * end[i] / sizes; });
+  const angle = Math.acos(Math.min(1, Math.max(-1, cosine))), sine = Math.sin(angle);
+  const first = sine < 1e-6 ? 1 - share : Math.sin((1 - share) * angle) / sine;
+  const second = sine < 1e-6 ? share : Math.sin(share * angle) / sine;
+  return start.map((x, i) => first * x + second * end[i]);
+}
+
+function latent(genome, dimensions) {
+  const changed = /^(.+)~[0-9]{1,3}$/.exec(genome);
+  if (changed) {
+    const fresh = normals(genome, dimensions);
+    return latent(changed[1], dimensions)
+      .map((x, i) => Math.sqrt(1 - STEP * STEP) * x + STEP * fresh[i]);
+  }
+  if (!genome.startsWith("(")) return normals(genome, dimensions);
+  const [one, other, share] = crossing(genome);
+  return slerp(latent(one, dimensions), latent(other, dimensions),
+    Math.min(Number(share), 100) / 100);
+}
+
+// ---------------------------------------------------------------- the network
+
+const bytes = (text) =>
+  fetch("data:application/octet-stream;base64," + text).then((r) => r.arrayBuffer());
+
+// Halves as floats: 65,536 of them exist, so a table says what each means.
+function floats(buffer) {
+  const table = new Float32Array(65536);
+  for (let half = 0; half < 65536; half++) {
+    const sign = half >> 15 ? -1 : 1, power = half >> 10 & 31, rest = half & 1023;
+    table[half] = sign * (power ? 2 ** (power - 15) * (1 + rest / 1024)
+      : 2 ** -24 * rest);
+  }
+  const halves = new Uint16Array(buffer), result = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) result[i] = table[halves[i]];
+  return result;
+}
+
+const product = (shape) => shape.reduce((a, b) => a * b, 1);
+
+const STEPS = {
+  unit: (s, [z]) => tf.mul(z, tf.rsqrt(tf.add(tf.mean(tf.square(z), -1, true), 1e-8))),
+  dense: (s, [x], w) => tf.add(tf.matMul(x, w[s.kernel]), w[s.bias]),
+  conv: (s, [x], w) =>
+    tf.add(tf.conv2d(x, w[s.kernel], s.stride, s.pad), w[s.bias]),
+  transposed: (s, [x], w) => {
+    const shape = [x.shape[0], ...s.size, w[s.bias].shape[0]];
+    return tf.add(tf.conv2dTranspose(x, w[s.kernel], shape, s.stride, s.pad), w[s.bias]);
+  },
+  affine: (s, [x], w) => tf.add(tf.mul(x, w[s.scale]), w[s.shift]),
+  modulate: (s, [x, both]) => {
+    const [scale, shift] = tf.split(both, 2, 1)
+      .map((one) => tf.reshape(one, [x.shape[0], 1, 1, x.shape[3]]));
+    return tf.add(tf.mul(x, scale), shift);
+  },
+  palette: (s, [scores, colours]) => {
+    // The first colour is transparency, the others are opaque.
+    const [n, height, width, count] = scores.shape;
+    const opaque = tf.concat([tf.reshape(colours, [n, count - 1, 3]),
+      tf.ones([n, count - 1, 1])], 2);
+    const table = tf.concat([tf.fill([n, 1, 4], -1), opaque], 1);
+    const chosen = tf.oneHot(tf.reshape(tf.argMax(scores, -1), [n, height * width]),
+      count);
+    return tf.reshape(tf.matMul(tf.cast(chosen, "float32"), table),
+      [n, height, width, 4]);
+  },
+  reshape: (s, [x]) => tf.reshape(x, [x.shape[0], ...s.shape]),
+  relu: (s, [x]) => tf.relu(x),
+  relu6: (s, [x]) => tf.clipByValue(x, 0, 6),
+  tanh: (s, [x]) => tf.tanh(x),
+  sigmoid: (s, [x]) => tf.sigmoid(x),
+  leaky: (s, [x]) => tf.leakyRelu(x, s.slope),
+  nearest: (s, [x]) => tf.image.resizeNearestNeighbor(x, s.size, false, true),
+  bilinear: (s, [x]) => tf.image.resizeBilinear(x, s.size, false, true),
+  add: (s, [x, y]) => tf.add(x, y),
+};
+
+class Network {
+  constructor(graph, buffer) {
+    const all = floats(buffer);
+    this.graph = graph;
+    this.weights = graph.weights.map(([start, ...shape]) =>
+      tf.tensor(all.subarray(start, start + product(shape)), shape));
+  }
+
+  // Latents, one after another -> pictures in [-1, 1] as one Float32Array.
+  run(latents, count) {
+    return tf.tidy(() => {
+      const values = [tf.tensor(latents, [count, latents.length / count])];
+      for (const step of this.graph.steps) {
+        values.push(STEPS[step.op](step, step.of.map((i) => values[i]), this.weights));
+      }
+      return values[this.graph.output].dataSync();
+    });
+  }
+}
+
+// WebAssembly where there is one, else plain JavaScript: slower, the same pictures.
+async function start(wasm) {
+  const all = {};
+  for (const kind of ["", "-simd", "-threaded-simd"]) {
+    all[`tfjs-backend-wasm${kind}.wasm`] = "data:application/wasm;base64," + wasm;
+  }
+  try {
+    if (!await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT")) throw new Error("no SIMD");
+    tf.wasm.setWasmPaths(all);
+    tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", false);
+    if (await tf.setBackend("wasm")) return "wasm";
+  } catch { /* switched off, or older than 2021 */ }
+  await tf.setBackend("cpu");
+  return "cpu";
+}
+
+// ---------------------------------------------------------------- pictures
+
+// [-1, 1] -> straight RGBA bytes; four channels are premultiplied.
+function toRgba(values, channels) {
+  const count = values.length / channels, result = new Uint8ClampedArray(4 * count);
+  const level = (x) => Math.min(255, Math.max(0, Math.round((x + 1) * 127.5)));
+  for (let i = 0; i < count; i++) {
+    const alpha = channels === 4 ? level(values[4 * i + 3]) : 255;
+    for (let c = 0; c < 3; c++) {
+      const colour = Math.min(level(values[channels * i + c]), alpha);
+      result[4 * i + c] = alpha &&
+        Math.min(255, Math.floor((colour * 255 + (alpha >> 1)) / alpha));
+    }
+    result[4 * i + 3] = alpha;
+  }
+  return result;
+}
+
+// ---------------------------------------------------------------- likeness
+
+// Straight RGBA bytes of a square picture -> its colours and its outline's proportions.
+function likeness(rgba, side, levels, weight, bands) {
+  const vector = new Float64Array(levels ** 3 + bands * 3 / 2);
+  const rows = new Float64Array(bands), columns = new Float64Array(bands);
+  let total = 0;
+  for (let i = 0; i < side * side; i++) {
+    const alpha = rgba[4 * i + 3] / 255;
+    if (!alpha) continue;
+    total += alpha;
+    rows[Math.floor(Math.floor(i / side) * bands / side)] += alpha;
+    columns[Math.floor((i % side) * bands / side)] += alpha;
+    const place = [], rest = [];
+    for (let c = 0; c < 3; c++) {
+      const x = rgba[4 * i + c] / 255 * (levels - 1);
+      place.push(Math.min(Math.floor(x), levels - 2));
+      rest.push(x - place[c]);
+    }
+    for (let corner = 0; corner < 8; corner++) {
+      let share = alpha, bin = 0;
+      for (let c = 0; c < 3; c++) {
+        const up = corner >> c & 1;
+        share *= up ? rest[c] : 1 - rest[c];
+        bin = bin * levels + place[c] + up;
+      }
+      vector[bin] += share;
+    }
+  }
+  for (let bin = 0; bin < levels ** 3; bin++) {
+    vector[bin] = Math.sqrt(vector[bin] / Math.max(total, 1e-6));
+  }
+  const area = side * side / bands;
+  for (let k = 0; k < bands; k++) vector[levels ** 3 + k] = weight * rows[k] / area;
+  for (let k = 0; k < bands / 2; k++) {
+    const both = (columns[k] + columns[bands - 1 - k]) / 2;
+    vector[levels ** 3 + bands + k] = weight * both / area;
+  }
+  return vector;
+}
+
+// The nearest species: [{name, distance}], and the share of them that have another
+// species as near.
+function nearest(vector, index, count = 3) {
+  const found = index.names.map((name, row) => {
+    let sum = 0;
+    for (let k = 0; k < vector.length; k++) {
+      sum += (vector[k] - index.vectors[row * vector.length + k] / 255) ** 2;
+    }
+    return { name, distance: Math.sqrt(sum) };
+  }).sort((a, b) => a.distance - b.distance).slice(0, count);
+  const usual = index.usual.filter((one) => one >= found[0].distance).length;
+  return { found, usual: usual / index.usual.length };
+}

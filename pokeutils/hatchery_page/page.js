@@ -1,0 +1,378 @@
+"use strict";
+// The hatchery's page: what is shown, chosen, kept and shared.
+
+const $ = (id) => document.getElementById(id);
+const facts = JSON.parse($("facts").textContent);
+const { size, channels, dimensions } = facts;
+const STORE = "pokeutils-hatchery", FRAMES = 20;  // steps of a walk
+let network, index;
+let shown = [], chosen = "", picking = false, walk = null, turn = 0;
+const cells = Array.from({ length: 9 }, () => $("nest").appendChild(newCell()));
+const still = matchMedia("(prefers-reduced-motion)").matches;
+
+// ---------------------------------------------------------------- creatures
+
+const hatched = new Map();  // genome -> straight RGBA bytes
+
+function hatch(genome) {
+  if (!hatched.has(genome)) {
+    if (hatched.size > 400) hatched.delete(hatched.keys().next().value);
+    const values = network.run(latent(genome, dimensions), 1);
+    hatched.set(genome, toRgba(values, channels));
+  }
+  return hatched.get(genome);
+}
+
+function paint(canvas, genome) {
+  const image = new ImageData(new Uint8ClampedArray(hatch(genome)), size, size);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+// What a genome is called: its name, a number for each change, two halves crossed.
+function called(genome) {
+  const changed = /^(.+)~([0-9]{1,3})$/.exec(genome);
+  if (changed) return `${called(changed[1])} ${changed[2]}`;
+  if (genome.startsWith("(")) {
+    const [one, other, share] = crossing(genome);
+    if (Number(share) <= 0) return called(one);
+    if (Number(share) >= 100) return called(other);
+    const [first, last] = [one, other].map((part) => called(part).replace(/ \d+/g, ""));
+    const name = first.slice(0, Math.ceil(first.length / 2)) +
+      last.slice(Math.floor(last.length / 2)).toLowerCase();
+    return `${name.slice(0, 18)} ${Number(share)}`;
+  }
+  return genome.replace(/(^|[\s-])\p{L}/gu, (letter) => letter.toUpperCase());
+}
+
+// ---------------------------------------------------------------- the nest
+
+function newCell() {
+  const cell = document.createElement("button");
+  cell.type = "button";
+  cell.className = "cell";
+  const pad = cell.appendChild(document.createElement("span"));
+  const canvas = cell.canvas = pad.appendChild(document.createElement("canvas"));
+  pad.className = "pad";
+  canvas.width = canvas.height = size;
+  canvas.setAttribute("aria-hidden", "true");
+  cell.appendChild(document.createElement("span"));
+  cell.addEventListener("click", () => cell.genome && choose(cell.genome));
+  return cell;
+}
+
+function label(cell, genome) {
+  const kept = favourites.includes(genome);
+  cell.genome = genome;
+  cell.lastChild.textContent = called(genome);
+  cell.setAttribute("aria-label", called(genome) + (kept ? ", kept" : ""));
+  cell.classList.toggle("kept", kept);
+  if (genome === chosen) cell.setAttribute("aria-current", "true");
+  else cell.removeAttribute("aria-current");
+}
+
+const pause = () => new Promise((done) => {
+  // A hidden page has no frames.
+  const timer = setTimeout(done, 60);
+  requestAnimationFrame(() => { clearTimeout(timer); setTimeout(done); });
+});
+
+async function fill(genomes) {
+  const mine = ++turn;
+  shown = genomes;
+  chosen = genomes[0];
+  cells.forEach((cell, i) => {
+    cell.classList.toggle("hatched", hatched.has(genomes[i]));
+    label(cell, genomes[i]);
+  });
+  endWalk();
+  for (const [i, cell] of cells.entries()) {
+    if (mine !== turn) return;
+    paint(cell.canvas, genomes[i]);
+    cell.classList.add("hatched");
+    if (i === 0) {
+      show();
+      document.documentElement.dataset.first = Math.round(performance.now());
+    }
+    await pause();
+  }
+  if (mine === turn) document.documentElement.dataset.ready = genomes[0];
+}
+
+// The address says what is in the nest: #seed=mubako, or #brood=mubako.
+function read() {
+  const [, kind, text] = /^#(seed|brood)=(.*)$/.exec(location.hash) || [];
+  let seed = "";
+  try {
+    seed = decodeURIComponent(text || "");
+  } catch { seed = text; }
+  if (!seed.trim()) {
+    history.replaceState(null, "", "#seed=" + fresh());
+    return read();
+  }
+  $("seed").value = clean(seed);
+  delete document.documentElement.dataset.ready;
+  $("nest").scrollIntoView({ block: "nearest" });
+  return fill(kind === "brood" ? brood(seed) : nest(seed));
+}
+
+const fresh = () =>
+  nest([...crypto.getRandomValues(new Uint32Array(2))].join("."), 2)[1];
+const escape = (genome) =>
+  encodeURIComponent(genome).replace(/[()]/g, (c) => (c === "(" ? "%28" : "%29"));
+
+function open(kind, genome) {
+  const hash = `#${kind}=${escape(genome)}`;
+  if (hash === location.hash) read();
+  else location.hash = hash;  // its event reads it
+}
+
+// ---------------------------------------------------------------- the chosen one
+
+function show(genome = chosen) {
+  paint($("large"), genome);
+  $("who").textContent = called(genome);
+  $("large").setAttribute("aria-label", `${called(genome)}, a generated creature`);
+  $("near").textContent = "";
+  if (index && !walk?.playing) describe(hatch(genome));
+  const kept = favourites.includes(genome);
+  $("keep").textContent = kept ? "Kept \u2665" : "Keep";
+  $("keep").setAttribute("aria-pressed", kept);
+}
+
+function describe(rgba) {
+  const { levels, weight, bands } = index;
+  const { found, usual } = nearest(likeness(rgba, size, levels, weight, bands), index);
+  const name = document.createElement("strong");
+  name.textContent = found[0].name;
+  const percent = Math.round(100 * usual);
+  const how = percent >= 95 ? "That is nearer than real ones come to each other." :
+    percent < 5 ? "Hardly any real one is that far from all others." :
+      `Of 100 real ones, ${percent} have no other real one nearer than that.`;
+  $("near").append("In colours and outline nearest to ", name,
+    `, then ${found.slice(1).map((one) => one.name).join(" and ")}. ${how}`);
+}
+
+function choose(genome) {
+  if (picking && genome !== chosen) return beginWalk(genome);
+  endWalk();
+  chosen = genome;
+  refresh();
+  show();
+}
+
+function refresh() {
+  cells.forEach((cell, i) => shown[i] && label(cell, shown[i]));
+  const kept = favourites.filter((one) => one.length <= LONGEST);
+  $("kept").hidden = !kept.length;
+  while ($("shelf").children.length > kept.length) $("shelf").lastChild.remove();
+  kept.forEach((genome, i) => {
+    const cell = $("shelf").children[i] || $("shelf").appendChild(newCell());
+    if (cell.genome !== genome) {
+      paint(cell.canvas, genome);
+      cell.classList.add("hatched");
+    }
+    label(cell, genome);
+  });
+}
+
+function say(text) {
+  $("status").textContent = text;
+}
+
+// ---------------------------------------------------------------- walking
+
+function pick() {
+  if (walk || picking) {
+    endWalk();
+    return show();
+  }
+  picking = true;
+  $("go").setAttribute("aria-pressed", "true");
+  say(`Where to? Choose another creature, and ${called(chosen)} turns into it.`);
+}
+
+function beginWalk(to) {
+  endWalk();
+  walk = { from: chosen, to, playing: false, at: 0, forth: 1 };
+  $("walk").hidden = false;
+  $("go").setAttribute("aria-pressed", "true");
+  $("go").textContent = "End the walk";
+  $("from").textContent = called(walk.from);
+  $("to").textContent = called(walk.to);
+  say("");
+  $("large").scrollIntoView({ block: "nearest" });
+  step(0);
+  play(!still);
+}
+
+function endWalk() {
+  if (walk) walk.playing = false;
+  walk = null;
+  picking = false;
+  $("walk").hidden = true;
+  $("go").setAttribute("aria-pressed", "false");
+  $("go").textContent = "Walk to \u2026";
+  say("");
+}
+
+const halfway = () => clean(walk.at === 0 ? walk.from : walk.at === 100 ? walk.to :
+  `(${walk.from}*${walk.to}*${walk.at})`);
+
+function step(at) {
+  walk.at = at;
+  $("share").value = at;
+  show(halfway());
+}
+
+function play(on) {
+  const mine = walk;
+  mine.playing = on;
+  $("play").textContent = on ? "Pause" : "Play";
+  $("play").setAttribute("aria-pressed", on);
+  if (!on) return show(halfway());
+  let last = 0;
+  const frame = (now) => {
+    if (walk !== mine || !mine.playing) return;
+    const rest = mine.at === 0 || mine.at === 100 ? 700 : 70;
+    if (now - last > rest) {
+      last = now;
+      if (mine.at >= 100) mine.forth = -1;
+      if (mine.at <= 0) mine.forth = 1;
+      step(mine.at + mine.forth * 100 / FRAMES);
+    }
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+}
+
+// ---------------------------------------------------------------- keeping and sharing
+
+let favourites = [];
+
+function remember() {
+  try {
+    favourites = JSON.parse(localStorage.getItem(STORE)) || [];
+    favourites = favourites.filter((one) => typeof one === "string" && one)
+      .map(clean).slice(0, 60);
+  } catch { favourites = []; }
+}
+
+function keep() {
+  const one = walk ? halfway() : chosen, kept = favourites.includes(one);
+  favourites = kept ? favourites.filter((other) => other !== one) : [...favourites, one];
+  try {
+    localStorage.setItem(STORE, JSON.stringify(favourites));
+    say(kept ? `${called(one)} is let go.` : `${called(one)} is kept.`);
+  } catch {
+    say("This browser keeps nothing for this page: they are gone after a reload.");
+  }
+  refresh();
+  show(one);
+}
+
+async function link() {
+  const one = walk ? halfway() : chosen;
+  const address = location.href.replace(/#.*/, "") + "#seed=" + escape(one);
+  try {
+    await navigator.clipboard.writeText(address);
+    say("Copied. Whoever opens it meets the same creature.");
+  } catch {
+    say("This browser lets no page copy. The link: " + address);
+  }
+}
+
+function save() {
+  const one = walk ? halfway() : chosen, times = Math.max(1, Math.round(512 / size));
+  const small = document.createElement("canvas"), large = document.createElement("canvas");
+  small.width = small.height = size;
+  large.width = large.height = size * times;
+  paint(small, one);
+  const context = large.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, 0, 0, large.width, large.height);
+  large.toBlob((blob) => {
+    const anchor = document.createElement("a");
+    anchor.href = URL.createObjectURL(blob);
+    anchor.download = called(one).replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60) + ".png";
+    anchor.click();
+    setTimeout(() => URL.revokeObjectURL(anchor.href), 10000);
+    say(`Saved as ${anchor.download}, ${large.width} pixels wide.`);
+  });
+}
+
+// ---------------------------------------------------------------- mouse and keys
+
+const mutate = () => open("brood", walk ? halfway() : chosen);
+const anew = () => open("seed", fresh());
+
+function listen() {
+  $("ask").addEventListener("submit", (event) => {
+    event.preventDefault();
+    open("seed", clean($("seed").value || fresh()));
+  });
+  const doing = { more: anew, keep, mutate, go: pick, link, save,
+    play: () => play(!walk.playing), stop: () => open("seed", halfway()) };
+  for (const [id, what] of Object.entries(doing)) $(id).addEventListener("click", what);
+  $("share").addEventListener("input", () => {
+    walk.playing = false;
+    $("play").textContent = "Play";
+    $("play").setAttribute("aria-pressed", "false");
+    step(Number($("share").value));
+  });
+  addEventListener("hashchange", read);
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches?.("input")) return;
+    const at = cells.indexOf(document.activeElement);
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -3, ArrowDown: 3 }[event.key];
+    if (steps && cells[at + steps]) {
+      event.preventDefault();
+      cells[at + steps].focus();
+      if (!picking) choose(shown[at + steps]);
+      return;
+    }
+    const keys = { n: anew, k: keep, m: mutate, w: pick, l: link, s: save };
+    if (event.key === "Escape" && (walk || picking)) { endWalk(); show(); }
+    else keys[event.key.toLowerCase()]?.();
+  });
+}
+
+// ---------------------------------------------------------------- the beginning
+
+// One creature is computed as a check: a browser may get its sums wrong.
+function check() {
+  const values = network.run(latent(facts.check.genome, dimensions), 1);
+  const wrong = facts.check.places.filter((place, i) =>
+    Math.abs(values[place] - facts.check.values[i]) > facts.check.tolerance);
+  if (wrong.length > facts.check.allowed) {
+    trouble("This browser computes other pictures than those the network was trained " +
+      "for, so links will not show everybody the same. Another browser may do better.");
+  }
+}
+
+function trouble(text) {
+  $("trouble").textContent = text;
+  $("trouble").hidden = false;
+}
+
+(async () => {
+  try {
+    const [backend, model] = await Promise.all([start($("wasm").textContent),
+      bytes($("model").textContent)]);
+    document.documentElement.dataset.backend = backend;
+    network = new Network(facts.graph, model);
+    if (facts.index) {
+      const vectors = new Uint8Array(await bytes(facts.index.vectors));
+      index = { ...facts.index, vectors };
+    }
+    remember();
+    listen();
+    await read();
+    refresh();
+    check();
+  } catch (error) {
+    trouble("The network does not run in this browser (" + error.message +
+      "). A current Firefox, Chrome, Edge or Safari runs it.");
+    throw error;
+  }
+})();

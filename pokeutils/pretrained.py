@@ -21,6 +21,7 @@ OWNERS = (
     "(see NOTICE). For study and play, not for sale."
 )
 
+FLAGSHIP = "hybrid64"
 POINTS, FRAMES, STEPS = 120, 24, 6  # of the curves, the film, and the way there
 CURVES = ("images", "seconds", "d_loss", "g_loss", "d_real", "d_fake")
 
@@ -36,7 +37,7 @@ def names():
     return sorted(path.stem for path in folder().glob("*.keras"))
 
 
-def load(name="modern64"):
+def load(name=FLAGSHIP):
     """Returns a trained generator: latents (n, latent_dim) from N(0, 1) -> pictures
     (n, size, size, 4), premultiplied RGBA in [-1, 1].
 
@@ -56,13 +57,13 @@ def load(name="modern64"):
     return in_precision(load_generator(path), "float32")
 
 
-def card(name="modern64"):
+def card(name=FLAGSHIP):
     """Returns what is known about a generator, as a dict: the recipe with all fields,
     data, images seen, hardware, scores, flaws."""
     return json.loads((folder() / f"{name}.json").read_text("utf-8"))
 
 
-def hatch(target, count=64, seed=0, name="modern64"):
+def hatch(target, count=64, seed=0, name=FLAGSHIP):
     """Draws `count` new creatures into the folder `target`: transparent PNGs
     <seed>-<number>.png and a sheet of all. Returns them, uint8 (count, s, s, 4).
 

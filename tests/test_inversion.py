@@ -18,6 +18,7 @@ def generator():
     return model
 
 
+@pytest.mark.slow
 def test_its_own_pictures_are_found_again(generator):
     pictures, told = gan.sample(generator, 3, seed=50), []
     weights = [w.copy() for w in generator.get_weights()]

@@ -427,65 +427,7 @@ def _log(path):
 
 # ---------------------------------------------------------------- looks
 
-STYLE = """
-:root { color-scheme: light dark; --ground: #faf9f6; --ink: #2b2b2f; --soft: #66656b;
-  --line: #e3e0d9; --one: #2a7a74; --two: #b2552f; }
-@media (prefers-color-scheme: dark) { :root { --ground: #17181b; --ink: #e8e6e1;
-  --soft: #a09ea6; --line: #33343a; --one: #6cc0b6; --two: #e39a72; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink);
-  font: 17px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { margin: 0 auto; padding: 0 24px; }
-h1, h2 { font-family: ui-serif, Charter, "Iowan Old Style", Georgia, serif;
-  font-weight: 500; line-height: 1.15; text-wrap: balance; }
-h1 { font-size: clamp(2.2rem, 6vw, 3.4rem); margin: .15em 0 .35em; }
-h2 { font-size: 1.7rem; margin: 0 0 .8em; }
-p { max-width: 41em; margin: 0 0 1em; text-wrap: pretty; }
-header { padding: 64px 0 20px; }
-.lead { font-size: 1.15rem; }
-.name, figcaption, caption, th, .facts dt, dd, footer, svg, small {
-  color: var(--soft); }
-.name { margin: 0; font-size: .85rem; letter-spacing: .05em; }
-section { margin: 0 0 72px; }
-figure { margin: 0 0 32px; }
-img { display: block; max-width: 100%; height: auto; border-radius: 10px;
-  background: #fff; image-rendering: pixelated; }
-figcaption { margin-top: 10px; font-size: .9rem; max-width: 46em; }
-.pair { display: grid; gap: 16px 44px; margin-bottom: 12px;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); }
-.pair figure { margin: 0 0 12px; }
-svg { display: block; width: 100%; height: auto; }
-svg text { font-size: 12px; fill: currentColor; font-variant-numeric: tabular-nums; }
-svg .end { text-anchor: end; }
-svg path { stroke: var(--line); }
-polyline { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
-.line0 { stroke: var(--one); } .line1 { stroke: var(--two); }
-svg .name0, svg .name1 { font-weight: 600; }
-svg .name0 { fill: var(--one); } svg .name1 { fill: var(--two); }
-table { width: 100%; border-collapse: collapse; font-size: .95rem; align-self: start; }
-caption { text-align: left; padding-bottom: 8px; font-size: .9rem; }
-th, td { padding: 8px 0; border-top: 1px solid var(--line); text-align: left;
-  font-weight: 400; line-height: 1.3; }
-td { padding-left: 14px; white-space: nowrap; font-variant-numeric: tabular-nums;
-  text-align: right; }
-.bar { width: 34%; }
-.bar i { display: block; height: 9px; min-width: 2px; border-radius: 5px;
-  background: var(--soft); opacity: .5; }
-.mine th, .mine td { color: var(--two); font-weight: 600; }
-.mine i { background: var(--two); opacity: 1; }
-dl, dd { margin: 0; } dd { overflow-wrap: anywhere; }
-dl dd { margin-bottom: 14px; }
-.facts { display: grid; gap: 4px 32px;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 160px), 1fr)); }
-.facts dt { font-size: .85rem; } .facts dd { color: var(--ink); line-height: 1.4; }
-code { font: .92em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
-  overflow-wrap: anywhere; }
-ol { padding-left: 1.4em; margin: 0 0 1.4em; }
-a { color: var(--one); text-underline-offset: 3px; }
-footer { border-top: 1px solid var(--line); padding: 24px 0 56px; font-size: .85rem; }
-@media (max-width: 600px) { main { padding: 0 16px; } header { padding-top: 40px; }
-  section { margin-bottom: 52px; } }
-"""
+STYLE = Path(__file__).with_name("gallery.css").read_text("utf-8")
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">

@@ -36,7 +36,8 @@ MAY_IMPORT = {
     "dataset": "env files images prepare sources",
     "gradients": "",
     "augment": "",
-    "layers": "",
+    "distribution": "",
+    "layers": "distribution",
     "losses": "",
     "seed_models": "layers",
     "trusted": "",
@@ -48,13 +49,14 @@ MAY_IMPORT = {
     "scoreboard": "dataset env features files metrics plots runs",
     "compare": "callbacks checkpoints dataset env features files gan guards plots "
     "provenance recipes runs scoreboard training",
-    "gan": "augment gradients latent layers",
+    "gan": "augment distribution gradients latent layers",
     "runs": "env",
     "checkpoints": "files",
     "guards": "files runs",
     "provenance": "env runs",
     "callbacks": "checkpoints files gan guards latent measures plots runs",
-    "training": "callbacks checkpoints dataset env files guards plots provenance runs",
+    "training": "callbacks checkpoints dataset distribution env files guards plots "
+    "provenance runs",
     "recipes": "augment env film gan guards losses models plots provenance recolour "
     "seed_models seeds training",
     "torchfile": "env files",

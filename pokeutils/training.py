@@ -246,6 +246,7 @@ class Training:
         checkpoints.sweep(self.run)
         facts = checkpoints.load(self.model, self.run, self.check, show=self.show)
         if facts:
+            checkpoints.set_aside(self.run, facts["step"])
             provenance.note_changes(self.run, facts["params"], self.params, self.show)
         guards.forecast(
             self.recipe,

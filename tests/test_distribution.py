@@ -145,7 +145,7 @@ def gated_steps():
             model = gan.GAN(
                 models.sprite_generator(8, channels=4, latent_dim=4, width=4),
                 models.sprite_discriminator(8, channels=4, width=4),
-                gate=0.48,
+                gate=0.42,
                 two_phase=True,
             )
             adam = keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3)

@@ -28,8 +28,8 @@ from pokeutils import callbacks, checkpoints, dataset, env, recipes, runs
 TINY = recipes.Recipe(
     name="tiny8",
     size=8,
-    images=3 * 28 * 8,
-    batch=8,
+    images=2 * 14 * 16,
+    batch=16,
     generator_options=(("latent_dim", 4), ("widths", (4,)), ("detail", 4)),
     discriminator_options=(("widths", (4,)),),
     augment=(("translation", 0.1),),
@@ -69,6 +69,7 @@ class Trainings:
     def __init__(self, folder, recipe=TINY, eager=True):
         self.folder, self.recipe, self.eager = folder, recipe, eager
         folder.mkdir(exist_ok=True)
+        self.output = folder / "output.txt"
         self.faults = collections.Counter()
         self.process = None
 
@@ -78,7 +79,6 @@ class Trainings:
 
     def start(self, **more):
         self.before = self.step()
-        self.output = self.folder / "output.txt"
         self.output.write_bytes(b"")
         options = {"save_minutes": 0.0}
         arguments = (self.recipe, self.folder, self.output, options, self.eager)
@@ -235,7 +235,7 @@ KILLS = 25
 
 @pytest.mark.slow
 def test_many_kills_of_compiled_trainings(tmp_path):
-    recipe = dataclasses.replace(TINY, images=28 * 28 * 8)
+    recipe = dataclasses.replace(TINY, images=28 * 14 * 16)
     whole = Trainings(tmp_path / "whole", recipe, eager=False)
     whole.finish()
     trainings = Trainings(tmp_path / "kills", recipe, eager=False)
@@ -272,10 +272,10 @@ def test_train_2n_is_train_n_kill_resume_n(name, tmp_path):
 
 @pytest.mark.slow
 def test_a_full_disk_is_survived(reference, tmp_path):
-    """A real one: a file system of 300 kB."""
+    """A real one: a file system of 3 MB that fills up while the training runs."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
     if (
         not shutil.which("mount")
         or subprocess.run(mount, capture_output=True).returncode
@@ -283,13 +283,18 @@ def test_a_full_disk_is_survived(reference, tmp_path):
         pytest.skip("no permission to mount a small file system")
     try:
         trainings = Trainings(folder)
-        trainings.signal(signal.SIGTERM, 0)
-        (folder / "filler").write_bytes(bytes(shutil.disk_usage(folder).free - 30_000))
+        trainings.output = tmp_path / "output.txt"  # on a disk that has room
         trainings.start()
-        trainings.end(1)
+        trainings.wait_for_progress()
+        with contextlib.suppress(OSError), open(folder / "filler", "wb", 0) as file:
+            while file.write(bytes(4096)):
+                pass
+        trainings.process.join(900)
+        assert trainings.process.exitcode == 1
         trainings.fault("full disk")
-        assert "is full" in trainings.output.read_text()
         (folder / "filler").unlink()
+        text = (tmp_path / "output.txt").read_text()
+        assert "is full" in text
         trainings.finish()
         trainings.assert_same(reference)
     finally:

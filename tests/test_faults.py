@@ -66,8 +66,9 @@ def work(recipe, outputs, output, options, eager, jumps=False, limit=None):
 class Trainings:
     """Trains `recipe` in one outputs folder, process after process, counting faults."""
 
-    def __init__(self, folder, recipe=TINY, eager=True):
+    def __init__(self, folder, recipe=TINY, eager=True, save_minutes=0.0):
         self.folder, self.recipe, self.eager = folder, recipe, eager
+        self.options = {"save_minutes": save_minutes}
         folder.mkdir(exist_ok=True)
         self.output = folder / "output.txt"
         self.faults = collections.Counter()
@@ -80,8 +81,8 @@ class Trainings:
     def start(self, **more):
         self.before = self.step()
         self.output.write_bytes(b"")
-        options = {"save_minutes": 0.0}
-        arguments = (self.recipe, self.folder, self.output, options, self.eager)
+        where = (self.folder, self.output)
+        arguments = (self.recipe, *where, self.options, self.eager)
         self.process = CONTEXT.Process(target=work, args=arguments, kwargs=more)
         self.process.start()
 
@@ -259,7 +260,7 @@ def test_train_2n_is_train_n_kill_resume_n(name, tmp_path):
     short = {key: value for key, value in SHORT.items() if key in fields}
     augment = recipe.augment or (("translation", 0.125),)
     recipe = dataclasses.replace(recipe, **short, augment=augment, milestones=())
-    whole = Trainings(tmp_path / "whole", recipe, eager=False)
+    whole = Trainings(tmp_path / "whole", recipe, eager=False, save_minutes=60)
     whole.finish()
     trainings = Trainings(tmp_path / "killed", recipe, eager=False)
     trainings.kill()

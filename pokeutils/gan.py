@@ -226,6 +226,15 @@ class GAN(keras.Model):
         norm = gradients.norm(d_gradients)
         return {"d_loss": d_loss, "r1": penalty, "d_norm": norm, **logs}
 
+    def _branch(self, condition, yes, no):
+        """`ops.cond` for what has batch norm inside. Replicas cannot meet within a
+        branch: on several, both sides are computed and one is taken."""
+        if distribution.replicas() == 1:
+            return ops.cond(condition, yes, no)
+        return keras.tree.map_structure(
+            lambda x, y: ops.where(condition, x, y), yes(), no()
+        )
+
     def _apply_unless(self, skip, d_gradients, variables):
         """The discriminator's update, undone if `skip`, with all that its optimiser
         remembers. Choosing between old and new values needs no branch, so it compiles

@@ -158,6 +158,48 @@ def gated_steps():
     np.testing.assert_allclose(logs[1], logs[0], 1e-3)
 
 
+def hybrid_steps():
+    """A second discriminator, with batch norm, that joins after two steps of four."""
+    import tensorflow as tf
+
+    from pokeutils import augment, projected
+
+    strategy = split_the_processor()
+    rng = np.random.default_rng(0)
+    real = rng.uniform(-1, 1, (4, 8, 8, 8, 4)).astype("float32")
+    logs = []
+    for scope in (contextlib.nullcontext(), strategy.scope()):
+        keras.utils.set_random_seed(0)
+        with scope:
+            model = projected.HybridGAN(
+                models.pyramid_generator(8, latent_dim=4, widths=(4,), detail=4),
+                models.pyramid_discriminator(8, widths=(4,)),
+                second=projected.projected_discriminator(
+                    8, input_size=32, width=4, scales=(2, 4)
+                ),
+                second_augment=augment.OnBackground(),
+                second_losses=losses.get("hinge"),
+                warm_up=16,
+                ramp=8,
+            )
+            adam = keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3)
+            model.compile(*adam, losses.get("nonsaturating"))
+        batches = tf.data.Dataset.from_tensor_slices(real)
+        history = model.fit(batches, 1, 4).history
+        logs.append([history[name] for name in gan.LOGS])
+    d_loss = logs[0][gan.LOGS.index("d_loss")]
+    assert min(d_loss[2:]) > max(d_loss[:2]) + 1, d_loss  # the second's is added
+    np.testing.assert_allclose(logs[1], logs[0], 1e-3, 1e-4)
+
+
+@pytest.mark.slow
+def test_a_second_discriminator_joins_on_all_devices(tmp_path):
+    output = tmp_path / "output.txt"
+    process = child(hybrid_steps, output)
+    process.join(900)
+    assert process.exitcode == 0, output.read_text()
+
+
 @pytest.mark.slow
 def test_the_gate_and_batch_norm_see_the_whole_batch(tmp_path):
     output = tmp_path / "output.txt"

@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "seed_models": "layers",
     "trusted": "",
     "models": "layers seed_models trusted",
-    "projected": "features gan gradients layers",
+    "projected": "distribution features gan gradients layers",
     "recolour": "",
     "seeds": "",
     "film": "plots runs",

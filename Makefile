@@ -3,11 +3,12 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-slow lab compare hatchery
+.PHONY: help run train test test-slow lab compare hatchery
 
 PROFILE ?=
 SOURCE ?=
 RECIPE ?=
+DEVICES ?=
 PYTHON ?=
 ifneq ($(PROFILE),)
 export POKEUTILS_PROFILE := $(PROFILE)
@@ -17,6 +18,9 @@ export POKEUTILS_SOURCE := $(SOURCE)
 endif
 ifneq ($(RECIPE),)
 export POKEUTILS_RECIPE := $(RECIPE)
+endif
+ifneq ($(DEVICES),)
+export POKEUTILS_DEVICES := $(DEVICES)
 endif
 
 # The Python of .venv, or the first one found that can make a .venv.
@@ -34,6 +38,7 @@ endef
 
 help:  ## Show this list.
 	@echo 'make run         get the pictures, train, evaluate; ends in outputs/latest/index.html'
+	@echo 'make train       train RECIPE on SOURCE for MINUTES; again: go on where it stopped'
 	@echo 'make test        lint and tests'
 	@echo 'make test-slow   the tests that take minutes: many more kills, real networks'
 	@echo 'make lab         open the notebooks in JupyterLab'
@@ -42,12 +47,17 @@ help:  ## Show this list.
 	@echo
 	@echo 'PROFILE=quick    tiny (a test), quick (2 CPU cores, 10 minutes) or full (a GPU)'
 	@echo 'SOURCE=artwork   artwork, sprites, doodles (needs no network) or folder:/my/pictures'
-	@echo 'RECIPE=sprites64 what notebook 4 trains: a recipe by name'
+	@echo 'RECIPE=sprites64 what notebook 4 and train make: a recipe by name'
+	@echo 'DEVICES=all      train on all GPUs of this machine instead of one'
 	@echo 'PYTHON=...       the Python to make .venv with, 3.11 to 3.13'
 
 run:
 	$(set_up)
 	@.venv/bin/python notebooks/run.py
+
+train:
+	$(set_up)
+	@.venv/bin/python tools/train.py $(if $(MINUTES),--minutes $(MINUTES))
 
 test:
 	$(set_up)

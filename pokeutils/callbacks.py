@@ -64,17 +64,17 @@ class Log(Watcher):
         if self.path.exists():  # keep what happened up to the checkpoint
             log = runs.read_log(self.path.parent)
             for i in range(len(log["step"])):
-                if log["step"][i] <= int(self.model.steps):
+                if log["step"][i] <= self.model.step:
                     rows.append([log[c][i] if c in log else "nan" for c in LOG_COLUMNS])
         with files.atomic(self.path) as temporary, open(temporary, "w") as file:
             csv.writer(file).writerows([LOG_COLUMNS, *map(_tidy, rows)])
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.monotonic()
-        self.steps_before = int(self.model.steps)
+        self.steps_before = self.model.step
 
     def on_epoch_end(self, epoch, logs=None):
-        steps = int(self.model.steps)
+        steps = self.model.step
         seconds = time.monotonic() - self.began
         speed = (steps - self.steps_before) * self.batch / max(seconds, 1e-9)
         self.seconds += seconds
@@ -115,7 +115,7 @@ class Samples(Watcher):
         self.milestones = sorted([*regular, *also])
 
     def begin(self, memory):
-        seen = int(self.model.steps) * self.batch
+        seen = self.model.step * self.batch
         for when, path in runs.sample_files(self.folder.parent):
             if when > seen:  # made after the checkpoint that this run goes on from
                 path.unlink()
@@ -124,14 +124,14 @@ class Samples(Watcher):
         self.milestones = [m for m in self.milestones if m > seen]
 
     def on_epoch_end(self, epoch, logs=None):
-        seen = int(self.model.steps) * self.batch
+        seen = self.model.step * self.batch
         passed = [m for m in self.milestones if m <= seen]
         self.milestones = self.milestones[len(passed) :]
         if passed:
             self.save(seen)
 
     def end(self):
-        self.save(int(self.model.steps) * self.batch)
+        self.save(self.model.step * self.batch)
 
     def save(self, seen):
         path = self.folder / f"{seen:09d}.png"
@@ -155,7 +155,7 @@ class Best(Watcher):
         self.images, self.checkpoint, self.show = images, checkpoint, show
 
     def begin(self, memory):
-        self.asked = steps = int(self.model.steps)
+        self.asked = steps = self.model.step
         self.memory = self._kept()
         path, rows = self.run / "scores.csv", []
         if path.exists():
@@ -168,16 +168,16 @@ class Best(Watcher):
             self.keep()
 
     def on_epoch_end(self, epoch, logs=None):
-        now = int(self.model.steps)
+        now = self.model.step
         if now * self.batch // self.images > self.asked * self.batch // self.images:
             self.ask()
 
     def end(self):
-        if int(self.model.steps) > self.asked:
+        if self.model.step > self.asked:
             self.ask()
 
     def ask(self):
-        self.asked = step = int(self.model.steps)
+        self.asked = step = self.model.step
         with calibrated(self.model):
             score = float(self.evaluate(self.model))
         with open(self.run / "scores.csv", "a") as file:
@@ -220,7 +220,7 @@ class Checkpoint(Watcher):
         self.minutes, self.epochs = minutes, epochs
 
     def begin(self, memory):
-        steps = int(self.model.steps)
+        steps = self.model.step
         self.saved_step = steps if checkpoints.list_checkpoints(self.run) else None
         self.epochs_since, self.cost = 0, 0.0
         self.clock = time.monotonic()  # not the wall clock, which may be set back
@@ -258,7 +258,7 @@ class Checkpoint(Watcher):
 
     def save(self, best=False, anew=False):
         """anew: although there is one of this step already."""
-        began, step = time.monotonic(), int(self.model.steps)
+        began, step = time.monotonic(), self.model.step
         if step == self.saved_step and not (best or anew):
             return
         facts = {
@@ -323,7 +323,7 @@ class Guard(Watcher):
     def statistics(self):
         """Returns `guards.sample_statistics` of the newest generator, measured when
         `images` images more have been seen."""
-        seen = int(self.model.steps) * self.batch
+        seen = self.model.step * self.batch
         if self.measured is None or seen // self.images > self.measured // self.images:
             pictures = self.model.generator(self.latents, training=False)
             pictures = keras.ops.convert_to_numpy(pictures)
@@ -342,7 +342,7 @@ class Guard(Watcher):
         for name, value in values.items():
             if not math.isfinite(value):
                 raise self.not_a_number(f"{name} is NaN or infinite.")
-        steps = int(self.model.steps)
+        steps = self.model.step
         if self.measured != steps * self.batch:
             return
         alarm = self.watch.observe(steps, self.measured, values)
@@ -361,7 +361,7 @@ class Guard(Watcher):
         guards.record(self.run, alarm, action, self.watch.memory["history"])
 
     def not_a_number(self, what):
-        steps = int(self.model.steps)
+        steps = self.model.step
         sentence = f"{what} Lower the learning rates, or raise r1_gamma."
         return guards.Alarm("not a number", sentence, steps, steps * self.batch)
 

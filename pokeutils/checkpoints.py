@@ -116,6 +116,16 @@ def newest_facts(run):
     return None
 
 
+def set_aside(run, step):
+    """Renames the checkpoints after `step`, which were found damaged, to damaged-...:
+    they must not take the places of good ones when `save` keeps the newest."""
+    for folder in list_checkpoints(run):
+        if int(folder.name) > step:
+            aside = folder.with_name(f"damaged-{folder.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+
+
 def drop_newer(run, step):
     """Removes the checkpoints after `step`, which a run has gone back behind."""
     for folder in list_checkpoints(run):

@@ -105,7 +105,7 @@ class Snapshots(keras.callbacks.Callback):
         (run / "snapshots").mkdir(exist_ok=True)
 
     def on_epoch_end(self, epoch, logs=None):
-        seen = int(self.model.steps) * self.recipe.batch
+        seen = self.model.step * self.recipe.batch
         due = [p * self.recipe.images for p in POINTS if p * self.recipe.images <= seen]
         taken = [int(path.stem) for path in scoreboard.snapshot_files(self.run)]
         if not due or max(taken, default=0) >= due[-1]:

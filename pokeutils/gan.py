@@ -1,16 +1,17 @@
 """`GAN`: a generator, a discriminator, and the step that trains one against the other.
 
 `fit` compiles the step into a `tf.function`; on Keras' JAX backend the same step runs
-as one jitted function of all variables.
+as one jitted function of all variables. On several devices each takes the step with its
+share of the batch, and what concerns the whole batch is averaged (`distribution`).
 """
 
 import keras
 import numpy as np
 from keras import ops
 
-from pokeutils import gradients, latent
+from pokeutils import distribution, gradients, latent
 from pokeutils.augment import Identity
-from pokeutils.layers import FusedBatchNorm
+from pokeutils.layers import FusedBatchNorm, MinibatchStdDev
 
 LOGS = ("d_loss", "g_loss", "d_real", "d_fake", "r1", "gated", "d_norm", "g_norm")
 
@@ -72,7 +73,12 @@ class GAN(keras.Model):
         self.steps = self.add_weight(
             (), "zeros", "int32", trainable=False, name="steps"
         )
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in LOGS}
+        self.trackers = {name: distribution.Mean(name=name) for name in LOGS}
+        # Pictures that the discriminator compares must meet on one device.
+        self.members = max(
+            (x.group for x in discriminator.layers if isinstance(x, MinibatchStdDev)),
+            default=1,
+        )
         self.built = True
 
     def compile(
@@ -114,6 +120,11 @@ class GAN(keras.Model):
         )
         return [variable for part in parts for variable in part]
 
+    @property
+    def step(self):
+        """How many steps have been taken, as an int."""
+        return int(ops.convert_to_numpy(self.steps))
+
     def call(self, latents, training=False):
         return self.averaged(latents, training=training)
 
@@ -151,11 +162,18 @@ class GAN(keras.Model):
         g_loss, _, fake_gradient = gradients.value_and_input_gradient(
             lambda fake: self._fool(fake, draws), fake, self.state
         )
-        g_gradients = generator_pullback(fake_gradient)
-        self.g_optimizer.apply(g_gradients, self.generator.trainable_variables)
+        g_gradients = distribution.mean(generator_pullback(fake_gradient))
+        self._apply(self.g_optimizer, g_gradients, self.generator.trainable_variables)
         self.steps.assign_add(1)
-        self._average(real.shape[0])
-        return {**d_logs, "g_loss": g_loss, "g_norm": gradients.norm(g_gradients)}
+        self._average(real.shape[0] * distribution.replicas())
+        logs = {**d_logs, "g_loss": g_loss, "g_norm": gradients.norm(g_gradients)}
+        return distribution.mean(logs)
+
+    def _apply(self, optimizer, found, variables):
+        """Applies gradients that are the same on all replicas, where Keras adds them
+        up."""
+        count = distribution.replicas()
+        optimizer.apply(found if count == 1 else [g / count for g in found], variables)
 
     def _generate(self, latents):
         """Fakes, and the function that turns their gradient into the weights'."""
@@ -180,7 +198,7 @@ class GAN(keras.Model):
             logs = {
                 "d_real": ops.mean(ops.cast(says_real > 0, "float32")),
                 "d_fake": ops.mean(ops.cast(says_fake > 0, "float32")),
-                "gated": ops.mean(ops.sigmoid(says_fake)) >= gate,
+                "gated": distribution.mean(ops.mean(ops.sigmoid(says_fake))) >= gate,
             }
             return self.discriminator_loss(real_logits, fake_logits, *targets), logs
 
@@ -199,13 +217,23 @@ class GAN(keras.Model):
                 g + ops.cast(p, g.dtype)
                 for g, p in zip(d_gradients, penalty_gradients, strict=True)
             ]
+        d_gradients = distribution.mean(d_gradients)
         if self.gate is None:
-            self.d_optimizer.apply(d_gradients, variables)
+            self._apply(self.d_optimizer, d_gradients, variables)
         else:
             self._apply_unless(logs["gated"], d_gradients, variables)
         logs["gated"] = ops.cast(logs["gated"], "float32")
         norm = gradients.norm(d_gradients)
         return {"d_loss": d_loss, "r1": penalty, "d_norm": norm, **logs}
+
+    def _branch(self, condition, yes, no):
+        """`ops.cond` for what has batch norm inside. Replicas cannot meet within a
+        branch: on several, both sides are computed and one is taken."""
+        if distribution.replicas() == 1:
+            return ops.cond(condition, yes, no)
+        return keras.tree.map_structure(
+            lambda x, y: ops.where(condition, x, y), yes(), no()
+        )
 
     def _apply_unless(self, skip, d_gradients, variables):
         """The discriminator's update, undone if `skip`, with all that its optimiser
@@ -213,7 +241,7 @@ class GAN(keras.Model):
         to the same on every backend and the decision never leaves the device."""
         touched = [*variables, *self.d_optimizer.variables]
         before = [ops.copy(variable) for variable in touched]  # not a live view
-        self.d_optimizer.apply(d_gradients, variables)
+        self._apply(self.d_optimizer, d_gradients, variables)
         for variable, old in zip(touched, before, strict=True):
             variable.assign(ops.where(skip, old, ops.copy(variable)))
 
@@ -261,15 +289,22 @@ class GAN(keras.Model):
     # Training ------------------------------------------------------------------------
 
     def train_step(self, real):
-        logs = self.update(real, self.draw(real.shape[0]))
+        draws = self.draw(real.shape[0] * distribution.replicas())
+        logs = self.update(real, distribution.share(draws, self.members))
         for name, value in logs.items():
             self.trackers[name].update_state(value)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
     def fit(self, batches, steps_per_epoch, epochs, initial_epoch=0, callbacks=()):
         """Trains on `batches`: a `tf.data.Dataset`, or with JAX any iterable, of
-        float32 (n, s, s, c) in [-1, 1], long enough for all epochs that are left."""
+        float32 (n, s, s, c) in [-1, 1], long enough for all epochs that are left.
+
+        Under the `tf.distribute` strategy in whose scope the model was built, each
+        replica takes a share of every batch.
+        """
         if keras.backend.backend() != "jax":
+            if self.strategy:
+                batches = distribution.batches(batches, self.strategy, self.members)
             return super().fit(
                 batches,
                 steps_per_epoch=steps_per_epoch,
@@ -307,6 +342,28 @@ class GAN(keras.Model):
                 break
         callbacks.on_train_end()
         return self.history
+
+    @property
+    def strategy(self):
+        """The strategy that the model was built under, or None on one device."""
+        several = self.distribute_strategy.num_replicas_in_sync > 1
+        return self.distribute_strategy if several else None
+
+    def make_train_function(self, force=False):
+        if keras.backend.backend() == "jax" or not self.strategy:
+            return super().make_train_function(force)
+        if self.train_function is None or force:
+            import tensorflow as tf
+
+            # Keras would average the logs again, and of several processes it cannot.
+            @tf.function(autograph=False)
+            def step(iterator):
+                found = self.strategy.run(self.train_step, args=(next(iterator),))
+                return keras.tree.map_structure(
+                    lambda x: self.strategy.experimental_local_results(x)[0], found
+                )
+
+            self.train_function = step
 
     # Afterwards ----------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ deviation, modulation by the latent, latents of unit length, a palette."""
 import keras
 from keras import layers, ops
 
+from pokeutils import distribution
+
 register = keras.saving.register_keras_serializable(package="pokeutils")
 
 
@@ -67,9 +69,11 @@ class FusedBatchNorm(layers.Layer):
 def _normalise_batch(x, gamma, beta, epsilon):
     """x: (n, h, w, c). Returns x normalised, and the batch's mean and variance (c,).
 
-    The variance returned is the unbiased one, on every backend.
+    The variance returned is the unbiased one, on every backend. On several replicas,
+    the batch is all of theirs together.
     """
-    if keras.backend.backend() == "tensorflow":
+    replicas = distribution.replicas()
+    if keras.backend.backend() == "tensorflow" and replicas == 1:
         import tensorflow as tf
 
         x, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -83,9 +87,13 @@ def _normalise_batch(x, gamma, beta, epsilon):
         )
         return x, mean, variance
     mean, variance = ops.moments(ops.cast(x, "float32"), axes=(0, 1, 2))
+    if replicas > 1:
+        within, between = variance, mean * mean
+        mean, within, between = distribution.mean([mean, within, between])
+        variance = within + ops.relu(between - mean * mean)
     scale = gamma * ops.rsqrt(variance + epsilon)
     shift = beta - mean * scale
-    count = x.shape[0] * x.shape[1] * x.shape[2]
+    count = replicas * x.shape[0] * x.shape[1] * x.shape[2]
     variance = variance * count / max(count - 1, 1)
     return x * ops.cast(scale, x.dtype) + ops.cast(shift, x.dtype), mean, variance
 

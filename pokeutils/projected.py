@@ -8,7 +8,7 @@ After Projected GAN (Sauer et al. 2021). The frozen network is EfficientNet-Lite
 import keras
 from keras import layers, ops
 
-from pokeutils import features, gradients
+from pokeutils import distribution, features, gradients
 from pokeutils.gan import GAN
 from pokeutils.layers import FusedBatchNorm, SpectralConv2D
 
@@ -149,7 +149,7 @@ class HybridGAN(GAN):
 
     def _weight(self, batch):
         """0 in the warm-up, then growing to `second_weight`: a float32 scalar."""
-        seen = ops.cast(self.steps, "float32") * batch
+        seen = ops.cast(self.steps, "float32") * batch * distribution.replicas()
         return self.second_weight * ops.clip(
             (seen - self.warm_up) / self.ramp, 0.0, 1.0
         )
@@ -157,7 +157,8 @@ class HybridGAN(GAN):
     def _takes_part(self, batch):
         """Whether this is a step of the second discriminator: a boolean scalar."""
         its_turn = self.steps % self.second_interval == 0
-        return ops.logical_and(self.steps * batch >= self.warm_up, its_turn)
+        seen = self.steps * batch * distribution.replicas()
+        return ops.logical_and(seen >= self.warm_up, its_turn)
 
     def _update_discriminator(self, real, fake, draws):
         logs = super()._update_discriminator(real, fake, draws)
@@ -185,10 +186,10 @@ class HybridGAN(GAN):
 
         # Adam with zero gradients leaves fresh weights where they are.
         takes_part = self._takes_part(real.shape[0])
-        value, found, after = ops.cond(takes_part, learn, rest)
+        value, found, after = self._branch(takes_part, learn, rest)
         for variable, new in zip(statistics, after, strict=True):
             variable.assign(new)
-        self.second_optimizer.apply(found, variables)
+        self._apply(self.second_optimizer, distribution.mean(found), variables)
         return {**logs, "d_loss": logs["d_loss"] + value}
 
     def _fool(self, fake, draws):
@@ -201,7 +202,8 @@ class HybridGAN(GAN):
             pictures = self.second_augment(fake, draws["second fool"])
             return self.second_generator_loss(self.second(pictures, training=True))
 
-        value = ops.cond(self._takes_part(batch), opinion, lambda: ops.zeros(()))
+        takes_part = self._takes_part(batch)
+        value = self._branch(takes_part, opinion, lambda: ops.zeros(()))
         for variable, old in zip(statistics, before, strict=True):
             variable.assign(old)  # being looked at by the generator changes nothing
         return loss + self._weight(batch) * value, extras

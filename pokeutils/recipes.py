@@ -199,7 +199,7 @@ class Recipe:
                     raise
                 show(f"{error} Trying that.")
             recipe = dataclasses.replace(recipe, batch=recipe.batch // 2)
-        if self.milestones:
+        if self.milestones and run:  # not in a second process of one training
             film.write(run, self.shown())
         return run
 

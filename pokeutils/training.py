@@ -16,6 +16,7 @@ from pokeutils import (
     callbacks,
     checkpoints,
     dataset,
+    distribution,
     env,
     files,
     guards,
@@ -27,23 +28,42 @@ from pokeutils import (
 RETRIES = 3  # times a run may go back to a checkpoint after an alarm
 
 
-def train(recipe, source, seed=0, run=None, show=print, **options):
+def train(recipe, source, seed=0, run=None, show=print, devices=None, **options):
     """Trains a `recipes.Recipe` on a picture set and returns the run folder.
 
     run: None goes on with the newest unfinished run of the same recipe, pictures and
         seed, and starts a new one if there is none; "new" always starts one; a folder
         or its name goes on with that one.
+    devices: "all" GPUs of this machine or how many; None: POKEUTILS_DEVICES, else one.
+        Of several processes (TF_CONFIG), the first has the run folder and the others
+        return None.
     options: those of `fit`.
     Raises ValueError if the run was started with other values, `runs.RunIsBusy` if it
-    is being trained, `guards.OutOfMemory` with a batch size to try.
+    is being trained, `guards.OutOfMemory` with a batch size to try,
+    `distribution.Lost` if another process of this training has gone.
     """
     data = dataset.load(source, recipe.size)
-    run, new = choose_run(recipe, data, seed, run, show)
-    with runs.lock(run, show):
+    team = distribution.Team(distribution.strategy(devices, show))
+    new, lock = False, contextlib.nullcontext()
+    if team.chief:
+        run, new = choose_run(recipe, data, seed, run, show)
+        lock = runs.lock(run, show)
+    with lock:
         try:
-            model = recipe.build(seed)
-            fit(recipe, model, data, run, seed, show=show, **options)
+            with team.scope():
+                model = recipe.build(seed)
+            if team.chief:
+                fit(recipe, model, data, run, seed, show=show, team=team, **options)
+            else:
+                run = None
+                follow(recipe, model, data, seed, show, team)
         except Exception as error:
+            if team.lost(error):
+                raise distribution.Lost(
+                    "Another process of this training has ended, so this one cannot go "
+                    "on. Nothing is lost but what came after the last checkpoint: make "
+                    "the same call again in all processes."
+                ) from error
             if not guards.is_out_of_memory(error):
                 raise
             model = None
@@ -103,28 +123,22 @@ def start_run(recipe, data, seed):
 # Training -----------------------------------------------------------------------------
 
 
-def fit(recipe, model, data, run, seed=0, **options):
+def fit(recipe, model, data, run, seed=0, team=None, **options):
     """Trains `model` to the end of `recipe`, from the newest checkpoint in `run` on.
+
+    team: the processes that train it together, see `distribution.Team`.
 
     options: those of `Training`. Ctrl-C finishes the step, saves and returns; SIGTERM
     finishes the step, saves and ends the program with exit code 0.
     Raises `guards.Alarm` if the run goes wrong before there is a good checkpoint.
     """
-    training = Training(recipe, model, data, run, seed, **options)
-    with training.stop:
-        training.begin(training.load())
-        while True:
-            try:
-                training.run_on()
-                break
-            except guards.Alarm as alarm:
-                if not training.go_back(alarm):
-                    break
-            except callbacks.Stopped:
-                training.leave()
-                break
-    if training.stop.wanted not in (None, "Ctrl-C"):
-        sys.exit(0)
+    training = Training(recipe, model, data, run, seed, team=team, **options)
+    training.to_its_end()
+
+
+def follow(recipe, model, data, seed, show, team):
+    """What `fit` does in the processes that are not the chief: it writes nothing."""
+    Follower(recipe, model, data, seed, show, team).to_its_end()
 
 
 class Training:
@@ -137,6 +151,7 @@ class Training:
         good checkpoint, "retry" from there with other random numbers, or "ignore" it
     save_minutes: time between checkpoints
     also: more Keras callbacks
+    team: the processes that train together, see `distribution.Team`
     """
 
     def __init__(
@@ -153,21 +168,15 @@ class Training:
         save_minutes=5.0,
         also=(),
         show=print,
+        team=None,
     ):
         if on_alarm not in ("stop", "retry", "ignore"):
             raise ValueError(f"on_alarm={on_alarm!r}; use 'stop', 'retry' or 'ignore'.")
         dataset.check_range(data.images)
-        self.recipe, self.model, self.data, self.run = recipe, model, data, run
-        self.seed, self.minutes, self.on_alarm = seed, minutes, on_alarm
-        self.also, self.show = also, show
-        self.pictures = recipe.pictures(data)
-        self.weights = recipe.weights(data)
+        self.run, self.minutes, self.on_alarm = run, minutes, on_alarm
+        self.also = also
+        self.plan(recipe, model, data, seed, show, team)
         batch = recipe.batch
-        self.steps_per_epoch = max(len(self.pictures) // batch, 1)
-        epochs = math.ceil(recipe.images / (self.steps_per_epoch * batch))
-        self.steps = epochs * self.steps_per_epoch
-        self.params = provenance.params(recipe, data, seed)
-        self.stop = Interruptions(show)
 
         guard = callbacks.Guard(run, batch, self.pictures, on_alarm == "ignore")
         facts = {
@@ -179,26 +188,66 @@ class Training:
             run, batch, facts, guard, self.stop, save_minutes
         )
         milestones = recipe.shown().values()
-        self.watchers = [
+        watchers = [
             callbacks.Log(run, batch, recipe.images, guard, show=show),
             guard,
             callbacks.Samples(run, batch, recipe.images, also=milestones),
         ]
         if evaluate:
-            self.watchers.append(
+            watchers.append(
                 callbacks.Best(run, batch, evaluate, evaluate_images, checkpoint, show)
             )
-        self.watchers.append(checkpoint)
+        watchers.append(checkpoint)
         if minutes:
-            self.watchers.append(callbacks.TimeLimit(minutes, show))
+            watchers.append(callbacks.TimeLimit(minutes, show))
         self.guard, self.checkpoint = guard, checkpoint
-        checkpoint.watchers = self.watchers
+        checkpoint.watchers = self.watchers = watchers
+        if self.team.several:
+            self.watchers = [distribution.Lockstep(self.team, self.stop, watchers)]
+
+    def plan(self, recipe, model, data, seed, show, team):
+        """What is the same in all processes that train one model."""
+        self.recipe, self.model, self.data = recipe, model, data
+        self.seed, self.show = seed, show
+        self.team = team or distribution.Team(model.strategy)
+        self.pictures = recipe.pictures(data)
+        self.weights = recipe.weights(data)
+        self.steps_per_epoch = max(len(self.pictures) // recipe.batch, 1)
+        epochs = math.ceil(recipe.images / (self.steps_per_epoch * recipe.batch))
+        self.steps = epochs * self.steps_per_epoch
+        self.params = provenance.params(recipe, data, seed)
+        self.stop = Interruptions(show)
+        if model.strategy:
+            count = model.strategy.num_replicas_in_sync
+            distribution.check_batch(recipe.batch, count, model.members)
+            self.params["device"] = f"{count} x {self.params['device']}"
+        self.team.check_same([self.params[k] for k in ("recipe", "data", "seed")])
+
+    def to_its_end(self):
+        """Loads and trains, whatever comes between."""
+        with self.stop:
+            self.begin(self.load())
+            again = True
+            while again:
+                self.team.send(checkpoints.variables(self.model).values())
+                try:
+                    self.run_on()
+                    again = False
+                except guards.Alarm as alarm:
+                    again = self.go_back(alarm)
+                except (callbacks.Stopped, distribution.Halted):
+                    self.leave()
+                    again = False
+                again = bool(self.team.total([again])[0])
+        if self.stop.wanted not in (None, "Ctrl-C"):
+            sys.exit(0)
 
     def load(self):
         """Puts the model into the state of the newest checkpoint; returns its facts."""
         checkpoints.sweep(self.run)
         facts = checkpoints.load(self.model, self.run, self.check, show=self.show)
         if facts:
+            checkpoints.set_aside(self.run, facts["step"])
             provenance.note_changes(self.run, facts["params"], self.params, self.show)
         guards.forecast(
             self.recipe,
@@ -220,11 +269,11 @@ class Training:
     @property
     def images(self):
         """Images seen so far."""
-        return int(self.model.steps) * self.recipe.batch
+        return self.model.step * self.recipe.batch
 
     def begin(self, facts):
         memory = facts["memory"] if facts else {}
-        for watcher in self.watchers:
+        for watcher in self.checkpoint.watchers:
             watcher.set_model(self.model)
             watcher.begin(memory.get(type(watcher).__name__, {}))
 
@@ -232,8 +281,8 @@ class Training:
         """Trains from the model's step to the last, or until it is asked to stop."""
         make = dataset.numpy_batches if env.backend() == "jax" else dataset.batches
         self.model.stop_training = False
-        while int(self.model.steps) < self.steps and not self.model.stop_training:
-            start = int(self.model.steps)
+        while self.model.step < self.steps and not self.model.stop_training:
+            start = self.model.step
             epoch, done = divmod(start, self.steps_per_epoch)
             # An epoch that was left in the middle is finished by a `fit` of its own.
             end = (epoch + 1) * self.steps_per_epoch if done else self.steps
@@ -259,6 +308,7 @@ class Training:
 
     def leave(self):
         """Saves after a signal. After Ctrl-C the generator as well, to look at."""
+        self.stop.wanted = self.stop.wanted or "a signal to another process"
         self.checkpoint.save()
         if self.stop.wanted == "Ctrl-C":
             callbacks.save_generator(self.model, self.run / "generator.keras")
@@ -293,6 +343,25 @@ class Training:
         self.begin(good)
         self.checkpoint.save(anew=True)
         return True
+
+
+class Follower(Training):
+    """A `Training` in a process that is not the chief: the same steps, no folder."""
+
+    def __init__(self, recipe, model, data, seed, show, team):
+        self.also = ()
+        self.plan(recipe, model, data, seed, show, team)
+        self.watchers = [distribution.Lockstep(team, self.stop)]
+
+    def load(self):
+        """Its state comes from the chief."""
+
+    def begin(self, facts):
+        """There is nothing to prepare."""
+
+    def leave(self):
+        self.stop.wanted = self.stop.wanted or "a signal to another process"
+        self.show(f"Stopped by {self.stop.wanted}; the first process has saved all.")
 
 
 class Interruptions:

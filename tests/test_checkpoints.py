@@ -104,6 +104,16 @@ def test_no_damage_is_believed(model, two, tmp_path, file):
     assert "000000020" in said[0] and "damaged" in said[0]
 
 
+def test_a_damaged_one_does_not_take_the_place_of_a_good_one(model, two, tmp_path):
+    (tmp_path / "checkpoint" / "000000020" / "state.npz").write_bytes(b"torn")
+    step = checkpoints.load(model, tmp_path, show=lambda line: None)["step"]
+    checkpoints.set_aside(tmp_path, step)
+    checkpoints.save(model, tmp_path, facts(21))
+    names = [folder.name for folder in checkpoints.list_checkpoints(tmp_path)]
+    assert names == ["000000021", "000000010"]
+    assert (tmp_path / "checkpoint" / "damaged-000000020" / "state.npz").exists()
+
+
 def test_when_all_are_damaged_nothing_is_touched(model, two, tmp_path):
     before = values(model)
     for folder in checkpoints.list_checkpoints(tmp_path):

@@ -318,6 +318,7 @@ np.savez(sys.argv[1] + "/" + keras.backend.backend() + ".npz", **result)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
 def test_the_tricks_are_the_same_on_jax(tmp_path):
     rng = np.random.default_rng(3)

@@ -18,7 +18,8 @@ from PIL import Image
 
 from pokeutils import archives, dataset, frames, images, models, runs, sources
 
-SECONDS = 5  # for one file
+SECONDS = 5  # for one file, of the processor's time
+WAITING = 60  # seconds on the clock, which a busy machine stretches
 MEGABYTES = 1000  # by which all of them together may raise this process's peak
 CLEAR = (ValueError, RuntimeError, FileNotFoundError)
 tried = {}
@@ -51,8 +52,9 @@ def attempt(kind, read):
     def late(number, frame):
         raise AssertionError(f"{kind}: longer than {SECONDS} s")
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
+    before = {n: signal.signal(n, late) for n in (signal.SIGALRM, signal.SIGPROF)}
+    signal.alarm(WAITING)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         read()
         good = True
@@ -61,7 +63,9 @@ def attempt(kind, read):
         good = False
     finally:
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     total, fine = tried.get(kind, (0, 0))
     tried[kind] = total + 1, fine + good
     return good

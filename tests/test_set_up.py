@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import subprocess
 
 import pytest
 
@@ -41,6 +42,50 @@ def test_installs_once_then_only_what_is_added_or_changed(installed):
     changed = PROJECT | {"dependencies": ["keras==3.14.*"]}
     set_up.set_up("run", changed, print)
     assert installed[2:] == [["cpu", "notebooks"]]
+
+
+@pytest.fixture
+def train(monkeypatch):
+    """The program behind `make train`, and the calls that it makes."""
+    from pokeutils import recipes
+
+    specification = importlib.util.spec_from_file_location(
+        "train", env.ROOT / "tools" / "train.py"
+    )
+    program = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(program)
+    calls = []
+
+    def record(recipe, source, **options):
+        calls.append((recipe.name, source, options))
+
+    monkeypatch.setattr(recipes.Recipe, "train", record)
+    return program, calls
+
+
+def test_make_train_trains_what_is_asked_for(train, monkeypatch, capsys):
+    program, calls = train
+    program.main([])
+    monkeypatch.setenv("POKEUTILS_RECIPE", "sprites64")
+    monkeypatch.delenv("POKEUTILS_SOURCE")
+    program.main(["--minutes", "2.5"])
+    assert calls == [
+        ("tiny16", "doodles", {"minutes": None}),
+        ("sprites64", "sprites", {"minutes": 2.5}),
+    ]
+    assert "the same command goes on" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_make_train_goes_on_where_it_stopped(folders):
+    said = []
+    for minutes in ("0.0001", "10"):
+        command = ["make", "train", "PYTHON=false", f"MINUTES={minutes}"]
+        done = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+    assert "Stopping here: the limit" in said[0]
+    assert "Going on with 001-tiny16" in said[1] and "640 images" not in said[1]
 
 
 def test_an_interrupted_installation_is_done_again(installed, monkeypatch):

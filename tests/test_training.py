@@ -247,6 +247,7 @@ def test_a_retry_goes_back_and_on_with_other_random_numbers(fit, model, whole):
     assert log["g_loss"][-1] != other["g_loss"][-1]
 
 
+@pytest.mark.slow
 def test_a_run_that_never_recovers_is_given_up(fit):
     def ruin(model):
         spoil(model)
@@ -391,6 +392,7 @@ class Hungry(keras.callbacks.Callback):
             tf.zeros((1 << 20, 1 << 20))
 
 
+@pytest.mark.slow
 def test_too_large_a_batch_is_halved_when_asked(outputs):
     recipe = dataclasses.replace(TINY, images=EPOCH)
     said = []

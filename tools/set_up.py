@@ -1,6 +1,6 @@
 """Make .venv and install what a `make` command needs; nearly free when it is there.
 
-    python tools/set_up.py run|test|lab
+    python tools/set_up.py run|train|test|lab|compare
 
 Needs only the standard library. A record in .venv says what was installed, and is
 written last, so that an interrupted installation is done again.
@@ -28,6 +28,7 @@ EXTRAS = {
     "run": ["notebooks"],
     "test": ["notebooks", "test"],
     "lab": ["notebooks", "lab"],
+    "train": ["notebooks"],
     "compare": ["notebooks"],
     "hatchery": ["notebooks"],
 }
@@ -35,6 +36,7 @@ IMPORTS = {
     "run": "keras, tensorflow, matplotlib.pyplot, nbconvert, ipykernel.kernelapp",
     "test": "keras, tensorflow, matplotlib.pyplot, nbconvert, jax, pytest",
     "lab": "keras, tensorflow, matplotlib.pyplot, ipykernel.kernelapp, jupyterlab",
+    "train": "keras, tensorflow",
     "compare": "keras, tensorflow",
     "hatchery": "keras, tensorflow",
 }

@@ -44,8 +44,15 @@ def search(samples, reals, held_out=None, features=None, groups=None, plant=50, 
 
     Raises ValueError for other arrays, sizes that differ, or fewer than four groups.
     """
-    for name, one in (("reals", reals), ("held_out", held_out)):
-        if one is not None and one.shape[1:3] != samples.shape[1:3]:
+    for name, one in (("samples", samples), ("reals", reals), ("held_out", held_out)):
+        if one is None and name == "held_out":
+            continue
+        if len(getattr(one, "shape", ())) != 4:  # or a list, perhaps of several sizes
+            raise ValueError(
+                f"Expected {name} as one array (n, height, width, 3 or 4), all of one "
+                f"size; got {type(one).__name__} {getattr(one, 'shape', '')}."
+            )
+        if one.shape[1:3] != samples.shape[1:3]:
             raise ValueError(
                 f"samples are {samples.shape[1:3]} and {name} {one.shape[1:3]} pixels: "
                 "prepare the real pictures at the samples' size."

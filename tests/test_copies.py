@@ -350,6 +350,14 @@ def test_what_cannot_be_searched_is_refused(reals):
         copies.search(reals[:, :32, :32], reals)
     with pytest.raises(ValueError, match="Expected uint8 pictures.*float64"):
         copies.search(reals / 255, reals)
+    with pytest.raises(ValueError, match="Expected uint8 pictures.*float64"):
+        copies.search(np.full(reals.shape, np.nan), reals)
+    with pytest.raises(ValueError, match="Expected samples as one array.*got list"):
+        copies.search([reals[0], reals[1, :32]], reals)
+    with pytest.raises(ValueError, match="Expected held_out as one array.*ndarray"):
+        copies.search(reals, reals, held_out=reals[0])
+    with pytest.raises(ValueError, match="n > 0"):
+        copies.search(reals[:0], reals)
     with pytest.raises(ValueError, match="straight RGBA"):
         copies.search(images.unpremultiply(np.minimum(reals, 99)) | 1, reals)
     with pytest.raises(ValueError, match="Got 3 kinds of pictures; at least 4"):

@@ -11,6 +11,7 @@ from pokeutils import images
 GRID = 32  # px that a body is drawn to; colours are compared on half as many
 DIRECTIONS = 6  # of an edge, 30 degrees apart
 REACH = 1.2  # side of the grid, in lengths of the body without its outermost 6 %
+SOFT = 3.0  # grid px: how wide a drawing is blurred before its edges are looked for
 CHUNK = 256  # pictures at a time
 
 
@@ -55,7 +56,11 @@ def _colours(bodies):
 
 
 def _drawing(bodies):
-    padded = np.pad(bodies, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    # Pixels that were moved by a fraction are softer: with all of them soft, the edges
+    # of a bent copy of pixel art are again those of its original.
+    soft = _tents((np.arange(GRID) + 0.5)[None], np.full((1, 1), SOFT), GRID)
+    padded = _separably(soft, soft, bodies)
+    padded = np.pad(padded, ((0, 0), (1, 1), (1, 1), (0, 0)))
     down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
     across = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
     # The structure tensor's eigenvector, in doubled angles: from dark to light and from

@@ -1,9 +1,9 @@
 """Is a generated picture the copy of a training picture? Nearest neighbours, calibrated
 (NumPy only).
 
-Two searches look at the body wherever it is in the picture, as it is and mirrored: one
-compares colours, the other, which finds recoloured copies, the drawing (`bodies`). A
-third can compare the features of a network.
+Two searches look at the body wherever it is in the picture, as it is, mirrored and a
+little tilted: one compares colours, the other, which finds recoloured copies, the
+drawing (`bodies`). A third can compare the features of a network; it does not tilt.
 """
 
 from collections import namedtuple
@@ -12,11 +12,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pokeutils import planted, plots
-from pokeutils.bodies import colours, drawing
+from pokeutils.bodies import CHUNK, colours, drawing
 from pokeutils.measures import check_features, distances
 from pokeutils.quiz_scores import wilson
 
 NEIGHBOURS = 10  # the nearest, and those that it is nearer than
+TILTS = -4, 4  # degrees: with originals turned so, a copy turned by 6 is found as well
 ALARMS = 0.01  # of the training pictures themselves would be taken for copies, at most
 ALONE = 0.7  # an original is nearer than this share of the distance to others, always
 
@@ -43,8 +44,15 @@ def search(samples, reals, held_out=None, features=None, groups=None, plant=50, 
 
     Raises ValueError for other arrays, sizes that differ, or fewer than four groups.
     """
-    for name, one in (("reals", reals), ("held_out", held_out)):
-        if one is not None and one.shape[1:3] != samples.shape[1:3]:
+    for name, one in (("samples", samples), ("reals", reals), ("held_out", held_out)):
+        if one is None and name == "held_out":
+            continue
+        if len(getattr(one, "shape", ())) != 4:  # or a list, perhaps of several sizes
+            raise ValueError(
+                f"Expected {name} as one array (n, height, width, 3 or 4), all of one "
+                f"size; got {type(one).__name__} {getattr(one, 'shape', '')}."
+            )
+        if one.shape[1:3] != samples.shape[1:3]:
             raise ValueError(
                 f"samples are {samples.shape[1:3]} and {name} {one.shape[1:3]} pixels: "
                 "prepare the real pictures at the samples' size."
@@ -99,13 +107,16 @@ class Originals:
         if kinds < 4:
             raise ValueError(f"Got {kinds} kinds of pictures; at least 4 are needed.")
         self.count = min(NEIGHBOURS, kinds - 1)
-        self.described = {
-            name: (describe(reals), describe(np.ascontiguousarray(reals[:, :, ::-1])))
+        self.described = {  # {search: (as they are, mirrored)}, each first untilted
+            name: (
+                _views(describe, reals, TILTS if describe in OWN else ()),
+                _views(describe, reals[:, :, ::-1], TILTS if describe in OWN else ()),
+            )
             for name, describe in self.searches.items()
         }
         alone = {
-            name: singled_out(self._nearest(name, both[0], self.groups))
-            for name, both in self.described.items()
+            name: singled_out(self._nearest(name, same[0], self.groups))
+            for name, (same, _) in self.described.items()
         }
         self.usual = {name: np.sort(values) for name, values in alone.items()}
         p = np.sort(self._p_values(alone).min(0))
@@ -137,13 +148,33 @@ class Originals:
         )
 
     def _nearest(self, name, vectors, own=None):
-        same, mirror = (distances(vectors, one) for one in self.described[name])
+        same, mirror = (
+            np.min([distances(vectors, one) for one in views], axis=0)
+            for views in self.described[name]
+        )
         return _closest(same, mirror, self.count, self.groups, own)
 
     def _p_values(self, alone):
         """Share of the training pictures that are as singled out: (searches, n)."""
         counts = [np.searchsorted(self.usual[k], v, "right") for k, v in alone.items()]
         return np.stack(counts) / len(self.groups)
+
+
+OWN = colours, drawing  # quick enough to describe every original several times
+
+
+def _views(describe, pictures, tilts):
+    """Vectors of the pictures, then of all of them tilted by each angle."""
+    pictures = np.ascontiguousarray(pictures)
+    return [
+        describe(pictures),
+        *(_tilted(describe, pictures, angle) for angle in tilts),
+    ]
+
+
+def _tilted(describe, pictures, angle):
+    parts = np.array_split(pictures, -(-len(pictures) // CHUNK))
+    return np.concatenate([describe(planted.tilted(one, angle)) for one in parts])
 
 
 class Copies(

@@ -2,8 +2,10 @@
 
 Pictures are uint8 RGB (n, height, width, 3). From hardly visible to ruined: other
 colours, a strong blur, pieces in a wrong order, noise. On artwork, all networks in
-`features` rank them so by KID. On pixel art a blur may count more than lost shapes, and
-where a creature may have any colour, other colours are no damage.
+`features` rank them so by KID. On pixel art Lite0 does at 224 px; at 128 it puts the
+shuffle above the noise, and the random network the blur, which takes every crisp edge,
+above the shuffle. Other measures do not rank them in general, and where a creature may
+have any colour, other colours are no damage.
 """
 
 import numpy as np

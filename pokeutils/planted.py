@@ -87,6 +87,17 @@ def warped(pictures, random):
     return _sampled(pictures, there, across)
 
 
+def tilted(pictures, degrees):
+    """All pictures turned by the same small angle about their middle."""
+    shape = pictures.shape[:3]
+    sine, cosine = np.sin(np.deg2rad(degrees)), np.cos(np.deg2rad(degrees))
+    y, x = np.mgrid[: shape[1], : shape[2]].astype("float32")
+    middle, across = (shape[1] - 1) / 2, (shape[2] - 1) / 2
+    y, x = y - middle, x - across
+    there = cosine * y + sine * x + middle, cosine * x - sine * y + across
+    return _sampled(pictures, *(np.broadcast_to(one, shape) for one in there))
+
+
 def _sampled(pictures, y, x):
     """The pictures read at other places (n, h, w), between pixels bilinearly. What is
     outside is transparent, or white."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from pokeutils import bodies, copies, env, images, planted
+from pokeutils import bodies, copies, env, images, planted, quiz_scores
 
 SIZE = 48
 
@@ -87,20 +87,69 @@ def test_the_search_tries_itself_on_planted_copies(reals, others):
     assert record["samples"]["drawing"]["total"] == 5
 
 
-@pytest.mark.parametrize("size", [32, 64])
-def test_real_artwork(size):
-    """The same on the pictures that this is for, where they are prepared already."""
-    folder = env.ROOT / "data" / "prepared" / f"artwork-{size}"
+def real_set(name):
+    """Pictures, species, and which to train on; skips where it is not prepared."""
+    folder = env.ROOT / "data" / "prepared" / name
     if not (folder / "report.json").exists():
-        pytest.skip(f"artwork is not prepared at {size} px here")
-    pictures = np.load(folder / "images.npy")
+        pytest.skip(f"{name} is not prepared here")
     with open(folder / "meta.csv", newline="", encoding="utf-8") as file:
-        train = np.array([row["split"] == "train" for row in csv.DictReader(file)])
-    found = copies.search(pictures[~train], pictures[train], pictures[~train])
+        rows = list(csv.DictReader(file))
+    species = np.array([int(row["species_id"]) for row in rows])
+    train = np.array([row["split"] == "train" for row in rows])
+    return np.load(folder / "images.npy"), species, train
+
+
+def check_search(found):
     assert found.false_alarms["together"].share < 0.02
     share = {kind: one["together"].share for kind, one in found.planted.items()}
     assert share["exact"] == share["mirrored"] == 1
     assert min(share.values()) >= 0.9, found
+
+
+def test_real_artwork():
+    """The same on the pictures that this is for."""
+    pictures, species, train = real_set("artwork-32")
+    unseen, known = pictures[~train], pictures[train][::2]
+    groups = species[train][::2]
+    check_search(copies.search(unseen[:9], known, unseen, groups=groups, plant=40))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["artwork-32", "artwork-64", "sprites-32"])
+def test_the_table_of_planted_copies(name):
+    pictures, species, train = real_set(name)
+    known, unseen = pictures[train], pictures[~train]
+    groups = species[train]
+    found = copies.search(unseen, known, unseen, groups=groups, plant=200)
+    print(f"\n{name}: {len(known)} training pictures\n{found}")
+    check_search(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["artwork-32", "sprites-32"])
+def test_real_species_that_were_held_out_in_turn_are_no_copies(name):
+    """Every species is held out once, in five parts, so that hundreds are judged."""
+    pictures, species, _ = real_set(name)
+    part, flags = species * 2654435761 % 2**32 % 5, []
+    for k in range(5):
+        known = copies.Originals(pictures[part != k], groups=species[part != k])
+        flags += known.look(pictures[part == k]).flagged.tolist()
+    share = quiz_scores.wilson(sum(flags), len(flags))
+    print(f"\n{name}: {share}")
+    assert len(flags) == len(pictures) and share.share < 0.02
+
+
+def test_a_tilted_copy_is_found(reals):
+    known, turned = copies.Originals(reals), planted.tilted(reals[:20], 6)
+    found = known.look(turned)
+    assert (found.original == np.arange(20)).all() and found.flagged.all()
+    # And it comes out nearer than without the tilted originals.
+    upright = copies.distances(bodies.drawing(turned), bodies.drawing(reals))
+    nearest = found.nearest["drawing"].distances[:, 0]
+    assert nearest.mean() < 0.9 * np.diag(upright).mean()
+    assert np.abs(planted.tilted(reals, 0).astype(int) - reals).max() <= 1
+    rotated = planted.tilted(reals[:3], 90)
+    assert (rotated == np.rot90(reals[:3], axes=(1, 2))).mean() > 0.99
 
 
 def test_what_a_search_misses_is_said(reals):
@@ -118,11 +167,12 @@ def test_the_limit_is_what_one_real_in_a_hundred_is_below(creatures):
     many = np.concatenate([creatures, planted.all_kinds(creatures)["warped"][:40]])
     ranks = []
     for describe in (bodies.colours, bodies.drawing):
-        own, turned = describe(many), describe(np.ascontiguousarray(many[:, :, ::-1]))
-        apart = [
-            [min(np.linalg.norm(a - b), np.linalg.norm(a - c)) for b, c in pairs]
-            for a, pairs in ((a, zip(own, turned, strict=True)) for a in own)
-        ]
+        own, views = describe(many), []
+        for one in (many, np.ascontiguousarray(many[:, :, ::-1])):
+            views += [describe(planted.tilted(one, angle)) for angle in (-4, 0, 4)]
+        apart = np.min(
+            [[np.linalg.norm(view - a, axis=1) for a in own] for view in views], axis=0
+        )
         alone = []
         for i, row in enumerate(apart):
             near = sorted(np.delete(row, i))[:10]
@@ -300,6 +350,14 @@ def test_what_cannot_be_searched_is_refused(reals):
         copies.search(reals[:, :32, :32], reals)
     with pytest.raises(ValueError, match="Expected uint8 pictures.*float64"):
         copies.search(reals / 255, reals)
+    with pytest.raises(ValueError, match="Expected uint8 pictures.*float64"):
+        copies.search(np.full(reals.shape, np.nan), reals)
+    with pytest.raises(ValueError, match="Expected samples as one array.*got list"):
+        copies.search([reals[0], reals[1, :32]], reals)
+    with pytest.raises(ValueError, match="Expected held_out as one array.*ndarray"):
+        copies.search(reals, reals, held_out=reals[0])
+    with pytest.raises(ValueError, match="n > 0"):
+        copies.search(reals[:0], reals)
     with pytest.raises(ValueError, match="straight RGBA"):
         copies.search(images.unpremultiply(np.minimum(reals, 99)) | 1, reals)
     with pytest.raises(ValueError, match="Got 3 kinds of pictures; at least 4"):

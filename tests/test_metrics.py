@@ -268,7 +268,7 @@ def test_damage_does_what_it_says(creatures):
 
 # ------------------------------------------------------------------ ranking
 
-ARTWORK = env.ROOT / "data" / "prepared" / "artwork-64" / "images.npy"
+PREPARED = env.ROOT / "data" / "prepared"
 
 
 def ranking(network, pictures):
@@ -289,14 +289,25 @@ def test_damage_is_ranked_from_mild_to_severe(random_conv, creatures):
         assert less + less_std < more - more_std
 
 
-@pytest.mark.skipif(not ARTWORK.exists(), reason="no artwork is prepared here")
 @pytest.mark.parametrize(
-    "name", ["random", pytest.param("lite0", marks=pytest.mark.slow)]
+    "name, source",
+    [
+        ("random", "artwork-64"),
+        pytest.param("lite0", "artwork-64", marks=pytest.mark.slow),
+        pytest.param("lite0-128", "artwork-32", marks=pytest.mark.slow),
+        pytest.param("lite0", "sprites-32", marks=pytest.mark.slow),
+    ],
 )
-def test_damage_of_real_pictures_is_ranked(name, random_conv):
-    pictures = images.composite(np.load(ARTWORK))[: 400 if name == "random" else None]
+def test_damage_of_real_pictures_is_ranked(name, source, random_conv):
+    path = PREPARED / source / "images.npy"
+    if not path.exists():
+        pytest.skip(f"{source} is not prepared here")
+    pictures = images.composite(np.load(path))
+    chosen = np.linspace(0, len(pictures) - 1, 400).astype(int)
     network = random_conv if name == "random" else features.named(name)
-    values = ranking(network, pictures)
+    values = ranking(network, pictures[chosen])
+    shown = ", ".join(f"{1000 * kid:.1f} ± {1000 * std:.1f}" for kid, std in values)
+    print(f"\n{source}, {name}: {shown}")
     for (less, less_std), (more, more_std) in zip(values, values[1:], strict=False):
         assert less + less_std < more - more_std
     assert abs(values[0][0]) < 3 * values[0][1]

@@ -1,12 +1,17 @@
 """For all tests: the tiny profile on pictures drawn by code, in temporary folders."""
 
 import os
+import signal
 import tempfile
 
 import pytest
 from fake_site import site  # noqa: F401
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no remarks from TensorFlow's C++
+
+# A shell makes what it starts in the background deaf to Ctrl-C; tests press it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="pokeutils-tests-")
 os.environ["POKEUTILS_DATA"] = f"{_FOLDER.name}/data"

@@ -144,6 +144,27 @@ def mirror(images):
     return images[..., ::-1, :]
 
 
+def reduce_palette(pictures, colours=16):
+    """Returns the pictures painted with at most so many flat colours each, found by
+    median cut (Heckbert 1982), as pixel art is. What is transparent stays so, and
+    alpha is left as it is.
+
+    pictures: uint8 premultiplied RGBA (n, s, s, 4); colours: 1 to 256.
+    """
+    if not 1 <= colours <= 256:
+        raise ValueError(f"colours={colours}; a palette has 1 to 256.")
+    done = pictures.copy()
+    for one in done:
+        seen = one[..., 3] > 0
+        if seen.any():
+            straight = unpremultiply(one)[seen]
+            row = Image.fromarray(straight[None, :, :3])
+            flat = row.quantize(colours, Image.Quantize.MEDIANCUT, dither=0)
+            straight[:, :3] = np.asarray(flat.convert("RGB"))[0]
+            one[seen] = premultiply(straight)
+    return done
+
+
 # -------------------------------------------------------------------------- geometry
 
 

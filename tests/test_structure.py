@@ -63,6 +63,8 @@ MAY_IMPORT = {
     "features": "env files images networks",
     "measures": "",
     "damage": "recolour",
+    "degrade": "images plots",
+    "sharpen": "degrade env files images plots trusted",
     "metrics": "damage env features files measures",
     "gallery": "env files",
     "bodies": "images",

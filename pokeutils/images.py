@@ -146,8 +146,8 @@ def mirror(images):
 
 def reduce_palette(pictures, colours=16):
     """Returns the pictures painted with at most so many flat colours each, found by
-    median cut (Heckbert 1982), as pixel art is. What is transparent stays so, and
-    alpha is left as it is.
+    median cut (Heckbert 1982) and then moved to the means of what they stand for, as in
+    pixel art. What is transparent stays so, and alpha is left as it is.
 
     pictures: uint8 premultiplied RGBA (n, s, s, 4); colours: 1 to 256.
     """
@@ -159,7 +159,8 @@ def reduce_palette(pictures, colours=16):
         if seen.any():
             straight = unpremultiply(one)[seen]
             row = Image.fromarray(straight[None, :, :3])
-            flat = row.quantize(colours, Image.Quantize.MEDIANCUT, dither=0)
+            kind = Image.Quantize.MEDIANCUT
+            flat = row.quantize(colours, kind, kmeans=4, dither=0)
             straight[:, :3] = np.asarray(flat.convert("RGB"))[0]
             one[seen] = premultiply(straight)
     return done

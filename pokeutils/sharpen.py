@@ -11,10 +11,12 @@ import numpy as np
 from keras import layers, ops
 from PIL import Image
 
-from pokeutils import degrade, env, files, images, plots
+from pokeutils import degrade, env, files, gradients, images, plots
+from pokeutils.layers import SpectralConv2D
 from pokeutils.trusted import load_network
 
 CROP = 32  # px: it learns on pieces of this size, and works on pictures of any
+KEEP, LIKE = 0.5, 0.1  # weights: coarse colours of samples stay; the critic's liking
 
 
 def network(scale=1, width=24):
@@ -108,34 +110,140 @@ class Pairs(keras.utils.PyDataset):
         return _to_float(np.stack(spoilt)), _to_float(np.stack(clean))
 
 
-def train(clean, strengths, steps, scale=1, seed=0, rate=1.5e-3, batch=16, show=print):
+def critic(width=32):
+    """Returns an untrained judge of patches: pictures (n, s, s, 4) in [-1, 1] -> one
+    number for every patch of 22 px, high for real ones (Isola et al. 2017)."""
+    picture = keras.Input((None, None, 4))
+    x = picture
+    for factor in (1, 2, 3):
+        x = SpectralConv2D(factor * width, 4, 2, padding="same")(x)
+        x = layers.LeakyReLU(0.2)(x)
+    return keras.Model(picture, SpectralConv2D(1, 1)(x), name="critic")
+
+
+def train(
+    clean,
+    strengths,
+    steps,
+    scale=1,
+    seed=0,
+    samples=None,
+    rate=1.5e-3,
+    batch=16,
+    show=print,
+):
     """Returns a sharpener trained on `clean` pictures, spoilt with `strengths`.
 
     clean: uint8 premultiplied RGBA (n, s, s, 4), of the size that comes out
     strengths: {kind: 0 to 1}, such as `degrade.calibrate` finds
-    steps: of `batch` pieces each; a thousand take about two minutes of one CPU core
+    steps: of `batch` pieces each; a thousand take two minutes of one CPU core, or five
+        with samples
+    samples: uint8 (m, s / scale, s / scale, 4), of a generator: a critic of patches
+        then compares them, sharpened, with the clean ones. None: no critic
     show: called with a line now and then; None for silence
     """
     env.seed_everything(seed)
     model = network(scale)
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.02)
-    model.compile(optimizer=keras.optimizers.Adam(schedule), loss=loss)
     pairs = Pairs(clean, strengths, steps, batch, scale, seed)
-    tell = [_Tell(steps, show)] if show else []
-    model.fit(pairs, epochs=1, shuffle=False, verbose=0, callbacks=tell)
+    lesson = Lesson(model, steps, rate, samples is not None)
+    for step in range(steps):
+        extra = () if samples is None else (_pieces(samples, pairs, step),)
+        value = lesson(*pairs[step], *extra)
+        if show and (step + 1) % max(1, steps // 5) == 0:
+            show(f"step {step + 1:5} of {steps}: loss {float(value):.4f}", flush=True)
     return model
 
 
-class _Tell(keras.callbacks.Callback):
-    """Shows the loss a few times on the way."""
+def _pieces(samples, pairs, step):
+    """As many pieces of samples as there are pairs, float32 (batch, crop, crop, 4)."""
+    random = np.random.default_rng([pairs.seed, step, 1])
+    found = []
+    for i in random.integers(len(samples), size=pairs.batch):
+        y, x = random.integers(samples.shape[1] - pairs.crop + 1, size=2)
+        found.append(samples[i, y : y + pairs.crop, x : x + pairs.crop])
+    return _to_float(np.stack(found))
 
-    def __init__(self, steps, show):
-        super().__init__()
-        self.steps, self.show = steps, show
 
-    def on_train_batch_end(self, batch, logs=None):
-        if (batch + 1) % max(1, self.steps // 5) == 0:
-            self.show(f"step {batch + 1:5} of {self.steps}: loss {logs['loss']:.4f}")
+class Lesson:
+    """One step of training, compiled: call it with (spoilt, clean) or, with a critic,
+    (spoilt, clean, pieces of samples). Returns the loss on the pairs."""
+
+    def __init__(self, model, steps, rate, with_critic):
+        self.model, self.scale = model, model.name[-1] == "2"
+        schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.02)
+        beta = 0.5 if with_critic else 0.9
+        self.optimizer = keras.optimizers.Adam(schedule, beta_1=beta, beta_2=0.99)
+        self.optimizer.build(model.trainable_variables)
+        self.state = [*model.variables, *self.optimizer.variables]
+        if with_critic:
+            self.critic = critic()
+            self.judge = keras.optimizers.Adam(1e-3, beta_1=0.5, beta_2=0.99)
+            self.judge.build(self.critic.trainable_variables)
+            self.state += [*self.critic.variables, *self.judge.variables]
+        self.step = self.compiled(self.both if with_critic else self.pairs_only)
+
+    def __call__(self, *batch):
+        return self.step(*batch)
+
+    def pairs_only(self, spoilt, clean):
+        def error():
+            return loss(clean, self.model(spoilt, training=True)), ()
+
+        variables = self.model.trainable_variables
+        value, _, slopes = gradients.value_and_gradients(error, variables, self.state)
+        self.optimizer.apply(slopes, variables)
+        return value
+
+    def both(self, spoilt, clean, pieces):
+        count = spoilt.shape[0]
+
+        def error():
+            done = self.model(ops.concatenate([spoilt, pieces]), training=True)
+            sharp = done[count:]
+            value = loss(clean, done[:count])
+            kept = ops.mean(ops.abs(_coarse(sharp, 1 + self.scale) - _coarse(pieces)))
+            liked = ops.mean(self.critic(sharp, training=False))
+            return value + KEEP * kept - LIKE * liked, (value, sharp)
+
+        variables = self.model.trainable_variables
+        _, (value, sharp), slopes = gradients.value_and_gradients(
+            error, variables, self.state
+        )
+        self.optimizer.apply(slopes, variables)
+        sharp = ops.stop_gradient(sharp)
+
+        def mistake():
+            real = self.critic(clean, training=True)
+            fake = self.critic(sharp, training=True)
+            return ops.mean(ops.relu(1 - real)) + ops.mean(ops.relu(1 + fake)), ()
+
+        variables = self.critic.trainable_variables
+        _, _, slopes = gradients.value_and_gradients(mistake, variables, self.state)
+        self.judge.apply(slopes, variables)
+        return value
+
+    def compiled(self, step):
+        """`step` as a graph; on JAX with the state handed through it."""
+        if keras.backend.backend() != "jax":
+            import tensorflow as tf
+
+            return tf.function(step)
+        import jax
+
+        pure = jax.jit(gradients.as_stateless(step, self.state))
+
+        def call(*batch):
+            values, result = pure([v.value for v in self.state], *batch)
+            for variable, value in zip(self.state, values, strict=True):
+                variable.assign(value)
+            return result
+
+        return call
+
+
+def _coarse(x, times=1):
+    """Means of blocks of 4 x 4 px of the smaller size."""
+    return ops.average_pool(x, 4 * times, 4 * times)
 
 
 def _to_float(pictures):

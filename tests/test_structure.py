@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "measures": "",
     "damage": "recolour",
     "degrade": "images plots",
-    "sharpen": "degrade env files images plots trusted",
+    "sharpen": "degrade env files gradients images layers plots trusted",
     "metrics": "damage env features files measures",
     "gallery": "env files",
     "bodies": "images",

@@ -144,6 +144,28 @@ def mirror(images):
     return images[..., ::-1, :]
 
 
+def reduce_palette(pictures, colours=16):
+    """Returns the pictures painted with at most so many flat colours each, found by
+    median cut (Heckbert 1982) and then moved to the means of what they stand for, as in
+    pixel art. What is transparent stays so, and alpha is left as it is.
+
+    pictures: uint8 premultiplied RGBA (n, s, s, 4); colours: 1 to 256.
+    """
+    if not 1 <= colours <= 256:
+        raise ValueError(f"colours={colours}; a palette has 1 to 256.")
+    done = pictures.copy()
+    for one in done:
+        seen = one[..., 3] > 0
+        if seen.any():
+            straight = unpremultiply(one)[seen]
+            row = Image.fromarray(straight[None, :, :3])
+            kind = Image.Quantize.MEDIANCUT
+            flat = row.quantize(colours, kind, kmeans=4, dither=0)
+            straight[:, :3] = np.asarray(flat.convert("RGB"))[0]
+            one[seen] = premultiply(straight)
+    return done
+
+
 # -------------------------------------------------------------------------- geometry
 
 

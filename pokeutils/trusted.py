@@ -1,4 +1,4 @@
-"""Loading a saved generator without trusting its file.
+"""Loading a saved network without trusting its file.
 
 A `.keras` file is a zip of two JSON files and one HDF5 file. Its JSON names the Python
 classes to build, with sizes to reserve: both are looked at before Keras does.
@@ -23,17 +23,23 @@ def load_generator(path):
     damaged, asks for anything but this project's and Keras' layers, would reserve more
     memory than its weights need, or is not a generator.
     """
+    return load_network(path, "a generator", _check_shapes)
+
+
+def load_network(path, kind, check):
+    """Loads any network of this project in the same way; `check(model)` raises
+    ValueError unless it is of the `kind` wanted. Raises what `load_generator` does."""
     try:
         _check(path)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-        _check_shapes(model)
+        check(model)
     except FileNotFoundError:
         raise
     except Exception as error:  # Keras and HDF5 raise nearly every kind there is
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ValueError(
-            f"{path} cannot be used as a generator: {reason} Expected the file that "
-            "training writes into its run folder; copy it again or train anew."
+            f"{path} cannot be used as {kind}: {reason} Expected the file that "
+            "training writes; copy it again or train anew."
         ) from None
     return model
 

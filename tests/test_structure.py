@@ -65,6 +65,8 @@ MAY_IMPORT = {
     "features": "env files images networks",
     "measures": "",
     "damage": "recolour",
+    "degrade": "images plots",
+    "sharpen": "degrade env files gradients images layers plots trusted",
     "metrics": "damage env features files measures",
     "gallery": "env files",
     "genome": "latent",

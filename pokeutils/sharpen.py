@@ -128,7 +128,7 @@ def train(
     scale=1,
     seed=0,
     samples=None,
-    rate=1.5e-3,
+    rate=1e-3,
     batch=16,
     show=print,
 ):
@@ -267,9 +267,7 @@ def sharpen(model, pictures, colours=None, batch=64):
     parts = []
     for start in range(0, len(pictures), batch):
         x = _to_float(pictures[start : start + batch])
-        x = np.pad(x, ((0, min(batch, len(pictures)) - len(x)), *[(0, 0)] * 3))
-        restored = ops.convert_to_numpy(model.predict_on_batch(x))
-        parts.append(restored[: len(pictures) - start])
+        parts.append(ops.convert_to_numpy(model(x, training=False)))
     done = plots.to_uint8(np.concatenate(parts))
     done[done[..., 3] < 8] = 0  # not to be seen
     done[..., 3][done[..., 3] > 247] = 255

@@ -136,7 +136,7 @@ def train(
 
     clean: uint8 premultiplied RGBA (n, s, s, 4), of the size that comes out
     strengths: {kind: 0 to 1}, such as `degrade.calibrate` finds
-    steps: of `batch` pieces each; a thousand take two minutes of one CPU core, or five
+    steps: of `batch` pieces each; a thousand take two minutes of one CPU core, or four
         with samples
     samples: uint8 (m, s / scale, s / scale, 4), of a generator: a critic of patches
         then compares them, sharpened, with the clean ones. None: no critic

@@ -128,7 +128,7 @@ def train(
     scale=1,
     seed=0,
     samples=None,
-    rate=1.5e-3,
+    rate=1e-3,
     batch=16,
     show=print,
 ):
@@ -136,7 +136,7 @@ def train(
 
     clean: uint8 premultiplied RGBA (n, s, s, 4), of the size that comes out
     strengths: {kind: 0 to 1}, such as `degrade.calibrate` finds
-    steps: of `batch` pieces each; a thousand take two minutes of one CPU core, or five
+    steps: of `batch` pieces each; a thousand take two minutes of one CPU core, or four
         with samples
     samples: uint8 (m, s / scale, s / scale, 4), of a generator: a critic of patches
         then compares them, sharpened, with the clean ones. None: no critic
@@ -267,9 +267,7 @@ def sharpen(model, pictures, colours=None, batch=64):
     parts = []
     for start in range(0, len(pictures), batch):
         x = _to_float(pictures[start : start + batch])
-        x = np.pad(x, ((0, min(batch, len(pictures)) - len(x)), *[(0, 0)] * 3))
-        restored = ops.convert_to_numpy(model.predict_on_batch(x))
-        parts.append(restored[: len(pictures) - start])
+        parts.append(ops.convert_to_numpy(model(x, training=False)))
     done = plots.to_uint8(np.concatenate(parts))
     done[done[..., 3] < 8] = 0  # not to be seen
     done[..., 3][done[..., 3] > 247] = 255

@@ -79,7 +79,7 @@ def test_strengths_are_found_again(clean):
     applied = {"blur": 0.4, "mottle": 0.2}
     bad = degrade.degrade(clean, applied, seed=9)
     lines = []
-    found = degrade.calibrate(bad, clean, count=32, show=lines.append)
+    found = degrade.calibrate(bad, clean, count=20, rounds=1, show=lines.append)
     assert found["blur"] == pytest.approx(0.4, abs=0.15)
     assert found["mottle"] == pytest.approx(0.2, abs=0.1)
     assert found["holes"] < 0.1

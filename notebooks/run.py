@@ -1,6 +1,6 @@
 """Execute the numbered notebooks in order and show what they print while they print it.
 
-    python notebooks/run.py                             all of them
+    python notebooks/run.py                             all; the core six if quick
     python notebooks/run.py --only 04_train 05_animate  some of them
 
 The executed notebooks and their web pages go to outputs/latest/notebooks/. The first
@@ -22,6 +22,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 HERE = pathlib.Path(__file__).resolve().parent
+CORE = 6  # notebooks from nothing to an honest judgement
 sys.path.insert(0, str(HERE.parent))
 
 from pokeutils import env, files, gallery, runs  # noqa: E402
@@ -41,6 +42,8 @@ def main(arguments=None):
         parser.error(f"no notebook {', '.join(unknown)}; there are {', '.join(names)}")
     if options.only:
         paths = [path for path in paths if path.stem in options.only]
+    elif env.profile() == "quick":  # ten minutes: without what lies beyond
+        paths = paths[:CORE]
     latest = env.outputs_dir() / "latest"
     folder = options.folder or latest / "notebooks"
 

@@ -115,7 +115,8 @@ def publish(run, flaws, name=None, which="generator"):
     facts = {
         **params,
         "name": name,
-        "images_seen": int(log["images"][-1]),
+        # A run that was stopped within an epoch has seen more than its log says.
+        "images_seen": max(int(log["images"][-1]), runs.sample_files(run)[-1][0]),
         "hours": round(float(log["seconds"][-1]) / 3600, 2),
         "weights": int(network.count_params()),
         "largest_pixel_change_by_half_precision": int(difference),

@@ -47,7 +47,7 @@ ABLATIONS = {
 }
 # Networks small enough to try things out.
 MINIATURE = {
-    "pyramid_generator": {"latent_dim": 16, "widths": (8, 8), "detail": 8},
+    "pyramid_generator": {"start": 4, "latent_dim": 16, "widths": (8, 8), "detail": 8},
     "pyramid_discriminator": {"widths": (8, 8)},
     "tutorial_generator": {"widths": (32, 16, 8)},
     "tutorial_discriminator": {"widths": (8, 16)},

@@ -205,9 +205,10 @@ def _more_time(params):
             continue
         alt = f"A sheet of creatures by {path.stem}, which has trained for longer."
         caption = (
-            f"{path.stem} after {card['images_seen']:,} pictures, {card['hours']:.0f} "
-            f"hours on {card['device']}: the first ones it makes, none picked. It is "
-            "part of the repository, and pretrained.hatch makes more."
+            f"{path.stem} after {card['images_seen']:,} pictures, "
+            f"{_duration(3600 * card['hours'])} on {card['device']}: the first ones it "
+            "makes, none picked. It is part of the repository, and pretrained.hatch "
+            "makes more."
         )
         parts.append(_figure(sheet, alt, caption))
     return _section("What more time gives", parts)

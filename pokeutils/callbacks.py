@@ -7,15 +7,23 @@ watched and however often it was interrupted.
 
 import contextlib
 import csv
-import json
 import math
-import re
 import time
 
 import keras
 import numpy as np
 
-from pokeutils import checkpoints, files, gan, guards, latent, measures, plots, runs
+from pokeutils import (
+    checkpoints,
+    files,
+    gan,
+    guards,
+    latent,
+    measures,
+    plots,
+    runs,
+    trusted,
+)
 
 GRID = 64  # pictures in a sample sheet, eight by eight
 MOST = 0.02  # of the time goes to checkpoints, at most; slow drives get fewer of them
@@ -426,16 +434,7 @@ def kid_score(features, reals, count=512, seeds=(1, 2)):
 def save_generator(model, path):
     """Writes the averaged generator, calibrated, in float32, as a .keras file."""
     with files.atomic(path) as temporary, calibrated(model) as generator:
-        as_float32(generator).save(temporary)
-
-
-def as_float32(network):
-    """Returns a copy of a Keras network whose layers compute in float32."""
-    config = json.dumps(network.get_config())
-    config = re.sub(r'"mixed_(bfloat16|float16)"', '"float32"', config)
-    copy = network.__class__.from_config(json.loads(config))
-    copy.set_weights(network.get_weights())
-    return copy
+        trusted.in_precision(generator, "float32").save(temporary)
 
 
 def _tidy(row):

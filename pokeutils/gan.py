@@ -221,7 +221,8 @@ class GAN(keras.Model):
         if self.gate is None:
             self._apply(self.d_optimizer, d_gradients, variables)
         else:
-            self._apply_unless(logs["gated"], d_gradients, variables)
+            skip = logs["gated"]
+            self._apply_unless(skip, self.d_optimizer, d_gradients, variables)
         logs["gated"] = ops.cast(logs["gated"], "float32")
         norm = gradients.norm(d_gradients)
         return {"d_loss": d_loss, "r1": penalty, "d_norm": norm, **logs}
@@ -235,13 +236,15 @@ class GAN(keras.Model):
             lambda x, y: ops.where(condition, x, y), yes(), no()
         )
 
-    def _apply_unless(self, skip, d_gradients, variables):
-        """The discriminator's update, undone if `skip`, with all that its optimiser
-        remembers. Choosing between old and new values needs no branch, so it compiles
-        to the same on every backend and the decision never leaves the device."""
-        touched = [*variables, *self.d_optimizer.variables]
+    def _apply_unless(self, skip, optimizer, found, variables):
+        """An update, undone if `skip`, with all that the optimiser remembers.
+
+        Choosing between old and new values needs no branch, so it compiles to the same
+        on every backend and the decision never leaves the device.
+        """
+        touched = [*variables, *optimizer.variables]
         before = [ops.copy(variable) for variable in touched]  # not a live view
-        self._apply(self.d_optimizer, d_gradients, variables)
+        self._apply(optimizer, found, variables)
         for variable, old in zip(touched, before, strict=True):
             variable.assign(ops.where(skip, old, ops.copy(variable)))
 

@@ -6,14 +6,13 @@ in single precision. Its card says what it was made from and how good it is
 """
 
 import json
-import re
 
 import numpy as np
 from PIL import Image
 
 from pokeutils import env, files, images, plots, runs
 from pokeutils.gan import sample
-from pokeutils.trusted import load_generator
+from pokeutils.trusted import in_precision, load_generator
 
 OWNERS = (
     "The weights were fitted to pictures of Pokémon, which belong to Nintendo, "
@@ -74,16 +73,6 @@ def hatch(target, count=64, seed=0, name=FLAGSHIP):
         plots.save_png(target / f"{seed}-{number:03d}.png", picture)
     plots.save_png(target / f"{seed}-sheet.png", plots.tile(pictures))
     return pictures
-
-
-def in_precision(network, dtype):
-    """Returns a copy of a Keras network that stores and computes in `dtype`: "float32"
-    or "float16". Statistics of batch norms stay float32."""
-    config = json.dumps(network.get_config())
-    config = re.sub(r'"(mixed_)?(bfloat16|float16|float32)"', f'"{dtype}"', config)
-    copy = network.__class__.from_config(json.loads(config))
-    copy.set_weights(network.get_weights())
-    return copy
 
 
 # Publishing ---------------------------------------------------------------------------
@@ -169,7 +158,7 @@ def _difference(one, other, count=32):
 
 
 def _scores(run):
-    """{space: {row: KID x 1000}} of the run, and its share of near copies."""
+    """{space: {row: KID x 1000}} from the run's metrics.json; {} if it has none."""
     path = run / "metrics.json"
     if not path.exists():
         return {}

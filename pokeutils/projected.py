@@ -139,6 +139,13 @@ class HybridGAN(GAN):
             self.second_random.state,
         ]
 
+    @property
+    def _statistics(self):
+        """The variables that looking at pictures changes. Not the frozen network's:
+        copying those in every step would cost more than all of the heads."""
+        alive = [layer for layer in self.second.layers if layer.trainable]
+        return [v for layer in alive for v in layer.non_trainable_variables]
+
     def draw(self, count):
         draws = super().draw(count)
         for name in ("real", "fake", "fool"):
@@ -173,7 +180,7 @@ class HybridGAN(GAN):
 
         # Batch statistics change inside a branch: both branches hand them out, so that
         # they are assigned outside of it, as JAX demands.
-        statistics = self.second.non_trainable_variables
+        statistics = self._statistics
         before = [ops.convert_to_tensor(v) for v in statistics]
 
         def learn():
@@ -184,18 +191,19 @@ class HybridGAN(GAN):
         def rest():
             return ops.zeros(()), [ops.zeros(v.shape) for v in variables], before
 
-        # Adam with zero gradients leaves fresh weights where they are.
         takes_part = self._takes_part(real.shape[0])
         value, found, after = self._branch(takes_part, learn, rest)
         for variable, new in zip(statistics, after, strict=True):
             variable.assign(new)
-        self._apply(self.second_optimizer, distribution.mean(found), variables)
+        found = distribution.mean(found)
+        skip = ops.logical_not(takes_part)
+        self._apply_unless(skip, self.second_optimizer, found, variables)
         return {**logs, "d_loss": logs["d_loss"] + value}
 
     def _fool(self, fake, draws):
         loss, extras = super()._fool(fake, draws)
         batch = fake.shape[0]
-        statistics = self.second.non_trainable_variables
+        statistics = self._statistics
         before = [ops.convert_to_tensor(v) for v in statistics]
 
         def opinion():

@@ -1,4 +1,4 @@
-"""Loading a saved network without trusting its file.
+"""Loading a saved network without trusting its file, and its copy in another precision.
 
 A `.keras` file is a zip of two JSON files and one HDF5 file. Its JSON names the Python
 classes to build, with sizes to reserve: both are looked at before Keras does.
@@ -6,6 +6,7 @@ classes to build, with sizes to reserve: both are looked at before Keras does.
 
 import io
 import json
+import re
 import zipfile
 
 import keras
@@ -100,3 +101,13 @@ def _check_shapes(model):
         raise ValueError(
             f"it turns {inputs} into {outputs}, not latents into pictures."
         )
+
+
+def in_precision(network, dtype):
+    """Returns a copy of a Keras network that stores and computes in `dtype`: "float32"
+    or "float16". Statistics of batch norms stay float32."""
+    config = json.dumps(network.get_config())
+    config = re.sub(r'"(mixed_)?(bfloat16|float16|float32)"', f'"{dtype}"', config)
+    copy = network.__class__.from_config(json.loads(config))
+    copy.set_weights(network.get_weights())
+    return copy

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from pokeutils import augment, losses, models, projected
-from pokeutils.layers import FusedBatchNorm
+from pokeutils.layers import FusedBatchNorm, SpectralConv2D
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +100,25 @@ def test_it_may_sit_out_every_other_step(second):
     model.second_interval = 2
     real = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 4)).astype("float32")
     heads = [layer for layer in second.layers if isinstance(layer, FusedBatchNorm)]
-    statistic = heads[0].moving_mean
+    watched = [heads[0].moving_mean, *second.trainable_variables]
+    watched += [model.second_optimizer.iterations]
     moved = []
     for _ in range(4):
-        before = ops.convert_to_numpy(statistic)
+        before = [ops.convert_to_numpy(v).copy() for v in watched]
         model.update(real, model.draw(4))
-        moved.append(not np.array_equal(before, ops.convert_to_numpy(statistic)))
-    assert moved == [True, False, True, False]
+        after = [ops.convert_to_numpy(v) for v in watched]
+        pairs = zip(before, after, strict=True)
+        moved.append({not np.array_equal(old, new) for old, new in pairs})
+    assert moved == [{True}, {False}, {True}, {False}]
+    # All that training passes change is put back where it must be.
+    ids = {id(v) for v in model._statistics}
+    changing = [
+        v
+        for layer in second.layers
+        if isinstance(layer, (FusedBatchNorm, SpectralConv2D))
+        for v in layer.non_trainable_variables
+    ]
+    assert ids == {id(v) for v in changing} and ids
 
 
 def test_the_generator_hears_the_second_discriminator(second):

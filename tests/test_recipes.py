@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from pokeutils import (
-    callbacks,
     dataset,
     film,
     gan,
@@ -19,6 +18,7 @@ from pokeutils import (
     recolour,
     runs,
     seeds,
+    trusted,
 )
 
 TINY = recipes.Recipe(
@@ -137,7 +137,7 @@ def test_bfloat16_takes_the_same_step_as_float32_to_its_precision():
 def test_generator_is_saved_in_float32(tmp_path):
     model = TINY.build(0, dtype="mixed_bfloat16")
     assert "bfloat16" in json.dumps(model.averaged.get_config())
-    copy = callbacks.as_float32(model.averaged)
+    copy = trusted.in_precision(model.averaged, "float32")
     assert "bfloat16" not in json.dumps(copy.get_config())
     latents = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
     np.testing.assert_allclose(copy(latents), model.averaged(latents), atol=0.1)

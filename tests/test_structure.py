@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "checkpoints": "files",
     "guards": "files runs",
     "provenance": "env runs",
-    "callbacks": "checkpoints files gan guards latent measures plots runs",
+    "callbacks": "checkpoints files gan guards latent measures plots runs trusted",
     "training": "callbacks checkpoints dataset distribution env files guards plots "
     "provenance runs",
     "recipes": "augment env film gan guards losses models plots projected provenance "

@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run train test test-slow lab compare hatchery
+.PHONY: help run render train test test-slow lab compare hatchery
 
 PROFILE ?=
 SOURCE ?=
@@ -41,6 +41,7 @@ help:  ## Show this list.
 	@echo 'make train       train RECIPE on SOURCE for MINUTES; again: go on where it stopped'
 	@echo 'make test        lint and tests'
 	@echo 'make test-slow   the tests that take minutes: many more kills, real networks'
+	@echo 'make render      execute the notebooks and save them as the repository shows them'
 	@echo 'make lab         open the notebooks in JupyterLab'
 	@echo 'make hatchery    the generator as a web page: outputs/hatchery/index.html'
 	@echo 'make compare     train all recipes for notebook 7 (hours); goes on if stopped'
@@ -54,6 +55,10 @@ help:  ## Show this list.
 run:
 	$(set_up)
 	@.venv/bin/python notebooks/run.py
+
+render:
+	$(set_up)
+	@.venv/bin/python tools/render.py $(if $(ONLY),--only $(ONLY))
 
 train:
 	$(set_up)

@@ -5,14 +5,9 @@ import json
 import subprocess
 
 import pytest
+import set_up
 
 from pokeutils import env
-
-specification = importlib.util.spec_from_file_location(
-    "set_up", env.ROOT / "tools" / "set_up.py"
-)
-set_up = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(set_up)
 
 PROJECT = {"name": "pokeutils", "dependencies": ["keras==3.13.*"]}
 

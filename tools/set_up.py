@@ -26,6 +26,7 @@ LOG = VENV / "install.log"
 BASE = getattr(sys, "_base_executable", sys.executable)
 EXTRAS = {
     "run": ["notebooks"],
+    "render": ["notebooks"],
     "test": ["notebooks", "test"],
     "lab": ["notebooks", "lab"],
     "train": ["notebooks"],
@@ -34,6 +35,7 @@ EXTRAS = {
 }
 IMPORTS = {
     "run": "keras, tensorflow, matplotlib.pyplot, nbconvert, ipykernel.kernelapp",
+    "render": "keras, tensorflow, matplotlib.pyplot, nbconvert, ipykernel.kernelapp",
     "test": "keras, tensorflow, matplotlib.pyplot, nbconvert, jax, pytest",
     "lab": "keras, tensorflow, matplotlib.pyplot, ipykernel.kernelapp, jupyterlab",
     "train": "keras, tensorflow",

@@ -1,0 +1,133 @@
+"""Save the notebooks as the repository shows them, outputs included: `make render`.
+
+    python tools/render.py                     executes all and saves them
+    python tools/render.py --only 05_animate   some of them
+    python tools/render.py --saved             saves what `make run` executed last
+
+A notebook is saved with a hash of its code, so that outputs that no longer belong to
+the code are noticed (`stale`), and only if its outputs are small, whole and name no
+folder of this machine. Nothing is saved before all of them have run.
+"""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import sys
+
+import nbformat
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+sys.path[:0] = [str(ROOT), str(NOTEBOOKS)]
+
+import run  # noqa: E402
+
+from pokeutils import env, files  # noqa: E402
+
+MOST = 1_200_000  # bytes of a notebook
+MOST_PICTURE = 150_000  # bytes of a picture in it
+
+
+def main(arguments=None):
+    """Execute and save; returns 0, or the exit code of the series that failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="such as 05_animate")
+    parser.add_argument("--saved", action="store_true", help="execute nothing")
+    options = parser.parse_args(arguments)
+    paths = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    names = options.only or [path.stem for path in paths]
+    executed = env.outputs_dir() / "latest" / "notebooks"
+    if not options.saved:
+        code = run.main(["--only", *names, "--folder", str(executed)])
+        if code:
+            return code
+    ready = [executed / path.name for path in paths if path.stem in names]
+    missing = [path.stem for path in ready if not path.exists()]
+    if missing:
+        parser.error(f"not executed yet: {', '.join(missing)}; leave out --saved")
+    texts = {path.name: rendered(path, NOTEBOOKS / path.name) for path in ready}
+    for name, text in texts.items():
+        files.write_text(NOTEBOOKS / name, text)
+        print(f"{name}: {len(text) / 1e6:.2f} MB")
+    return 0
+
+
+def rendered(executed, committed):
+    """Returns the text of the notebook file `committed` with the outputs of `executed`.
+
+    Prose may have changed since the execution; code may not. Raises ValueError if it
+    has, or if an output is an error, is too large, or names a folder of this machine.
+    """
+    notebook = nbformat.read(committed, as_version=4)
+    ran = [c for c in nbformat.read(executed, as_version=4).cells if is_code(c)]
+    cells = [cell for cell in notebook.cells if is_code(cell)]
+    if [c.source for c in cells] != [c.source for c in ran]:
+        raise ValueError(f"{committed.name} has other code than what was executed.")
+    for cell, done in zip(cells, ran, strict=True):
+        cell.outputs = [clean(output) for output in done.outputs if told(output)]
+        cell.execution_count = done.execution_count
+    notebook.metadata["rendered"] = {"code": code_hash(notebook)}
+    text = nbformat.writes(notebook) + "\n"
+    problem = trouble(notebook, text)
+    if problem:
+        raise ValueError(f"{committed.name} cannot be shown: {problem}.")
+    return text
+
+
+def is_code(cell):
+    return cell.cell_type == "code"
+
+
+def told(output):
+    """Whether readers see it: not what libraries say about this machine."""
+    return not (output.output_type == "stream" and output.name == "stderr")
+
+
+def clean(output):
+    """Returns an output without widgets, and with paths seen from the project."""
+    output = nbformat.from_dict(output)
+    data = output.get("data", {})
+    for kind in [kind for kind in data if kind.startswith("application/")]:
+        del data[kind]
+    if any(kind.startswith("image/") for kind in data):
+        data.pop("text/plain", None)  # one picture, one format
+    for holder, key in [(output, "text"), *((data, kind) for kind in data)]:
+        if isinstance(holder.get(key), str) and not key.startswith("image/"):
+            holder[key] = holder[key].replace(f"{ROOT}/", "")
+    return output
+
+
+def trouble(notebook, text):
+    """Returns what forbids showing the notebook, or None."""
+    if len(text) > MOST:
+        return f"it is {len(text):,} bytes long, more than {MOST:,}"
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    for output in outputs:
+        if output.output_type == "error":
+            return f"an output is an error ({output.evalue})"
+        for kind, data in output.get("data", {}).items():
+            if kind.startswith("image/") and len(data) * 3 / 4 > MOST_PICTURE:
+                return f"a picture has more than {MOST_PICTURE:,} bytes"
+    shown = json.dumps(outputs)
+    for place in (str(ROOT), str(pathlib.Path.home()) + "/"):
+        if place in shown:
+            return f"an output names {place}, a folder of this machine"
+    return None
+
+
+def code_hash(notebook):
+    """Returns a hash of the notebook's code cells, 16 hexadecimal digits."""
+    code = json.dumps([cell.source for cell in notebook.cells if is_code(cell)])
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
+def stale(notebook):
+    """Whether the notebook shows outputs of code that has changed since."""
+    if not any(cell.outputs for cell in notebook.cells if is_code(cell)):
+        return False
+    return notebook.metadata.get("rendered", {}).get("code") != code_hash(notebook)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -114,13 +114,19 @@ def _parts(x, count, members):
     return keras.ops.reshape(x, (count, -1, *shape))
 
 
-def check_batch(batch, count, members):
-    """Raises ValueError unless a batch can be shared among `count` replicas."""
-    if batch % (count * members):
+def check(recipe, count, members):
+    """Raises ValueError unless a recipe means the same on `count` replicas: its batch
+    can be shared, in whole groups of `members`, and its batch norms see all of it."""
+    if recipe.batch % (count * members):
         whole = " of whole groups" if members > 1 else ""
         raise ValueError(
-            f"A batch of {batch} has no equal shares{whole} for {count} devices. Use a "
-            f"multiple of {count * members}, or another number of devices."
+            f"A batch of {recipe.batch} has no equal shares{whole} for {count} "
+            f"devices. Use a multiple of {count * members}, or another number of them."
+        )
+    if not recipe.fused_norm:
+        raise ValueError(
+            f"fused_norm=False, but Keras' own batch norm would see one share of "
+            f"{count} only. Use fused_norm=True, or one device."
         )
 
 

@@ -219,7 +219,7 @@ class Training:
         self.stop = Interruptions(show)
         if model.strategy:
             count = model.strategy.num_replicas_in_sync
-            distribution.check_batch(recipe.batch, count, model.members)
+            distribution.check(recipe, count, model.members)
             self.params["device"] = f"{count} x {self.params['device']}"
         self.team.check_same([self.params[k] for k in ("recipe", "data", "seed")])
 

@@ -208,10 +208,13 @@ def test_the_gate_and_batch_norm_see_the_whole_batch(tmp_path):
     assert process.exitcode == 0, output.read_text()
 
 
-def test_a_batch_that_cannot_be_shared_is_refused():
-    distribution.check_batch(64, 2, 4)
+def test_what_would_mean_something_else_on_several_devices_is_refused():
+    recipe = dataclasses.replace(TINY, batch=64)
+    distribution.check(recipe, 2, 4)
     with pytest.raises(ValueError, match="batch of 12 has no.*multiple of 8"):
-        distribution.check_batch(12, 2, 4)
+        distribution.check(dataclasses.replace(recipe, batch=12), 2, 4)
+    with pytest.raises(ValueError, match="fused_norm=False.*one share of 2"):
+        distribution.check(dataclasses.replace(recipe, fused_norm=False), 2, 4)
 
 
 def test_devices_that_are_not_there_are_refused(monkeypatch):

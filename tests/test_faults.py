@@ -236,7 +236,8 @@ KILLS = 25
 
 @pytest.mark.slow
 def test_many_kills_of_compiled_trainings(tmp_path):
-    recipe = dataclasses.replace(TINY, images=28 * 14 * 16)
+    # So long that the last of the kills still finds it training, on a fast machine too.
+    recipe = dataclasses.replace(TINY, images=100 * 14 * 16)
     whole = Trainings(tmp_path / "whole", recipe, eager=False)
     whole.finish()
     trainings = Trainings(tmp_path / "kills", recipe, eager=False)

@@ -124,6 +124,7 @@ def test_outputs_are_small_and_clean(path, notebook):
     for output in [out for cell in code_cells(notebook) for out in cell.outputs]:
         pictures = [k for k in output.get("data", {}) if k.startswith("image/")]
         assert not pictures or list(output.data) == pictures[:1], "one format"
+        assert all(output.metadata[kind]["alt"] for kind in pictures)
 
 
 def test_outputs_belong_to_the_code(path, notebook):

@@ -52,6 +52,22 @@ def test_outputs_are_kept_with_the_newer_prose_and_the_hash_of_the_code(pair):
     assert not render.stale(notebook)  # it shows nothing, so nothing wrong
 
 
+def test_pictures_get_the_sentence_that_reads_them():
+    pictures = [[new_output("display_data", data=PICTURE)] for _ in range(2)]
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell("## Colours\n\nTwo things. Now *all* of them:"),
+            new_code_cell("show()", outputs=pictures[0]),
+            new_markdown_cell("## Next"),
+            new_code_cell("show()", outputs=pictures[1]),
+            new_markdown_cell("Most are [green](a.md),\nfew blue. And so on."),
+        ]
+    )
+    render.describe(notebook)
+    alts = [c.outputs[0].metadata["image/jpeg"]["alt"] for c in notebook.cells[1::2]]
+    assert alts == ["Now all of them:", "Most are green, few blue."]
+
+
 @pytest.mark.parametrize(
     ("output", "message"),
     [

@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import pathlib
+import re
 import sys
 
 import nbformat
@@ -67,6 +68,7 @@ def rendered(executed, committed):
     for cell, done in zip(cells, ran, strict=True):
         cell.outputs = [clean(output) for output in done.outputs if told(output)]
         cell.execution_count = done.execution_count
+    describe(notebook)
     notebook.metadata["rendered"] = {"code": code_hash(notebook)}
     text = nbformat.writes(notebook) + "\n"
     problem = trouble(notebook, text)
@@ -96,6 +98,33 @@ def clean(output):
         if isinstance(holder.get(key), str) and not key.startswith("image/"):
             holder[key] = holder[key].replace(f"{ROOT}/", "")
     return output
+
+
+def describe(notebook):
+    """Gives every picture an alternative text: the sentence below that reads it, or
+    where there is none the one above that announces it."""
+    for index, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            for kind in output.get("data", {}):
+                if kind.startswith("image/"):
+                    text = sentence(notebook.cells[index + 1 :], first=True)
+                    text = text or sentence(
+                        notebook.cells[index - 1 :: -1], first=False
+                    )
+                    output.metadata.setdefault(kind, {})["alt"] = text
+
+
+def sentence(cells, first):
+    """Returns the first or last plain sentence of the first of `cells`, if it is prose
+    without a heading before it; else ""."""
+    source = cells[0].source if cells and cells[0].cell_type == "markdown" else ""
+    if first and source.startswith("#"):
+        return ""
+    blocks = [block for block in source.split("\n\n") if block[:1] not in "#|<-$`"]
+    text = " ".join((blocks[0] if first else blocks[-1]).split()) if blocks else ""
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)|[*`$]", r"\1", text)
+    sentences = re.split(r"(?<=[.!?:])\s+(?=[A-Z])", text)
+    return sentences[0 if first else -1]
 
 
 def trouble(notebook, text):

@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run render train test test-slow lab compare hatchery
+.PHONY: help run render badges train test test-slow lab compare hatchery
 
 PROFILE ?=
 SOURCE ?=
@@ -42,6 +42,7 @@ help:  ## Show this list.
 	@echo 'make test        lint and tests'
 	@echo 'make test-slow   the tests that take minutes: many more kills, real networks'
 	@echo 'make render      execute the notebooks and save them as the repository shows them'
+	@echo 'make badges      links that open the notebooks of REPO=owner/name on Colab, Kaggle'
 	@echo 'make lab         open the notebooks in JupyterLab'
 	@echo 'make hatchery    the generator as a web page: outputs/hatchery/index.html'
 	@echo 'make compare     train all recipes for notebook 7 (hours); goes on if stopped'
@@ -59,6 +60,10 @@ run:
 render:
 	$(set_up)
 	@.venv/bin/python tools/render.py $(if $(ONLY),--only $(ONLY))
+
+badges:
+	$(set_up)
+	@.venv/bin/python tools/badges.py $(REPO)
 
 train:
 	$(set_up)

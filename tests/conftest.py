@@ -5,6 +5,7 @@ import signal
 import tempfile
 
 import pytest
+from chromium import browser  # noqa: F401
 from fake_site import site  # noqa: F401
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no remarks from TensorFlow's C++

@@ -21,6 +21,7 @@ def everything(folder):
 
 def tarball(path, members):
     """Write a .tar.gz; a member is bytes, or a TarInfo for something hostile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         for name, data in members.items():
             info = data if isinstance(data, tarfile.TarInfo) else tarfile.TarInfo(name)

@@ -4,23 +4,21 @@ train as one device does, within rounding."""
 import contextlib
 import dataclasses
 import json
-import multiprocessing
 import os
 import signal
 import socket
-import sys
 import time
 
 import keras
 import numpy as np
 import pytest
+from processes import CONTEXT, fork_server, state, write_to
 
 from pokeutils import (
     callbacks,
     checkpoints,
     dataset,
     distribution,
-    env,
     gan,
     losses,
     models,
@@ -44,17 +42,12 @@ TINY = recipes.Recipe(
     ema_images=200,
     decay=0.5,
 )
-CONTEXT = multiprocessing.get_context("forkserver")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def server():
-    """Processes are forked from one that has imported TensorFlow and done nothing."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("PYTHONPATH", os.pathsep.join([str(env.ROOT), *sys.path]))
-    CONTEXT.set_forkserver_preload(["pokeutils.recipes"])
-    yield
-    patch.undo()
+    with fork_server():
+        yield
 
 
 def child(target, output, *arguments, **keywords):
@@ -65,16 +58,8 @@ def child(target, output, *arguments, **keywords):
 
 
 def within(target, output, arguments, keywords):
-    with open(output, "ab", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    write_to(output)
     target(*arguments, **keywords)
-
-
-def state(run):
-    newest = checkpoints.list_checkpoints(run)[0]
-    with np.load(newest / "state.npz") as saved:
-        return {name: saved[name] for name in saved.files}
 
 
 def assert_alike(run, reference):

@@ -9,20 +9,19 @@ import collections
 import contextlib
 import dataclasses
 import errno
-import multiprocessing
 import os
 import random
 import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
+from processes import CONTEXT, fork_server, state, write_to
 
-from pokeutils import callbacks, checkpoints, dataset, env, recipes, runs
+from pokeutils import callbacks, checkpoints, dataset, recipes, runs
 
 # All that has a state: shuffling, mirroring, augmentation, penalty, averaging, decay.
 TINY = recipes.Recipe(
@@ -49,9 +48,7 @@ def work(recipe, outputs, output, options, eager, jumps=False, limit=None):
     """
     import tensorflow as tf
 
-    with open(output, "ab", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    write_to(output)
     os.environ["POKEUTILS_OUTPUTS"] = str(outputs)
     callbacks.MOST = 1.0  # save as often as asked, not only as often as is cheap
     tf.config.run_functions_eagerly(eager)
@@ -140,24 +137,11 @@ class Trainings:
         survived.update(self.faults)
 
 
-CONTEXT = multiprocessing.get_context("forkserver")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def server():
-    """Processes are forked from one that has imported TensorFlow and done nothing."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("PYTHONPATH", os.pathsep.join([str(env.ROOT), *sys.path]))
-    dataset.load("doodles", TINY.size, progress=lambda line: None)
-    CONTEXT.set_forkserver_preload(["pokeutils.recipes"])
-    yield
-    patch.undo()
-
-
-def state(run):
-    newest = checkpoints.list_checkpoints(run)[0]
-    with np.load(newest / "state.npz") as saved:
-        return {name: saved[name] for name in saved.files}
+    with fork_server():
+        dataset.load("doodles", TINY.size, progress=lambda line: None)
+        yield
 
 
 def assert_same(run, reference):

@@ -6,12 +6,12 @@ import base64
 import functools
 import http.server
 import re
-import shutil
 import threading
 
 import keras
 import numpy as np
 import pytest
+from chromium import visits
 from PIL import Image
 
 from pokeutils import (
@@ -27,10 +27,6 @@ from pokeutils import (
     seed_models,
 )
 
-NAMES = "chromium chromium-browser google-chrome google-chrome-stable".split()
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run".split()
-QUIET += ["--disable-background-networking", "--disable-component-update"]
 DESK = {"width": 1280, "height": 800}
 TEXTS = ["Ada", " Élan  vital", "日本", "a~3~12", "(ada*bob*40)", "", "~", "x" * 400]
 TEXTS += ["((a*b~2*30)~1*c d*99)~7", "(a*b", "a*b*3", "(a*b*x)", "(a*b*40)c", "a~3b"]
@@ -93,50 +89,19 @@ def path(generator, index, runtime, tmp_path_factory):
     return hatchery.write(generator, to, "artwork", index, runtime)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip(
-            "NO BROWSER, so the hatchery was not tested: install Chromium (Debian, "
-            "Ubuntu: apt install chromium) and run this again."
-        )
-    with api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=QUIET, headless=True
-        )
-        yield found
-        found.close()
-
-
 @pytest.fixture
 def visit(browser, path):
     """visit(seed, **context settings) -> the page, with all nine hatched."""
-    contexts, requests, problems = [], [], []
+    with visits(browser, viewport=DESK, reduced_motion="reduce") as open_page:
 
-    def open_page(seed="ada", where=None, script=None, ready=True, **settings):
-        context = browser.new_context(
-            **{"viewport": DESK, "reduced_motion": "reduce", **settings}
-        )
-        contexts.append(context)
-        context.on("request", lambda request: requests.append(request.url))
-        if script:
-            context.add_init_script(script)
-        page = context.new_page()
-        page.set_default_timeout(60_000)  # a busy machine is slow
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text))
-        page.goto((where or path.as_uri()) + (f"#seed={seed}" if seed else ""))
-        if ready:
-            page.wait_for_selector("html[data-ready]")
-        return page
+        def visit(seed="ada", where=None, ready=True, **settings):
+            url = (where or path.as_uri()) + (f"#seed={seed}" if seed else "")
+            page = open_page(url, **settings)
+            if ready:
+                page.wait_for_selector("html[data-ready]")
+            return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not problems
-    asked = {url for url in requests if not url.startswith(("data:", "blob:"))}
-    assert len({url.partition("#")[0] for url in asked}) <= 1  # the page itself
+        yield visit
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,23 @@ from pokeutils import gan, images, models, pretrained, recipes
 SILENT = {"show": lambda *words, **options: None}
 
 
+def test_what_the_repository_ships_is_small_and_draws_creatures():
+    folder = pretrained.folder()
+    names = pretrained.names()
+    assert pretrained.FLAGSHIP in names and len(names) <= 2
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 12e6
+    for name in names:
+        generator = models.pretrained(name)
+        card = pretrained.card(name)
+        pictures = gan.sample(generator, 8)
+        size = card["recipe"]["size"]
+        assert pictures.shape == (8, size, size, 4)
+        alpha = pictures[..., 3]
+        assert 0.05 < (alpha > 128).mean() < 0.8 and np.mean(alpha < 16) > 0.1
+        assert len({picture.tobytes() for picture in pictures}) == 8
+        assert (folder / f"{name}.md").read_text().count(f"{card['images_seen']:,}")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     patch = pytest.MonkeyPatch()

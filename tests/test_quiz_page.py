@@ -8,20 +8,14 @@ import hashlib
 import io
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
+from chromium import visits
 from PIL import Image
 
 from pokeutils import quiz, quiz_page, quiz_scores
 
-NAMES = "chromium chromium-browser google-chrome google-chrome-stable".split()
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync".split()
-)
-QUIET += ["--disable-background-networking", "--disable-component-update"]
 HOSTILE = '</script><img src=x onerror="document.title=1">'
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 320, "height": 390}
 NINE = "() => { for (let i = 0; i < 9; i++) yes.click(); }"  # the rest of a panel
@@ -108,47 +102,11 @@ def test_the_page_says_whose_the_pictures_are(tmp_path, owner, source, words):
 # ------------------------------------------------------------------ in the browser
 
 
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip(
-            "NO BROWSER, so the quiz page was not tested: install Chromium (Debian, "
-            "Ubuntu: apt install chromium) and run this again."
-        )
-    with api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=QUIET, headless=True
-        )
-        yield found
-        found.close()
-
-
 @pytest.fixture
 def visit(browser, path):
-    """Open the page: visit(**context settings) -> page. It may ask for nothing."""
-    contexts, requests, problems = [], [], []
-
-    def open_page(where=path, script=None, **settings):
-        settings = {"viewport": DESK, **settings}
-        context = browser.new_context(**settings)
-        contexts.append(context)
-        context.on("request", lambda request: requests.append(request.url))
-        if script:
-            context.add_init_script(script)
-        page = context.new_page()
-        page.set_default_timeout(60_000)  # a busy machine is slow
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text))
-        page.goto(where.as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not problems
-    asked_for = {url.partition(":")[0] for url in requests}
-    assert asked_for <= {"file", "data", "blob"}
+    """visit(where, **context settings) -> page."""
+    with visits(browser, viewport=DESK) as open_page:
+        yield lambda where=path, **settings: open_page(where.as_uri(), **settings)
 
 
 def begin(page, name="Ada"):

@@ -7,28 +7,18 @@ import http.server
 import io
 import json
 import os
-import tarfile
 import threading
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from test_archives import tarball
 
 from pokeutils import archives, files, packages, sets, sources
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><!-- {} --></svg>'
 DREAM = "package/sprites/pokemon/other/dream-world"
 GIFS = "package/sprites/pokemon/versions/generation-v/black-white/animated"
-
-
-def pack(path, members):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
-        for name, data in members.items():
-            info = data if isinstance(data, tarfile.TarInfo) else tarfile.TarInfo(name)
-            if isinstance(data, bytes):
-                info.size = len(data)
-            archive.addfile(info, io.BytesIO(data) if isinstance(data, bytes) else None)
 
 
 def content(members, folder, base):
@@ -70,9 +60,9 @@ def nothing_kept(raw_dir, name):
 
 def publish(monkeypatch, raw_dir, members):
     """Make a package the published one, and put it where a person would."""
-    tarball = raw_dir / sets.ARTWORK.file
-    pack(tarball, members)
-    integrity = archives.integrity(tarball)
+    path = raw_dir / sets.ARTWORK.file
+    tarball(path, members)
+    integrity = archives.integrity(path)
     monkeypatch.setattr(sets, "ARTWORK", sets.ARTWORK._replace(integrity=integrity))
 
 
@@ -176,7 +166,7 @@ def sprites(monkeypatch, tmp_path):
         monkeypatch.setattr(sets, f"GEN7_{hue.upper()}", digest)
     monkeypatch.setattr(sets, "GEN7_NAMES", files.sha256(inside["data/pokemon.json"]))
     members = {f"pokesprite-c5aaa/{name}": data for name, data in inside.items()}
-    pack(tmp_path / "archive.tgz", members)
+    tarball(tmp_path / "archive.tgz", members)
 
 
 def test_sprites_come_from_github_when_npm_does_not_work(
@@ -217,7 +207,7 @@ def official(monkeypatch, path, spoil=None):
         members[f"{top}/images/{name}.png"] = png((number % 256, 90, 40, 255))
     digest = content(members, f"{top}/images/", f"{top}/")
     monkeypatch.setattr(sets, "OFFICIAL", digest)
-    pack(path, {**members, **(spoil or {})})
+    tarball(path, {**members, **(spoil or {})})
 
 
 def test_official_is_numbered_whatever_its_files_are_called(

@@ -146,8 +146,11 @@ def trouble(notebook, text):
 
 
 def code_hash(notebook):
-    """Returns a hash of the notebook's code cells, 16 hexadecimal digits."""
-    code = json.dumps([cell.source for cell in notebook.cells if is_code(cell)])
+    """Returns a hash of the notebook's code, 16 hexadecimal digits. The cell that finds
+    the project does not count: it holds the repository's address."""
+    cells = [cell for cell in notebook.cells if is_code(cell)]
+    cells = [c for c in cells if "bootstrap" not in c.metadata.get("tags", [])]
+    code = json.dumps([cell.source for cell in cells])
     return hashlib.sha256(code.encode()).hexdigest()[:16]
 
 

@@ -27,6 +27,7 @@ BASE = getattr(sys, "_base_executable", sys.executable)
 EXTRAS = {
     "run": ["notebooks"],
     "render": ["notebooks"],
+    "badges": ["notebooks"],
     "test": ["notebooks", "test"],
     "lab": ["notebooks", "lab"],
     "train": ["notebooks"],
@@ -36,6 +37,7 @@ EXTRAS = {
 IMPORTS = {
     "run": "keras, tensorflow, matplotlib.pyplot, nbconvert, ipykernel.kernelapp",
     "render": "keras, tensorflow, matplotlib.pyplot, nbconvert, ipykernel.kernelapp",
+    "badges": "nbformat",
     "test": "keras, tensorflow, matplotlib.pyplot, nbconvert, jax, pytest",
     "lab": "keras, tensorflow, matplotlib.pyplot, ipykernel.kernelapp, jupyterlab",
     "train": "keras, tensorflow",

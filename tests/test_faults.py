@@ -100,7 +100,7 @@ class Trainings:
         while self.step() < self.before + steps:
             assert self.process.is_alive(), self.output.read_text()
             assert time.monotonic() < deadline, "no progress"
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     def end(self, code=0):
         self.process.join(timeout=900)

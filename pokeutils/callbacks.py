@@ -40,9 +40,16 @@ class Watcher(keras.callbacks.Callback):
 
     begin, end: called once each, around it all; end only if it was not interrupted
     memory: what it has to know to go on, for the checkpoint: a dict of JSON values
+    steps_per_epoch: set before `begin`
     """
 
     memory = {}
+
+    @property
+    def epoch_began(self):
+        """The step at which the present epoch began. What is done when epochs end has
+        been done up to there, and not up to a checkpoint in the middle of an epoch."""
+        return self.model.step // self.steps_per_epoch * self.steps_per_epoch
 
     def begin(self, memory):
         """memory: the one in the checkpoint that training starts from, or {}."""
@@ -129,7 +136,8 @@ class Samples(Watcher):
                 path.unlink()
         if seen == 0:
             self.save(0)
-        self.milestones = [m for m in self.milestones if m > seen]
+        done = self.epoch_began * self.batch
+        self.milestones = [m for m in self.milestones if m > done]
 
     def on_epoch_end(self, epoch, logs=None):
         seen = self.model.step * self.batch
@@ -163,7 +171,7 @@ class Best(Watcher):
         self.images, self.checkpoint, self.show = images, checkpoint, show
 
     def begin(self, memory):
-        self.asked = steps = self.model.step
+        self.asked, steps = self.epoch_began, self.model.step
         self.memory = self._kept()
         path, rows = self.run / "scores.csv", []
         if path.exists():
@@ -317,7 +325,8 @@ class Guard(Watcher):
         self.latents = latent.draw(GRID, self.model.latent_dim)
         self.watch.recall(memory.get("watch", {}))
         self.measured, self.values = memory.get("measured"), memory.get("values")
-        self.statistics()
+        if self.measured is None:
+            self.statistics()
 
     @property
     def memory(self):

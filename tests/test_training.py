@@ -136,15 +136,16 @@ def spoil(model):
 
 
 def test_stops_within_an_epoch_and_at_its_end_leave_no_trace(fit, model, whole):
-    interrupt = At(20, lambda model: os.kill(os.getpid(), signal.SIGINT))
-    part, said = fit(also=[interrupt])
-    assert "Stopped by Ctrl-C at 336 of 896 images. 001-tiny8 is saved" in said
-    assert newest(part)["step"] == 21  # the step that was under way is done
+    part, said = fit(minutes=1e-9)
+    assert "the limit of 1e-09 minutes is reached" in said
+    assert newest(part)["step"] == 14 and not training.is_over(part)
+    # One step before an epoch ends, after the last picture that a sheet in it is for.
+    interrupt = At(40, lambda model: os.kill(os.getpid(), signal.SIGINT))
+    _, said = fit(part, also=[interrupt])
+    assert "Stopped by Ctrl-C at 656 of 896 images. 001-tiny8 is saved" in said
+    assert newest(part)["step"] == 41  # the step that was under way is done
     assert models.load_generator(part / "generator.keras").input_shape == (None, 4)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    _, said = fit(part, minutes=1e-9)
-    assert "the limit of 1e-09 minutes is reached" in said
-    assert newest(part)["step"] == 28 and not training.is_over(part)
     fit(part)
     assert newest(part)["step"] == 56 and training.is_over(part)
     assert_same(part, model, whole)
@@ -172,10 +173,11 @@ def test_the_best_is_kept_and_asking_for_it_leaves_no_trace(fit, model, whole, d
         asked.append(int(model.steps))
         return (3.0, 1.0, 2.0, 2.5)[len(asked) - 1]
 
-    interrupt = At(43, lambda model: os.kill(os.getpid(), signal.SIGINT))
-    run, said = fit(evaluate=evaluate, evaluate_images=EPOCH, also=[interrupt])
+    # After 600 images, when it has to ask, and before the epoch's end, where it does.
+    interrupt = At(40, lambda model: os.kill(os.getpid(), signal.SIGINT))
+    run, said = fit(evaluate=evaluate, evaluate_images=200, also=[interrupt])
     assert "best so far: 1 at 448 images" in said
-    fit(run, evaluate=evaluate, evaluate_images=EPOCH)
+    fit(run, evaluate=evaluate, evaluate_images=200)
     assert asked == [14, 28, 42, 56] and np.isfinite(scores).all()
     assert len(set(scores)) == 4
     np.testing.assert_array_equal(

@@ -12,7 +12,7 @@ import pathlib
 
 import numpy as np
 
-from pokeutils import env, files, images, prepare, sources
+from pokeutils import env, files, images, prepare, sources, species
 
 
 class PictureSet(
@@ -45,6 +45,14 @@ class PictureSet(
         )
         _, place, counts = np.unique(species, return_inverse=True, return_counts=True)
         return 1.0 / counts[place]
+
+    @property
+    def types(self):
+        """The one or two types of each picture's species, each 1: float32 (n, 18) in
+        the order of `species.TYPES`. A row of zeros where they are unknown."""
+        known = np.array(species.TYPES)
+        found = [self.meta[name][:, None] == known for name in ("type1", "type2")]
+        return (found[0] | found[1]).astype(np.float32)
 
     @property
     def fingerprint(self):
@@ -228,31 +236,50 @@ def _unequal(weights, count):
 
 
 def batches(
-    pictures, batch, steps, seed, mirror=True, start=0, reshuffle=True, weights=None
+    pictures,
+    batch,
+    steps,
+    seed,
+    mirror=True,
+    start=0,
+    reshuffle=True,
+    weights=None,
+    labels=None,
 ):
     """Return a finite tf.data.Dataset of `steps` float32 batches in [-1, 1].
 
     `pictures` is uint8 (n, size, size, channels); the order is that of `order`, and
-    with `mirror` about half of the pictures are flipped left-right.
+    with `mirror` about half of the pictures are flipped left-right. With `labels`, an
+    array (n, ...), a batch is a pair (pictures, their labels).
     """
     import tensorflow as tf
 
     indices, flips = order(len(pictures), batch, steps, seed, start, reshuffle, weights)
     with tf.device("cpu"):
         memory = tf.constant(pictures)
+        names = None if labels is None else tf.constant(labels)
 
     def gather(index, flip):
         x = tf.gather(memory, index)
         if mirror:
             x = tf.where(flip[:, None, None, None], tf.reverse(x, [2]), x)
-        return tf.cast(x, tf.float32) / 127.5 - 1.0
+        x = tf.cast(x, tf.float32) / 127.5 - 1.0
+        return x if names is None else (x, tf.gather(names, index))
 
     plan = tf.data.Dataset.from_tensor_slices((indices, flips))
     return plan.map(gather, num_parallel_calls=2).prefetch(2)
 
 
 def numpy_batches(
-    pictures, batch, steps, seed, mirror=True, start=0, reshuffle=True, weights=None
+    pictures,
+    batch,
+    steps,
+    seed,
+    mirror=True,
+    start=0,
+    reshuffle=True,
+    weights=None,
+    labels=None,
 ):
     """Yield the same batches as `batches`, as NumPy arrays, without TensorFlow."""
     indices, flips = order(len(pictures), batch, steps, seed, start, reshuffle, weights)
@@ -260,4 +287,4 @@ def numpy_batches(
         x = pictures[index]
         if mirror:
             x[flip] = images.mirror(x[flip])
-        yield to_float(x)
+        yield to_float(x) if labels is None else (to_float(x), labels[index])

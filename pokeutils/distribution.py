@@ -131,15 +131,17 @@ def check(recipe, count, members):
 
 
 def batches(dataset, strategy, members):
-    """Distributes a `tf.data.Dataset` of whole batches (n, s, s, c), by `_parts`."""
+    """Distributes a `tf.data.Dataset` of whole batches, by `_parts`: pictures
+    (n, s, s, c), or pairs of those and their labels (n, k)."""
     count = strategy.num_replicas_in_sync
 
     def of_one_process(context):
         local = count // context.num_input_pipelines
         first = context.input_pipeline_id * local
 
-        def split(batch):
-            return _parts(batch, count, members)[first : first + local]
+        def split(*batch):
+            shares = [_parts(x, count, members)[first : first + local] for x in batch]
+            return tuple(shares) if len(shares) > 1 else shares[0]
 
         # Only of an endless dataset are all batches known to be whole.
         return dataset.map(split).unbatch().repeat().prefetch(2 * local)

@@ -191,8 +191,9 @@ class GAN(keras.Model):
 
         def loss():
             # Two passes: batch statistics of reals and fakes must not mix.
-            real_logits = self.discriminator(real, training=True)
-            fake_logits = self.discriminator(fake, training=True)
+            said = self.discriminator(real, training=True)
+            real_logits = self._logits(said, draws)
+            fake_logits = self._logits(self.discriminator(fake, training=True), draws)
             says_real = self.real_sign * real_logits
             says_fake = -self.real_sign * fake_logits
             logs = {
@@ -200,7 +201,8 @@ class GAN(keras.Model):
                 "d_fake": ops.mean(ops.cast(says_fake > 0, "float32")),
                 "gated": distribution.mean(ops.mean(ops.sigmoid(says_fake))) >= gate,
             }
-            return self.discriminator_loss(real_logits, fake_logits, *targets), logs
+            value = self.discriminator_loss(real_logits, fake_logits, *targets)
+            return self._plus(value, said, draws), logs
 
         variables = self.discriminator.trainable_variables
         d_loss, logs, d_gradients = gradients.value_and_gradients(
@@ -210,7 +212,7 @@ class GAN(keras.Model):
         if self.r1_gamma:
             penalty, penalty_gradients = ops.cond(
                 self.steps % self.r1_interval == 0,
-                lambda: self._penalty(real),
+                lambda: self._penalty(real, draws),
                 lambda: (ops.zeros(()), [ops.zeros(v.shape) for v in variables]),
             )
             d_gradients = [
@@ -248,12 +250,13 @@ class GAN(keras.Model):
         for variable, old in zip(touched, before, strict=True):
             variable.assign(ops.where(skip, old, ops.copy(variable)))
 
-    def _penalty(self, real):
+    def _penalty(self, real, draws):
         """R1: gamma / 2 x the squared gradient of D(real) for the pixels."""
 
         def loss():
             def total_logit(pictures):
-                return ops.sum(self.discriminator(pictures, training=True)), None
+                said = self.discriminator(pictures, training=True)
+                return ops.sum(self._logits(said, draws)), None
 
             _, _, slope = gradients.value_and_input_gradient(
                 total_logit, real, self.state
@@ -274,8 +277,18 @@ class GAN(keras.Model):
         ]
 
     def _fool(self, fake, draws):
-        logits = self.discriminator(self.augment(fake, draws["fool"]), training=True)
-        return self.generator_loss(logits), None
+        said = self.discriminator(self.augment(fake, draws["fool"]), training=True)
+        value = self.generator_loss(self._logits(said, draws))
+        return self._plus(value, said, draws), None
+
+    def _logits(self, said, draws):
+        """Turns what the discriminator said of pictures into logits (n, 1)."""
+        return said
+
+    def _plus(self, loss, said, draws):
+        """Adds what else the networks are to learn; `said` of reals for the
+        discriminator, of fakes for the generator."""
+        return loss
 
     def _average(self, batch):
         """Moves the averaged generator towards the newest one."""
@@ -291,9 +304,9 @@ class GAN(keras.Model):
 
     # Training ------------------------------------------------------------------------
 
-    def train_step(self, real):
-        draws = self.draw(real.shape[0] * distribution.replicas())
-        logs = self.update(real, distribution.share(draws, self.members))
+    def train_step(self, batch):
+        draws = self.draw(_count(batch) * distribution.replicas())
+        logs = self.update(batch, distribution.share(draws, self.members))
         for name, value in logs.items():
             self.trackers[name].update_state(value)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
@@ -320,7 +333,7 @@ class GAN(keras.Model):
 
         step = jax.jit(
             gradients.as_stateless(
-                lambda real: self.update(real, self.draw(real.shape[0])), self.state
+                lambda batch: self.update(batch, self.draw(_count(batch))), self.state
             ),
             donate_argnums=0,
         )
@@ -389,16 +402,25 @@ class GAN(keras.Model):
             norm.momentum = momentum
 
 
+def _count(batch):
+    """How many pictures a batch holds: pictures alone, or with their labels."""
+    return keras.tree.flatten(batch)[0].shape[0]
+
+
 def sample(generator, count, seed=0, batch=64):
     """The first `count` pictures of `generator` for the fixed latents of `seed`.
 
     Returns uint8 (count, s, s, c); with four channels premultiplied RGBA, its colours
     cut to at most alpha.
     """
-    latents = latent.draw(count, generator.input_shape[-1], seed)
+    return paint(generator, latent.draw(count, generator.input_shape[-1], seed), batch)
+
+
+def paint(generator, latents, batch=64):
+    """The pictures of given latents (n, d), as `sample` returns them."""
     parts = [
         ops.convert_to_numpy(generator(latents[i : i + batch], training=False))
-        for i in range(0, count, batch)
+        for i in range(0, len(latents), batch)
     ]
     pictures = np.concatenate(parts).astype("float32")
     pictures = np.clip(np.rint((pictures + 1.0) * 127.5), 0, 255).astype("uint8")

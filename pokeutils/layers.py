@@ -1,5 +1,5 @@
 """The few layers that Keras lacks: a fused batch norm, a minibatch standard
-deviation, modulation by the latent, latents of unit length, a palette."""
+deviation, modulation by the latent, latents of unit length or with types, a palette."""
 
 import keras
 from keras import layers, ops
@@ -157,7 +157,38 @@ class UnitLatent(layers.Layer):
     """Scales each latent (n, d) to a mean square of one (Karras et al. 2018)."""
 
     def call(self, z):
-        return z * ops.rsqrt(ops.mean(z * z, axis=-1, keepdims=True) + 1e-8)
+        return _scaled(z)
+
+
+def _scaled(z):
+    return z * ops.rsqrt(ops.mean(z * z, axis=-1, keepdims=True) + 1e-8)
+
+
+@register
+class TypedLatent(layers.Layer):
+    """Reads the last `types` numbers of each latent (n, d + types) as a choice: of the
+    largest of them, and of all its equals.
+
+    So a row of zeros and ones says which types are meant, and mere noise chooses one at
+    random; a generator with this layer is used as any other. Both parts are scaled to a
+    mean square of one, as in `UnitLatent`. Returns (n, d + types).
+    """
+
+    def __init__(self, types, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})  # rounding makes new equals
+        self.types = types
+
+    def call(self, inputs):
+        z, types = inputs[:, : -self.types], inputs[:, -self.types :]
+        chosen = types >= ops.max(types, axis=-1, keepdims=True)
+        parts = z, ops.cast(chosen, "float32")
+        scaled = [
+            x * ops.rsqrt(ops.mean(x * x, -1, keepdims=True) + 1e-8) for x in parts
+        ]
+        return ops.concatenate(scaled, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "types": self.types}
 
 
 @register

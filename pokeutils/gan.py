@@ -410,14 +410,16 @@ def _count(batch):
 def sample(generator, count, seed=0, batch=64):
     """The first `count` pictures of `generator` for the fixed latents of `seed`.
 
-    Returns uint8 (count, s, s, c); with four channels premultiplied RGBA, its colours
-    cut to at most alpha.
+    Returns what `paint` does.
     """
     return paint(generator, latent.draw(count, generator.input_shape[-1], seed), batch)
 
 
 def paint(generator, latents, batch=64):
-    """The pictures of given latents (n, d), as `sample` returns them."""
+    """The pictures of latents (n, d): uint8 (n, s, s, c).
+
+    With four channels they are premultiplied RGBA, colours cut to at most alpha.
+    """
     parts = [
         ops.convert_to_numpy(generator(latents[i : i + batch], training=False))
         for i in range(0, len(latents), batch)

@@ -10,52 +10,59 @@ import keras
 import numpy as np
 from keras import ops
 
-from pokeutils import latent
+from pokeutils import gan, latent
 
 Inversion = namedtuple("Inversion", "latents losses pictures")
 SPREAD = 1.0  # of latents: their mean square, which a prior keeps near one
+COARSEST = 8  # px: pictures are compared at their size, half of it, down to this
 
 
 def invert(
     generator,
     pictures,
     network=None,
-    steps=300,
-    starts=4,
-    rate=0.05,
-    feature_weight=1.0,
+    steps=150,
+    starts=2,
+    pool=512,
+    rate=0.08,
+    feature_weight=0.1,
     prior=0.01,
     seed=0,
     progress=None,
 ):
     """Finds latents whose pictures are like `pictures`; returns `Inversion`.
 
-    generator: latents (n, d) -> (n, s, s, 4 or 3) in [-1, 1]; its weights stay.
+    generator: latents (n, ..., d) -> (n, s, s, 4 or 3) in [-1, 1]; its weights stay.
+        One that `layerwise.separate` took apart comes nearer, with pictures that the
+        whole one cannot draw.
     pictures: uint8 (n, s, s, channels), premultiplied RGBA for four channels.
     network: a `features.FeatureNetwork`; its features are compared too, scaled so that
         two random samples differ by one. None compares pixels alone.
-    starts: the search begins at so many random latents for each picture, and the best
-        end is kept: single searches get stuck.
+    starts: each search begins at so many latents, the nearest of `pool` random ones,
+        and the best end is kept: single searches get stuck.
     rate: of Adam; it falls to nothing along a cosine.
     prior: weight of the latents' distance from a mean square of one.
     progress: called with (step, mean loss).
 
-    Of the result, `latents` are float32 (n, d), `pictures` uint8 (n, s, s, channels)
-    that they draw, and `losses` float64 (n,): the mean absolute difference of pixels,
-    as a share of the range, plus `feature_weight` times that of the features.
-    Raises ValueError for pictures of another size, RuntimeError without TensorFlow.
+    Of the result, `latents` are float32 (n, ..., d), `pictures` uint8 (n, s, s,
+    channels) that they draw, and `losses` float64 (n,): the mean absolute difference of
+    pixels, as a share of the range, at full size and at smaller ones, which pull
+    misplaced limbs together, plus `feature_weight` times that of the features.
+    Raises ValueError for pictures of another size, or more starts than the pool has;
+    RuntimeError without TensorFlow.
     """
     wanted = _checked(generator, pictures)
+    if not 1 <= starts <= pool:
+        raise ValueError(f"{starts} starts of a pool of {pool}; use 1 to {pool}.")
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError("Inversion needs gradients of TensorFlow: use that backend.")
     import tensorflow as tf
 
-    count, dimensions = len(wanted), generator.input_shape[-1]
-    target = tf.repeat(tf.constant(wanted), starts, axis=0)  # (n * starts, s, s, c)
+    start = _nearest(generator, wanted, starts, pool, seed)  # (n * starts, ..., d)
+    target = tf.repeat(tf.constant(wanted), starts, axis=0)
+    targets, latents = _sizes(target), tf.Variable(start)
     describe = _describer(network, generator, seed)
     features = None if network is None else describe(target)
-    start = latent.draw(count * starts, dimensions, seed)
-    latents = tf.Variable(start)
     optimizer = keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(rate, steps), beta_1=0.9, beta_2=0.99
     )
@@ -63,11 +70,13 @@ def invert(
 
     def losses():
         drawn = _possible(generator(latents, training=False))
-        loss = tf.reduce_mean(tf.abs(drawn - target), axis=(1, 2, 3)) / 2
+        pairs = zip(_sizes(drawn), targets, strict=True)
+        apart = [tf.reduce_mean(tf.abs(a - b), axis=(1, 2, 3)) / 2 for a, b in pairs]
+        loss = tf.add_n(apart) / len(apart)
         if features is not None:
-            apart = tf.reduce_mean((describe(drawn) - features) ** 2, axis=-1)
-            loss += feature_weight * apart
-        return loss
+            squares = (describe(drawn) - features) ** 2
+            loss += feature_weight * tf.reduce_mean(squares, axis=-1)
+        return loss  # (n * starts,)
 
     @tf.function(autograph=False)
     def step():
@@ -75,7 +84,7 @@ def invert(
             tape.watch(latents)
             loss = losses()
             size = tf.reduce_mean(latents**2, axis=-1) - SPREAD
-            total = tf.reduce_sum(loss + prior * size**2)
+            total = tf.reduce_sum(loss) + prior * tf.reduce_sum(size**2)
         optimizer.apply([tape.gradient(total, latents)], [latents])
         return tf.reduce_mean(loss)
 
@@ -83,15 +92,46 @@ def invert(
         loss = step()
         if progress and (number % 50 == 0 or number == steps):
             progress(number, float(loss))
-    final = losses().numpy().reshape(count, starts)
+    final = losses().numpy().reshape(len(wanted), starts)
     if not np.isfinite(final).all():
         raise RuntimeError("The search diverged: use a smaller rate.")
-    best = final.argmin(1)
-    rows = np.arange(count)
-    found = latents.numpy().reshape(count, starts, dimensions)[rows, best]
+    rows, best = np.arange(len(wanted)), final.argmin(1)
+    found = latents.numpy().reshape(len(wanted), starts, *start.shape[1:])[rows, best]
     return Inversion(
-        found, final[rows, best].astype("float64"), _draw(generator, found)
+        found, final[rows, best].astype("float64"), gan.paint(generator, found)
     )
+
+
+def _sizes(pictures):
+    """Pictures (n, s, s, c) at full size, half of it, ..., down to `COARSEST` px."""
+    sizes = [pictures]
+    while sizes[-1].shape[1] % 2 == 0 and sizes[-1].shape[1] // 2 >= COARSEST:
+        sizes.append(ops.average_pool(sizes[-1], 2, 2, "valid"))
+    return sizes
+
+
+def _nearest(generator, wanted, starts, pool, seed):
+    """For each picture the `starts` latents of a random pool whose pictures are nearest
+    to it, seen coarsely: (n * starts, ..., d)."""
+    latents = _random(generator, pool, seed)
+    some = gan.paint(generator, latents).astype("float32") / 127.5 - 1
+
+    def coarse(pictures):
+        side = pictures.shape[1]
+        step = max(k for k in range(1, side // COARSEST + 1) if side % k == 0)
+        blocks = (len(pictures), side // step, step, side // step, step, -1)
+        return pictures.reshape(blocks).mean((2, 4)).reshape(len(pictures), -1)
+
+    near, far = coarse(wanted), coarse(some)
+    apart = np.stack([np.abs(far - one).mean(1) for one in near])
+    return latents[apart.argsort(1, kind="stable")[:, :starts].reshape(-1)]
+
+
+def _random(generator, count, seed):
+    """Random latents; of a generator with its layers apart, the same for all layers."""
+    shape = generator.input_shape[1:]
+    latents = latent.draw(count, shape[-1], seed)
+    return np.repeat(latents[:, None], shape[0], 1) if len(shape) > 1 else latents
 
 
 def _checked(generator, pictures):
@@ -127,13 +167,8 @@ def _describer(network, generator, seed):
         resized = ops.image.resize(colour, shape, interpolation="bilinear")
         return ops.cast(network.model(resized, training=False), "float32")
 
-    some = generator(latent.draw(32, generator.input_shape[-1], seed + 1))
-    known = ops.convert_to_numpy(describe(_possible(some)))
+    some = gan.paint(generator, _random(generator, 32, seed + 1))
+    known = ops.convert_to_numpy(describe(ops.cast(some, "float32") / 127.5 - 1))
     # Two draws of one distribution differ by twice its variance.
     scale = np.sqrt(2 * known.var(0).mean()) + 1e-6
     return lambda pictures: describe(pictures) / scale
-
-
-def _draw(generator, latents):
-    values = ops.convert_to_numpy(_possible(generator(latents, training=False)))
-    return np.clip(np.rint((values + 1) * 127.5), 0, 255).astype("uint8")

@@ -73,7 +73,8 @@ MAY_IMPORT = {
     "gallery": "env files",
     "genome": "latent",
     "traits": "",
-    "inversion": "latent",
+    "inversion": "gan latent",
+    "layerwise": "layers",
     "portable": "layers",
     "hatchery": "archives dataset env files genome images measures models packages "
     "portable runs",

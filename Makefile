@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run render badges train test test-slow lab compare hatchery
+.PHONY: help run render badges train test test-slow lab compare hatchery bench
 
 PROFILE ?=
 SOURCE ?=
@@ -46,6 +46,7 @@ help:  ## Show this list.
 	@echo 'make lab         open the notebooks in JupyterLab'
 	@echo 'make hatchery    the generator as a web page: outputs/hatchery/index.html'
 	@echo 'make compare     train all recipes for notebook 7 (hours); goes on if stopped'
+	@echo 'make bench       speed beside PyTorch and others (half an hour, +2 GB)'
 	@echo
 	@echo 'PROFILE=quick    tiny (a test), quick (2 CPU cores, 10 minutes) or full (a GPU)'
 	@echo 'SOURCE=artwork   artwork, sprites, doodles (needs no network) or folder:/my/pictures'
@@ -92,3 +93,7 @@ compare:
 	$(set_up)
 	@.venv/bin/python -m pokeutils.compare --publish $(if $(IMAGES),--images $(IMAGES)) \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES))
+
+bench:
+	$(set_up)
+	@benchmarks/.venv/bin/python -m benchmarks $(if $(PARTS),--parts $(PARTS))

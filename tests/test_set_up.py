@@ -22,7 +22,7 @@ def installed(monkeypatch, tmp_path):
     monkeypatch.setattr(set_up, "RECORD", tmp_path / "installed.json")
     monkeypatch.setattr(set_up, "can_install", lambda: True)
     monkeypatch.setattr(set_up, "has_gpu", lambda: False)
-    monkeypatch.setattr(set_up, "install", lambda extras, say: calls.append(extras))
+    monkeypatch.setattr(set_up, "install", lambda extras, *_: calls.append(extras))
     monkeypatch.setattr(set_up, "first_import", lambda command, say: None)
     return calls
 
@@ -84,7 +84,7 @@ def test_make_train_goes_on_where_it_stopped(folders):
 
 
 def test_an_interrupted_installation_is_done_again(installed, monkeypatch):
-    def interrupted(extras, say):
+    def interrupted(extras, say, more):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -115,6 +115,23 @@ def test_a_gpu_decides_once_for_the_whole_venv(installed, monkeypatch):
     monkeypatch.setattr(set_up, "has_gpu", lambda: False)
     set_up.set_up("test", PROJECT, print)
     assert installed == [["gpu", "notebooks"], ["gpu", "notebooks", "test"]]
+
+
+def test_the_benchmarks_have_a_venv_and_requirements_of_their_own(
+    installed, monkeypatch, tmp_path
+):
+    (tmp_path / "requirements.txt").write_text("torch==1\n")
+    monkeypatch.setattr(set_up, "APART", {"bench": tmp_path})
+    monkeypatch.setattr(set_up, "LOG", set_up.LOG)  # to be put back
+    monkeypatch.setattr(set_up, "has_gpu", lambda: True)
+    set_up.set_up("bench", PROJECT, print)
+    set_up.set_up("bench", PROJECT, print)
+    assert installed == [["cpu"]]
+    (tmp_path / "requirements.txt").write_text("torch==2\n")
+    set_up.set_up("bench", PROJECT, print)
+    assert installed == [["cpu"]] * 2
+    set_up.move_to(tmp_path / "elsewhere")
+    assert set_up.LOG == tmp_path / "elsewhere" / ".venv" / "install.log"
 
 
 @pytest.mark.parametrize(

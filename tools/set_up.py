@@ -1,6 +1,6 @@
 """Make .venv and install what a `make` command needs; nearly free when it is there.
 
-    python tools/set_up.py run|train|test|lab|compare
+    python tools/set_up.py run|train|test|lab|compare|bench
 
 Needs only the standard library. A record in .venv says what was installed, and is
 written last, so that an interrupted installation is done again.
@@ -24,6 +24,8 @@ RECORD = VENV / "installed.json"
 LOG = VENV / "install.log"
 # Not sys.executable, which may be that of a broken .venv to be replaced.
 BASE = getattr(sys, "_base_executable", sys.executable)
+# Commands with a .venv of their own, and the folder that has it and requirements.txt.
+APART = {"bench": ROOT / "benchmarks"}
 EXTRAS = {
     "run": ["notebooks"],
     "render": ["notebooks"],
@@ -33,6 +35,7 @@ EXTRAS = {
     "train": ["notebooks"],
     "compare": ["notebooks"],
     "hatchery": ["notebooks"],
+    "bench": [],
 }
 IMPORTS = {
     "run": "keras, tensorflow, matplotlib.pyplot, nbconvert, ipykernel.kernelapp",
@@ -43,6 +46,7 @@ IMPORTS = {
     "train": "keras, tensorflow",
     "compare": "keras, tensorflow",
     "hatchery": "keras, tensorflow",
+    "bench": "keras, tensorflow, torch",
 }
 
 
@@ -52,21 +56,34 @@ def main(command):
     def say(line):
         print(f"set-up {time.monotonic() - started:4.0f} s  {line}", flush=True)
 
+    if command in APART:
+        move_to(APART[command])
     with open(ROOT / "pyproject.toml", "rb") as file:
         wait_for_other_set_ups(file, say)
         set_up(command, tomllib.load(file)["project"], say)
 
 
+def move_to(folder):
+    """Let everything from here on be about the .venv in `folder`."""
+    global VENV, RECORD, LOG
+    VENV = folder / ".venv"
+    RECORD, LOG = VENV / "installed.json", VENV / "install.log"
+
+
 def set_up(command, project, say):
     """Bring .venv up to what `project`, a pyproject table, asks for `command`."""
-    wanted = hashlib.sha256(json.dumps(project).encode()).hexdigest()
+    apart = command in APART
+    more = APART[command] / "requirements.txt" if apart else None
+    described = json.dumps(project) + (more.read_text() if apart else "")
+    wanted = hashlib.sha256(described.encode()).hexdigest()
     record = read_record()
     python_is_there = (VENV / "bin" / "python").exists()
     current = record and record["project"] == wanted and python_is_there
     done = record["extras"] if current else []
-    if set(EXTRAS[command]) <= set(done):
+    if current and set(EXTRAS[command]) <= set(done):
         return
     device = record["device"] if record else "gpu" if has_gpu() else "cpu"
+    device = "cpu" if apart else device  # what is compared there is for processors
     extras = sorted({*done, *EXTRAS[command]})
 
     if not (python_is_there and can_install()):
@@ -74,7 +91,7 @@ def set_up(command, project, say):
         say(f"Python {version} ({BASE}) makes .venv")
         make_venv()
     say(f"installing packages into .venv for `make {command}`, on {device}")
-    install([device, *extras], say)
+    install([device, *extras], say, more)
     first_import(command, say)
     new_record = {"project": wanted, "device": device, "extras": extras}
     temporary = RECORD.with_suffix(".new")
@@ -119,10 +136,14 @@ def make_venv():
         sys.exit(f"{BASE} could not make .venv: {reason[-1]}")
 
 
-def install(extras, say):
-    """Run pip, show its larger steps, keep all it says in .venv/install.log."""
+def install(extras, say, more=None):
+    """Run pip, show its larger steps, keep all it says in .venv/install.log.
+
+    more: a file of further requirements.
+    """
     command = [VENV / "bin" / "python", "-m", "pip", "install", "--progress-bar=off"]
     command += ["--disable-pip-version-check", "-e", f".[{','.join(extras)}]"]
+    command += ["-r", str(more)] if more else []
     # Less than a tenth of it is ever imported: first_import() compiles just that.
     command += ["--no-compile"]
     with (
@@ -166,7 +187,7 @@ def first_import(command, say):
 
 def explain(log):
     """Return one sentence about why pip failed."""
-    where = "(all that pip said: .venv/install.log)"
+    where = f"(all that pip said: {os.path.relpath(LOG, ROOT)})"
     if "No space left on device" in log:
         free = shutil.disk_usage(ROOT).free / 2**30
         return f"The disk is full: {free:.1f} GB free, about 3 GB needed {where}."

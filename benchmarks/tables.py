@@ -1,0 +1,161 @@
+"""The tables of benchmarks/README.md, written from a results file.
+
+    python -m benchmarks.tables
+
+replaces what is between `<!-- race sprites64 -->` and `<!-- end -->`, and so on, with
+the table of that name; `<!-- results: NAME.json -->` says of which file.
+"""
+
+import json
+import pathlib
+import re
+
+from pokeutils import files
+
+FOLDER = pathlib.Path(__file__).parent
+README = FOLDER / "README.md"
+
+
+def main():
+    files.write_text(README, filled(README.read_text("utf-8")))
+
+
+def filled(text):
+    """Returns the text of README.md with its tables as the results file says. Raises
+    ValueError for a table that the file has no results for."""
+    name = re.search(r"<!-- results: (\S+) -->", text)[1]
+    results = json.loads((FOLDER / "results" / name).read_text("utf-8"))
+
+    def replace(match):
+        return f"<!-- {match[1]} -->\n{table(match[1], results)}\n<!-- end -->"
+
+    pattern = rf"<!-- ((?:{'|'.join(TABLES)})(?: \w+)?) -->\n.*?<!-- end -->"
+    return re.sub(pattern, replace, text, flags=re.DOTALL)
+
+
+def table(key, results):
+    """Returns the Markdown table `key`, such as "race sprites64" or "waits"."""
+    kind, _, case = key.partition(" ")
+    make, source = TABLES[kind]
+    name = f"{source} {case}".strip()
+    if name not in results:
+        raise ValueError(f"No results for {name!r}, only for {sorted(results)}.")
+    rows = make(results[name])
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + "---|" * len(rows[0]))
+    return "\n".join(lines)
+
+
+def all_of(path):
+    """Returns all tables that a results file has something for."""
+    results = json.loads(pathlib.Path(path).read_text("utf-8"))
+    found = []
+    for kind, (_, source) in TABLES.items():
+        for name in results:
+            if name.partition(" ")[0] == source:
+                key = name.replace(source, kind, 1)
+                found.append(f"\n{key}\n\n{table(key, results)}")
+    return "\n".join(found)
+
+
+def number(value, digits=2):
+    """Two significant digits, as prose has them: 0.0123 -> 0.012, 1234 -> 1,200."""
+    value = float(f"{value:.{digits}g}")
+    return f"{value:,.0f}" if value >= 10 ** (digits - 1) else f"{value:g}"
+
+
+def between(spread, digits=2):
+    low, high = number(spread["low"], digits), number(spread["high"], digits)
+    return f"{number(spread['median'], digits)} ({low} to {high})"
+
+
+def race(found):
+    rows = [
+        [
+            "",
+            "images per CPU second",
+            "ours is faster by, CPU time",
+            "by the clock",
+            "compiling, CPU s",
+            "first epoch, CPU s",
+            "peak memory, GB",
+        ]
+    ]
+    for name, row in found["rows"].items():
+        ratios = [
+            "1" if name == "ours" else f"{between(row[f'ours_over_this_{kind}'])}"
+            for kind in ("cpu", "wall")
+        ]
+        rows.append(
+            [
+                name,
+                between(row["images_per_cpu_second"]),
+                *ratios,
+                number(row["cpu_seconds_compile"]),
+                number(row["cpu_seconds_first_epoch"]),
+                number(row["memory_mb"] / 1e3),
+            ]
+        )
+    return rows
+
+
+def peak(found):
+    figures = found["gflop_per_cpu_second"]
+    rows = [["GFLOP per CPU second", *next(iter(figures.values()))]]
+    for name, rates in figures.items():
+        rows.append([name, *(number(rate) for rate in rates.values())])
+    return rows
+
+
+def step(found):
+    seconds, whole = found["seconds"], found["seconds"]["whole step"]
+    rows = [["part", "CPU seconds", "share of the step"]]
+    for name, taken in seconds.items():
+        rows.append([name, number(taken), f"{taken / whole:.0%}"])
+    return rows
+
+
+def operations(found):
+    rows = [["operation", "share of the step's time"]]
+    return rows + [[name, f"{x:.0%}"] for name, x in found["operations"].items()]
+
+
+def waits(found):
+    rows = [["wait", "CPU seconds", "by the clock", ""]]
+    for name, taken in found["rows"].items():
+        clock = number(taken["wall"])
+        rows.append([name, number(taken["cpu"]), clock, taken.get("note", "")])
+    return rows
+
+
+def growth(found):
+    rows = [["", "at", "CPU ms a picture", "GFLOP a picture", "memory, GB"]]
+    for name, points in found["lines"].items():
+        for point in points:
+            rows.append(
+                [
+                    name,
+                    f"{point['at']:g}",
+                    number(1e3 * point["cpu_seconds"]),
+                    number(point["gflop"]),
+                    number(point["memory_mb"] / 1e3),
+                ]
+            )
+        powers = found["exponents"][name]
+        names = ("cpu_seconds", "gflop", "memory_mb")
+        rows.append([f"**{name}**", "power", *(f"{powers[x]:.2f}" for x in names)])
+    return rows
+
+
+TABLES = {  # name in README.md: (function, name in the results)
+    "race": (race, "race"),
+    "peak": (peak, "peak"),
+    "step": (step, "step"),
+    "operations": (operations, "step"),
+    "waits": (waits, "waits"),
+    "growth": (growth, "growth"),
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""The six notebooks in order and number 8, as `make run` executes them: on doodles, in
+"""The six notebooks in order, and 8 and 9, as `make run` executes them: on doodles, in
 the tiny profile, a minute."""
 
 import json
@@ -11,7 +11,7 @@ import nbformat
 from pokeutils import env
 
 CORE = "01_scrape 02_explore 03_preprocess 04_train 05_animate 06_evaluate".split()
-CORE += ["08_sharpen"]
+CORE += ["08_sharpen", "09_latent_space"]
 
 
 def test_the_series_runs_from_nothing_to_the_gallery(folders):

@@ -9,6 +9,7 @@ import tempfile
 
 import numpy as np
 
+from benchmarks import cases
 from benchmarks.child import Clock, call, since_start
 from pokeutils import env
 
@@ -40,7 +41,7 @@ def least(code, repeats=3):
 
 
 def first_step(name):
-    """From the start of Python to the end of the first step of a recipe."""
+    """CPU seconds from the start of Python to the end of a recipe's first step."""
     from pokeutils import dataset, recipes
 
     recipe = recipes.get(name)
@@ -49,7 +50,7 @@ def first_step(name):
     black = np.zeros(shape, np.uint8)
     batches = dataset.batches(black, recipe.batch, 1, seed=0)
     model.fit(batches, steps_per_epoch=1, epochs=1)
-    return {"cpu": since_start()}
+    return since_start()
 
 
 def prepare(source, size, data_dir):
@@ -110,31 +111,31 @@ def judge(source, count=128, size=64):
 
 
 def measure(options, say):
-    """Yields one table of all waits."""
-    from benchmarks import cases
-
-    source, found = cases.source(), {}
-
-    def take(more):
-        for name, taken in more.items():
+    """Yields one table of all waits, again after every line of it, so that what has
+    been measured is kept."""
+    rows = {}
+    for found in each():
+        for name, taken in found.items():
             say(f"{name}: {taken}")
-        found.update(more)
+        rows.update(found)
+        yield "waits", {"rows": rows}
 
+
+def each():
     for name, code in IMPORTS.items():
-        take({name: imports(code)})
-    for recipe in ("quick32", "modern64"):
-        clock = Clock()
-        taken = call("benchmarks.waits:first_step", name=recipe)
-        taken = {"wall": clock.read()["wall"], **taken}
-        take({f"from nothing to the first step of {recipe}": taken})
+        yield {name: imports(code)}
+    yield call("benchmarks.waits:creatures")
+    source = cases.source()
     for kind in dict.fromkeys(("doodles", source)):
         with tempfile.TemporaryDirectory() as folder:
-            raw = env.data_dir() / "raw"
             if kind != "doodles":  # fetched before; the network's speed is not ours
-                os.symlink(raw, f"{folder}/raw")
-            take(
-                call("benchmarks.waits:prepare", source=kind, size=64, data_dir=folder)
+                os.symlink(env.data_dir() / "raw", f"{folder}/raw")
+            yield call(
+                "benchmarks.waits:prepare", source=kind, size=64, data_dir=folder
             )
-    take(call("benchmarks.waits:creatures"))
-    take(call("benchmarks.waits:judge", source=source))
-    yield "waits", {"rows": found}
+    for recipe in ("quick32", "modern64"):
+        clock = Clock()
+        cpu = call("benchmarks.waits:first_step", name=recipe)
+        taken = {"wall": clock.read()["wall"], "cpu": cpu}
+        yield {f"from nothing to the first step of {recipe}": taken}
+    yield call("benchmarks.waits:judge", source=source)

@@ -46,7 +46,7 @@ help:  ## Show this list.
 	@echo 'make lab         open the notebooks in JupyterLab'
 	@echo 'make hatchery    the generator as a web page: outputs/hatchery/index.html'
 	@echo 'make compare     train all recipes for notebook 7 (hours); goes on if stopped'
-	@echo 'make bench       speed beside PyTorch and others (half an hour, +2 GB)'
+	@echo 'make bench       speed beside PyTorch and keras.io (an hour, 2 GB more)'
 	@echo
 	@echo 'PROFILE=quick    tiny (a test), quick (2 CPU cores, 10 minutes) or full (a GPU)'
 	@echo 'SOURCE=artwork   artwork, sprites, doodles (needs no network) or folder:/my/pictures'
@@ -96,4 +96,4 @@ compare:
 
 bench:
 	$(set_up)
-	@benchmarks/.venv/bin/python -m benchmarks $(if $(PARTS),--parts $(PARTS))
+	@benchmarks/.venv/bin/python -m benchmarks

@@ -1,8 +1,8 @@
 """`make bench`: measures and writes benchmarks/results/<machine>.json.
 
-    python -m benchmarks [--parts race roofline ...] [--rounds 5] [--seconds 4]
+    python -m benchmarks [--cases sprites64] [--rounds 5] [--seconds 4]
 
-Each part replaces what the file has of it, so they can be run one at a time.
+Each race replaces what the file has of it, so they can be run one at a time.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from benchmarks import cases, tables
 from pokeutils import env, files
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-PARTS = ("race", "roofline", "waits", "growth")
+PARTS = ("race",)
 
 
 def main(arguments=None):

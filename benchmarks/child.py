@@ -88,11 +88,6 @@ class Clock:
         }
 
 
-def since_start():
-    """CPU seconds of this process since it began, interpreter and imports included."""
-    return Clock._used()
-
-
 def peak_memory():
     """The most memory that this process has held, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -34,7 +34,7 @@ def filled(text):
 
 
 def table(key, results):
-    """Returns the Markdown table `key`, such as "race sprites64" or "waits"."""
+    """Returns the Markdown table `key`, such as "race sprites64"."""
     kind, _, case = key.partition(" ")
     make, source = TABLES[kind]
     name = f"{source} {case}".strip()
@@ -99,61 +99,8 @@ def race(found):
     return rows
 
 
-def peak(found):
-    figures = found["gflop_per_cpu_second"]
-    rows = [["GFLOP per CPU second", *next(iter(figures.values()))]]
-    for name, rates in figures.items():
-        rows.append([name, *(number(rate) for rate in rates.values())])
-    return rows
-
-
-def step(found):
-    seconds, whole = found["seconds"], found["seconds"]["whole step"]
-    rows = [["part", "CPU seconds", "share of the step"]]
-    for name, taken in seconds.items():
-        rows.append([name, number(taken), f"{taken / whole:.0%}"])
-    return rows
-
-
-def operations(found):
-    rows = [["operation", "share of the step's time"]]
-    return rows + [[name, f"{x:.0%}"] for name, x in found["operations"].items()]
-
-
-def waits(found):
-    rows = [["wait", "CPU seconds", "by the clock", ""]]
-    for name, taken in found["rows"].items():
-        clock = number(taken["wall"])
-        rows.append([name, number(taken["cpu"]), clock, taken.get("note", "")])
-    return rows
-
-
-def growth(found):
-    rows = [["", "at", "CPU ms a picture", "GFLOP a picture", "memory, GB"]]
-    for name, points in found["lines"].items():
-        for point in points:
-            rows.append(
-                [
-                    name,
-                    f"{point['at']:g}",
-                    number(1e3 * point["cpu_seconds"]),
-                    number(point["gflop"]),
-                    number(point["memory_mb"] / 1e3),
-                ]
-            )
-        powers = found["exponents"][name]
-        names = ("cpu_seconds", "gflop", "memory_mb")
-        rows.append([f"**{name}**", "power", *(f"{powers[x]:.2f}" for x in names)])
-    return rows
-
-
 TABLES = {  # name in README.md: (function, name in the results)
     "race": (race, "race"),
-    "peak": (peak, "peak"),
-    "step": (step, "step"),
-    "operations": (operations, "step"),
-    "waits": (waits, "waits"),
-    "growth": (growth, "growth"),
 }
 
 

@@ -40,12 +40,15 @@ TINY = recipes.Recipe(
 tried, survived = collections.Counter(), collections.Counter()
 
 
-def work(recipe, outputs, output, options, eager, jumps=False, limit=None):
+def work(recipe, outputs, output, options, eager, jumps=False, limit=None, cores=None):
     """The training process: one call, as a user would make it.
 
     eager: take the steps one operation at a time, which needs no compilation;
-    jumps: the wall clock leaps by years; limit: files may not grow beyond it (bytes).
+    jumps: the wall clock leaps by years; limit: files may not grow beyond it (bytes);
+    cores: use no more of this machine's.
     """
+    if cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import tensorflow as tf
 
     write_to(output)
@@ -107,17 +110,17 @@ class Trainings:
         assert self.process.exitcode == code, self.output.read_text()
         return self.output.read_text()
 
-    def signal(self, number, code):
+    def signal(self, number, code, **more):
         """Sends a signal at a random moment of the training; returns the output."""
-        self.start()
+        self.start(**more)
         self.wait_for_progress()
         time.sleep(random.uniform(0.0, 0.25))
         os.kill(self.process.pid, number)
         self.fault(signal.Signals(number).name)
         return self.end(code)
 
-    def kill(self):
-        self.signal(signal.SIGKILL, -signal.SIGKILL)
+    def kill(self, **more):
+        self.signal(signal.SIGKILL, -signal.SIGKILL, **more)
 
     def damage(self, change):
         """change: bytes -> bytes, applied to the newest state.npz."""
@@ -245,12 +248,15 @@ def test_train_2n_is_train_n_kill_resume_n(name, tmp_path):
     short = {key: value for key, value in SHORT.items() if key in fields}
     augment = recipe.augment or (("translation", 0.125),)
     recipe = dataclasses.replace(recipe, **short, augment=augment, milestones=())
+    # On several cores, even two uninterrupted trainings with a projected discriminator
+    # differ, by rounding: there is nothing to be equal to.
+    few = {"cores": 1} if name in ("hybrid64", "projected64") else {}
     whole = Trainings(tmp_path / "whole", recipe, eager=False, save_minutes=60)
-    whole.finish()
+    whole.finish(**few)
     trainings = Trainings(tmp_path / "killed", recipe, eager=False)
-    trainings.kill()
+    trainings.kill(**few)
     step = trainings.step()
-    trainings.finish()
+    trainings.finish(**few)
     trainings.assert_same(whole.run)
     gated = runs.read_log(whole.run)["gated"].mean()
     print(f"{name}: 28 steps are {step}, SIGKILL and {28 - step}; gated {gated:.0%}")

@@ -102,8 +102,9 @@ def clean(output):
 
 def describe(notebook):
     """Gives every picture an alternative text: the sentence below that reads it, or
-    where there is none the one above that announces it."""
+    where there is none the nearest one above, which announces it."""
     for index, cell in enumerate(notebook.cells):
+        above = [c for c in notebook.cells[:index] if not is_code(c)]
         for output in cell.get("outputs", []):
             for kind in output.get("data", {}):
                 if kind.startswith("image/"):

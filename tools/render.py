@@ -109,9 +109,7 @@ def describe(notebook):
             for kind in output.get("data", {}):
                 if kind.startswith("image/"):
                     text = sentence(notebook.cells[index + 1 :], first=True)
-                    text = text or sentence(
-                        notebook.cells[index - 1 :: -1], first=False
-                    )
+                    text = text or sentence(above[::-1], first=False)
                     output.metadata.setdefault(kind, {})["alt"] = text
 
 
@@ -124,7 +122,7 @@ def sentence(cells, first):
     blocks = [block for block in source.split("\n\n") if block[:1] not in "#|<-$`"]
     text = " ".join((blocks[0] if first else blocks[-1]).split()) if blocks else ""
     text = re.sub(r"\[([^]]*)\]\([^)]*\)|[*`$]", r"\1", text)
-    sentences = re.split(r"(?<=[.!?:])\s+(?=[A-Z])", text)
+    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z])", text)
     return sentences[0 if first else -1]
 
 

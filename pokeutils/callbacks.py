@@ -40,16 +40,9 @@ class Watcher(keras.callbacks.Callback):
 
     begin, end: called once each, around it all; end only if it was not interrupted
     memory: what it has to know to go on, for the checkpoint: a dict of JSON values
-    steps_per_epoch: set before `begin`
     """
 
     memory = {}
-
-    @property
-    def epoch_began(self):
-        """The step at which the present epoch began. What is done when epochs end has
-        been done up to there, and not up to a checkpoint in the middle of an epoch."""
-        return self.model.step // self.steps_per_epoch * self.steps_per_epoch
 
     def begin(self, memory):
         """memory: the one in the checkpoint that training starts from, or {}."""
@@ -130,14 +123,17 @@ class Samples(Watcher):
         self.milestones = sorted([*regular, *also])
 
     def begin(self, memory):
-        seen = self.model.step * self.batch
+        seen, last = self.model.step * self.batch, 0
         for when, path in runs.sample_files(self.folder.parent):
             if when > seen:  # made after the checkpoint that this run goes on from
                 path.unlink()
+            else:
+                last = max(last, when)
         if seen == 0:
             self.save(0)
-        done = self.epoch_began * self.batch
-        self.milestones = [m for m in self.milestones if m > done]
+        # Not those up to the checkpoint: one in the middle of an epoch has passed some
+        # whose sheet is made at the epoch's end.
+        self.milestones = [m for m in self.milestones if m > last]
 
     def on_epoch_end(self, epoch, logs=None):
         seen = self.model.step * self.batch
@@ -171,12 +167,13 @@ class Best(Watcher):
         self.images, self.checkpoint, self.show = images, checkpoint, show
 
     def begin(self, memory):
-        self.asked, steps = self.epoch_began, self.model.step
+        steps = self.model.step
         self.memory = self._kept()
         path, rows = self.run / "scores.csv", []
         if path.exists():
             table = runs.read_table(path)
             rows = [r for r in zip(*table.values(), strict=True) if r[0] <= steps]
+        self.asked = int(rows[-1][0]) if rows else 0
         with files.atomic(path) as temporary, open(temporary, "w") as file:
             csv.writer(file).writerows([("step", "images", "score"), *rows])
         if memory.get("step") == steps and memory["score"] < self.memory["score"]:

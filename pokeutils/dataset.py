@@ -235,26 +235,17 @@ def _unequal(weights, count):
     return None if np.ptp(weights) == 0 else weights
 
 
-def batches(
-    pictures,
-    batch,
-    steps,
-    seed,
-    mirror=True,
-    start=0,
-    reshuffle=True,
-    weights=None,
-    labels=None,
-):
+def batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
     """Return a finite tf.data.Dataset of `steps` float32 batches in [-1, 1].
 
-    `pictures` is uint8 (n, size, size, channels); the order is that of `order`, and
-    with `mirror` about half of the pictures are flipped left-right. With `labels`, an
-    array (n, ...), a batch is a pair (pictures, their labels).
+    `pictures` is uint8 (n, size, size, channels); which come when is up to `order`,
+    with `places`: its start, reshuffle and weights. With `mirror` about half of the
+    pictures are flipped left-right. With `labels`, an array (n, ...), a batch is a pair
+    (pictures, their labels).
     """
     import tensorflow as tf
 
-    indices, flips = order(len(pictures), batch, steps, seed, start, reshuffle, weights)
+    indices, flips = order(len(pictures), batch, steps, seed, **places)
     with tf.device("cpu"):
         memory = tf.constant(pictures)
         names = None if labels is None else tf.constant(labels)
@@ -270,19 +261,9 @@ def batches(
     return plan.map(gather, num_parallel_calls=2).prefetch(2)
 
 
-def numpy_batches(
-    pictures,
-    batch,
-    steps,
-    seed,
-    mirror=True,
-    start=0,
-    reshuffle=True,
-    weights=None,
-    labels=None,
-):
+def numpy_batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
     """Yield the same batches as `batches`, as NumPy arrays, without TensorFlow."""
-    indices, flips = order(len(pictures), batch, steps, seed, start, reshuffle, weights)
+    indices, flips = order(len(pictures), batch, steps, seed, **places)
     for index, flip in zip(indices, flips, strict=True):
         x = pictures[index]
         if mirror:

@@ -182,10 +182,7 @@ class TypedLatent(layers.Layer):
         z, types = inputs[:, : -self.types], inputs[:, -self.types :]
         chosen = types >= ops.max(types, axis=-1, keepdims=True)
         parts = z, ops.cast(chosen, "float32")
-        scaled = [
-            x * ops.rsqrt(ops.mean(x * x, -1, keepdims=True) + 1e-8) for x in parts
-        ]
-        return ops.concatenate(scaled, axis=-1)
+        return ops.concatenate([_scaled(part) for part in parts], axis=-1)
 
     def get_config(self):
         return {**super().get_config(), "types": self.types}

@@ -279,7 +279,6 @@ class Training:
         memory = facts["memory"] if facts else {}
         for watcher in self.checkpoint.watchers:
             watcher.set_model(self.model)
-            watcher.steps_per_epoch = self.steps_per_epoch
             watcher.begin(memory.get(type(watcher).__name__, {}))
 
     def run_on(self):

@@ -58,3 +58,10 @@ def visits(browser, **usual):
     assert not problems
     asked = {url for url in requests if not url.startswith(("data:", "blob:"))}
     assert len({url.partition("#")[0] for url in asked}) <= 1  # the page itself
+
+
+def focused(page):
+    """What has the keyboard: the element's id, or what it stands for."""
+    return page.evaluate(
+        "(at => at.id || at.genome || at.value)(document.activeElement)"
+    )

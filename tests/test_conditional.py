@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from tiny import TINY
 
 from pokeutils import (
     callbacks,
@@ -13,7 +14,6 @@ from pokeutils import (
     gan,
     latent,
     models,
-    recipes,
     runs,
     species,
     training,
@@ -21,18 +21,8 @@ from pokeutils import (
 )
 
 TYPES = len(species.TYPES)
-TINY = recipes.Recipe(
-    name="typed8",
-    size=8,
-    images=3 * 14 * 16,
-    batch=16,
-    generator_options=(("latent_dim", 4), ("widths", (4,)), ("detail", 4)),
-    discriminator_options=(("widths", (4,)),),
-    augment=(("translation", 0.1),),
-    r1_gamma=0.1,
-    ema_images=200,
-    types=True,
-    type_weight=1.0,
+TINY = dataclasses.replace(
+    TINY, name="typed8", images=3 * 14 * 16, types=True, type_weight=1.0
 )
 SILENT = {"show": lambda *words, **options: None}
 

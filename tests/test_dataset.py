@@ -339,10 +339,10 @@ def test_both_kinds_of_batches_follow_the_order(channels, mirror):
     pictures = rng.integers(0, 256, (21, 8, 8, channels), np.uint8)
     kept = pictures.copy()
     weights = rng.random(21) + 0.1 if channels == 3 else None
-    arguments = (pictures, 4, 13, 5, mirror, 2, True, weights)
-    indices, flips = dataset.order(21, 4, 13, 5, start=2, weights=weights)
-    plain = list(dataset.numpy_batches(*arguments))
-    with_tensorflow = [x.numpy() for x in dataset.batches(*arguments)]
+    arguments, places = (pictures, 4, 13, 5, mirror), dict(start=2, weights=weights)
+    indices, flips = dataset.order(21, 4, 13, 5, **places)
+    plain = list(dataset.numpy_batches(*arguments, **places))
+    with_tensorflow = [x.numpy() for x in dataset.batches(*arguments, **places)]
     assert len(plain) == len(with_tensorflow) == 13
     for index, flip, a, b in zip(indices, flips, plain, with_tensorflow, strict=True):
         assert a.dtype == b.dtype == np.float32 and (a == b).all()

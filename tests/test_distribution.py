@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 from processes import CONTEXT, fork_server, state, write_to
+from tiny import TINY
 
 from pokeutils import (
     callbacks,
@@ -22,26 +23,13 @@ from pokeutils import (
     gan,
     losses,
     models,
-    recipes,
     runs,
     training,
 )
 
 # All that has to be the same for the whole batch: statistics of batch norm and of the
 # pictures' variety, penalty, augmentation, averaging, a falling learning rate.
-TINY = recipes.Recipe(
-    name="tiny8",
-    size=8,
-    images=3 * 224,
-    batch=56,
-    generator_options=(("latent_dim", 4), ("widths", (4,)), ("detail", 4)),
-    discriminator_options=(("widths", (4,)),),
-    augment=(("translation", 0.1),),
-    r1_gamma=0.1,
-    r1_interval=2,
-    ema_images=200,
-    decay=0.5,
-)
+TINY = dataclasses.replace(TINY, images=3 * 224, batch=56, r1_interval=2)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,63 +104,62 @@ def test_two_devices_train_as_one_does(tmp_path):
     assert device.startswith("2 x ")
 
 
-def gated_steps():
-    """Batch norm in the discriminator, a gate, fresh fakes and noisy labels."""
+def logs_of(build, loss, steps):
+    """Logs (2, logs, steps) of the model that `build` makes, on one device and two."""
     import tensorflow as tf
 
     strategy = split_the_processor()
     rng = np.random.default_rng(0)
-    real = rng.uniform(-1, 1, (6, 8, 8, 8, 4)).astype("float32")
+    real = rng.uniform(-1, 1, (steps, 8, 8, 8, 4)).astype("float32")
     logs = []
     for scope in (contextlib.nullcontext(), strategy.scope()):
         keras.utils.set_random_seed(0)
         with scope:
-            model = gan.GAN(
-                models.sprite_generator(8, channels=4, latent_dim=4, width=4),
-                models.sprite_discriminator(8, channels=4, width=4),
-                gate=0.42,
-                two_phase=True,
-            )
+            model = build()
             adam = keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3)
-            model.compile(*adam, losses.get("inverted_noisy"))
+            model.compile(*adam, losses.get(loss))
         batches = tf.data.Dataset.from_tensor_slices(real)
-        history = model.fit(batches, 1, 6).history
+        history = model.fit(batches, 1, steps).history
         logs.append([history[name] for name in gan.LOGS])
     print(logs)
-    assert 0 < np.mean(logs[0][gan.LOGS.index("gated")]) < 1
+    return np.array(logs)
+
+
+def gated_steps():
+    """Batch norm in the discriminator, a gate, fresh fakes and noisy labels."""
+
+    def build():
+        return gan.GAN(
+            models.sprite_generator(8, channels=4, latent_dim=4, width=4),
+            models.sprite_discriminator(8, channels=4, width=4),
+            gate=0.42,
+            two_phase=True,
+        )
+
+    logs = logs_of(build, "inverted_noisy", 6)
+    assert 0 < logs[0, gan.LOGS.index("gated")].mean() < 1
     np.testing.assert_allclose(logs[1], logs[0], 1e-3)
 
 
 def hybrid_steps():
     """A second discriminator, with batch norm, that joins after two steps of four."""
-    import tensorflow as tf
-
     from pokeutils import augment, projected
 
-    strategy = split_the_processor()
-    rng = np.random.default_rng(0)
-    real = rng.uniform(-1, 1, (4, 8, 8, 8, 4)).astype("float32")
-    logs = []
-    for scope in (contextlib.nullcontext(), strategy.scope()):
-        keras.utils.set_random_seed(0)
-        with scope:
-            model = projected.HybridGAN(
-                models.pyramid_generator(8, latent_dim=4, widths=(4,), detail=4),
-                models.pyramid_discriminator(8, widths=(4,)),
-                second=projected.projected_discriminator(
-                    8, input_size=32, width=4, scales=(2, 4)
-                ),
-                second_augment=augment.OnBackground(),
-                second_losses=losses.get("hinge"),
-                warm_up=16,
-                ramp=8,
-            )
-            adam = keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3)
-            model.compile(*adam, losses.get("nonsaturating"))
-        batches = tf.data.Dataset.from_tensor_slices(real)
-        history = model.fit(batches, 1, 4).history
-        logs.append([history[name] for name in gan.LOGS])
-    d_loss = logs[0][gan.LOGS.index("d_loss")]
+    def build():
+        return projected.HybridGAN(
+            models.pyramid_generator(8, latent_dim=4, widths=(4,), detail=4),
+            models.pyramid_discriminator(8, widths=(4,)),
+            second=projected.projected_discriminator(
+                8, input_size=32, width=4, scales=(2, 4)
+            ),
+            second_augment=augment.OnBackground(),
+            second_losses=losses.get("hinge"),
+            warm_up=16,
+            ramp=8,
+        )
+
+    logs = logs_of(build, "nonsaturating", 4)
+    d_loss = logs[0, gan.LOGS.index("d_loss")]
     assert min(d_loss[2:]) > max(d_loss[:2]) + 1, d_loss  # the second's is added
     np.testing.assert_allclose(logs[1], logs[0], 1e-3, 1e-4)
 

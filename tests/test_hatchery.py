@@ -11,7 +11,7 @@ import threading
 import keras
 import numpy as np
 import pytest
-from chromium import visits
+from chromium import focused, visits
 from PIL import Image
 
 from pokeutils import (
@@ -414,13 +414,8 @@ def test_keyboard_only(visit):
     page = visit()
     press = page.keyboard.press
 
-    def focused():
-        return page.evaluate(
-            "document.activeElement.id || document.activeElement.genome"
-        )
-
     press("Tab")
-    assert focused() == "seed"
+    assert focused(page) == "seed"
     press("Control+A")
     page.keyboard.type("nmk")  # letters here, not commands
     press("Enter")
@@ -428,15 +423,15 @@ def test_keyboard_only(visit):
     nine = genome.nest("nmk")
     for _ in range(3):
         press("Tab")
-    assert focused() == nine[0]
+    assert focused(page) == nine[0]
     press("ArrowDown")
     press("ArrowRight")
-    assert focused() == nine[4] and page.text_content("#who").lower() == nine[4]
+    assert focused(page) == nine[4] and page.text_content("#who").lower() == nine[4]
     press("k")
     assert page.get_attribute("#keep", "aria-pressed") == "true"
     press("w")
     press("ArrowRight")
-    assert focused() == nine[5] and page.text_content("#who").lower() == nine[4]
+    assert focused(page) == nine[5] and page.text_content("#who").lower() == nine[4]
     press("Enter")
     assert page.locator("#walk").is_visible()
     assert page.text_content("#play") == "Play"  # nothing moves by itself

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 import pytest
-from chromium import visits
+from chromium import focused, visits
 from PIL import Image
 
 from pokeutils import quiz, quiz_page, quiz_scores
@@ -199,25 +199,20 @@ def test_keyboard_only(asked, visit, tmp_path):
     page = visit()
     press = page.keyboard.press
 
-    def focused():
-        return page.evaluate(
-            "document.activeElement.id || document.activeElement.value"
-        )
-
     press("Tab")
-    assert focused() == "name"
+    assert focused(page) == "name"
     page.keyboard.type("Rufus")  # r and f are letters here
     press("Tab")
     press("Space")
-    assert focused() == "few"
+    assert focused(page) == "few"
     press("ArrowRight")
-    assert focused() == "some"
+    assert focused(page) == "some"
     press("Enter")
-    assert heading(page) == "Panel 1 of 3" and focused() == "heading"
+    assert heading(page) == "Panel 1 of 3" and focused(page) == "heading"
 
     for key in "rfrfrfrfr":
         press(key)
-    assert focused() == "next"
+    assert focused(page) == "next"
     press("ArrowUp")  # from picture 9 to 6, and make it real
     press("R")
     press("Enter")
@@ -225,10 +220,10 @@ def test_keyboard_only(asked, visit, tmp_path):
 
     for _ in range(10):  # without the letters: Tab to the button, Enter on it
         press("Tab")
-    assert focused() == "yes"
+    assert focused(page) == "yes"
     for _ in range(9):
         press("Enter")
-    assert focused() == "next"
+    assert focused(page) == "next"
     press("Enter")
     assert heading(page) == "Panel 3 of 3"
 

@@ -279,11 +279,13 @@ def _holes(x, strength, random):
 
 
 def _crumbs(x, strength, random):
-    """Bits of the creature's colours lie about."""
+    """Bits of the creature's colours lie about, apart from it."""
     size = x.shape[1]
     far = np.roll(x, (size // 2, size // 2), (1, 2))  # what there is, elsewhere
-    bits = far * _blobs(random, x, strength * 0.5)
-    return x + bits * (1 - x[..., 3:])
+    far = _straight(_blur(far, size / 8)).clip(0, 1)
+    apart = _blur(x[..., 3:], size / 32) < 0.02
+    bits = apart * _blobs(random, x, strength * 0.5)
+    return x + np.concatenate([far * bits, bits], -1)
 
 
 def _haze(x, strength, random):
@@ -376,9 +378,11 @@ def _degrade(pictures, strengths, random, vary):
 def calibrate(samples, clean, seed=0, count=64, rounds=2, show=None):
     """Returns {kind: strength} by which `clean` pictures fail as much as `samples` do.
 
-    Each strength is found by halving, so that its measure (`MEASURED`) agrees; one kind
-    changes the measures of others, hence `rounds`. Both are uint8 premultiplied RGBA of
-    one size; at most `count` of them are looked at. show: called with a line a kind.
+    Each strength is the weakest at which its measure (`MEASURED`) agrees, or at which
+    it comes nearest: crumbs that are too many join into one body, and are crumbs no
+    more. One kind changes the measures of others, hence `rounds`. Both are uint8
+    premultiplied RGBA of one size; at most `count` of them are looked at. show: called
+    with a line a kind.
     """
     for one in (samples, clean):
         check(one)
@@ -387,15 +391,13 @@ def calibrate(samples, clean, seed=0, count=64, rounds=2, show=None):
     found = dict.fromkeys(KINDS, 0.0)
     for _ in range(rounds):
         for kind, (name, sign) in MEASURED.items():
-            low, high = 0.0, 1.0  # of the root: little is met more often than much
-            for _ in range(4):
-                found[kind] = ((low + high) / 2) ** 2
-                now = measure(degrade(few, found, seed), [name])[name]
-                if sign * (wanted[name] - now) > 0:
-                    low = (low + high) / 2
-                else:
-                    high = (low + high) / 2
-            found[kind] = round(((low + high) / 2) ** 2, 3) if low else 0.0
+
+            def lacks(root, kind=kind, name=name, sign=sign):
+                """By how much the measure has yet to move."""
+                tried = degrade(few, {**found, kind: root**2}, seed)
+                return sign * (wanted[name] - measure(tried, [name])[name])
+
+            found[kind] = round(_weakest(lacks) ** 2, 3)
     if show:
         now = measure(degrade(few, found, seed))
         for kind, (name, _) in MEASURED.items():
@@ -404,6 +406,22 @@ def calibrate(samples, clean, seed=0, count=64, rounds=2, show=None):
                 f"{wanted[name]:8.3g} wanted, {now[name]:8.3g} reached"
             )
     return found
+
+
+def _weakest(lacks, steps=8, halvings=2):
+    """The lowest of 0 to 1 at which `lacks` falls to 0, or else the one nearest to it.
+    Roots of strengths, because little is met more often than much."""
+    last, values = 0.0, {0.0: lacks(0.0)}
+    while values[last] > 0 and last < 1:
+        values[last + 1 / steps] = lacks(last + 1 / steps)
+        last += 1 / steps
+    if values[last] > 0:
+        return min(values, key=values.get)
+    low, high = max(0.0, last - 1 / steps), last
+    for _ in range(halvings if high else 0):
+        middle = (low + high) / 2
+        low, high = (middle, high) if lacks(middle) > 0 else (low, middle)
+    return (low + high) / 2
 
 
 # ------------------------------------------------------------------ shared parts

@@ -4,6 +4,8 @@ It has never seen a pair of a bad and a good sample, for there are none: it lear
 undo what `degrade` does to real pictures, and is then shown what generators draw.
 """
 
+import contextlib
+import hashlib
 import json
 
 import keras
@@ -332,10 +334,26 @@ def _check(model):
         raise ValueError(f"it turns {model.input_shape} into {model.output_shape}.")
 
 
-def known(target, facts):
-    """Returns the sharpener in `target` if made from these `facts`, else None."""
-    try:
+def made_for(name, data, strengths, samples, steps, scale=1, seed=0, show=print):
+    """Returns the sharpener for the generator `name`: the one in its `folder` if made
+    from the same arguments, else a new one, which is kept there.
+
+    data: the PictureSet of the size that comes out; its training pictures are learned
+    from. The rest is as in `train`.
+    """
+    facts = {
+        "data": data.fingerprint,
+        "samples": hashlib.sha256(samples).hexdigest(),
+        "strengths": strengths,
+        "steps": steps,
+        "seed": seed,
+    }
+    target = folder(name) / ("same size" if scale == 1 else "twice the size")
+    with contextlib.suppress(OSError, ValueError):
         model, found = load(target)
-    except (OSError, ValueError):
-        return None
-    return model if found == json.loads(json.dumps(facts)) else None
+        if found == facts:
+            return model
+    clean = data.images[data.train]
+    model = train(clean, strengths, steps, scale, seed, samples, show=show)
+    save(model, target, facts)
+    return model

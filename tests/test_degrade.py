@@ -90,6 +90,20 @@ def test_strengths_are_found_again(clean):
         assert abs(again[name] - wanted[name]) < 0.5 * abs(before[name] - wanted[name])
 
 
+def test_crumbs_lie_apart_and_the_more_the_stronger(clean):
+    spoilt = [degrade.degrade(clean, {"crumbs": c}) for c in (0.0, 0.05, 0.4)]
+    found = [degrade.measure(one)["crumbs"] for one in spoilt]
+    assert 2 * found[0] + 0.004 < found[1] < 0.5 * found[2]
+    body = clean[..., 3] > 127
+    assert (spoilt[2][body] == clean[body]).all()
+
+
+def test_what_cannot_be_reached_is_met_halfway_and_not_drowned():
+    assert degrade._weakest(lambda root: 0.4 - root) == pytest.approx(0.4, abs=0.05)
+    assert degrade._weakest(lambda root: 1 - min(root, 1 - root)) == 0.5
+    assert degrade._weakest(lambda root: -1) == degrade._weakest(lambda root: 1) == 0
+
+
 def test_clean_pictures_need_hardly_any_spoiling(clean):
     found = degrade.calibrate(clean[1::2], clean[::2], count=24, rounds=1)
     assert found["blur"] < 0.2 and found["holes"] < 0.1 and found["haze"] < 0.2

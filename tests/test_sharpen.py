@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_degrade import clean  # noqa: F401
 
-from pokeutils import degrade, images, plots, sharpen
+from pokeutils import dataset, degrade, images, plots, sharpen
 
 SPOILT = {"blur": 0.5, "wash": 0.2, "mottle": 0.05}
 
@@ -97,14 +97,37 @@ def test_saved_and_loaded_without_trust(trained, clean, tmp_path):  # noqa: F811
     assert (
         sharpen.sharpen(again, clean[:2]) == sharpen.sharpen(trained, clean[:2])
     ).all()
-    assert sharpen.known(tmp_path / "kept", facts) is not None
-    assert sharpen.known(tmp_path / "kept", {"steps": 46}) is None
-    assert sharpen.known(tmp_path / "nothing", facts) is None
 
     path = tmp_path / "kept" / "sharpener.keras"
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(ValueError, match="cannot be used as a sharpener"):
         sharpen.load(tmp_path / "kept")
+
+
+def test_one_is_made_for_each_generator_and_kept(folders):
+    data = dataset.load("doodles", 16)
+    samples = data.images[data.holdout]
+    made = []
+
+    def make(name="001-a", steps=1, scale=1, samples=samples):
+        made.clear()
+        options = {"show": lambda line, **_: made.append(line)}
+        return sharpen.made_for(name, data, SPOILT, samples, steps, scale, **options)
+
+    first = make()
+    assert made and (sharpen.folder("001-a") / "same size" / "params.json").exists()
+    again = make()
+    assert not made
+    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
+        assert (a == b).all()
+    make(steps=2)
+    assert made
+    make(samples=255 - samples)
+    assert made
+    path = sharpen.folder("001-a") / "same size" / "sharpener.keras"
+    path.write_bytes(b"torn")
+    make(samples=255 - samples)
+    assert made
 
 
 @pytest.mark.slow

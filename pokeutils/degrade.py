@@ -13,6 +13,7 @@ CHUNK = 128  # pictures at a time
 CONTRAST = 40  # levels that a line of six pixels must span to count as an edge
 SHADES = 12  # colours that a clean picture can nearly do with
 FLAT = 4  # levels that neighbours of one area may differ by
+PERIOD = 4  # px after which the lattice of two layers of stride 2 repeats itself
 
 
 # ------------------------------------------------------------------ how samples fail
@@ -33,6 +34,8 @@ def measure(pictures, names=None):
     holes, crumbs: ground inside of the body, and stray bits outside of it: shares
     haze: share of what can be seen that is half-transparent
     contrast: standard deviation of the brightness inside, in levels
+    lattice: how much of the brightness hangs on the place in blocks of 4 x 4 px, as
+        transposed convolutions leave it (Odena et al. 2016), in levels
     names: only these.
     """
     pictures = check(pictures)
@@ -93,6 +96,17 @@ class _View:
         away = self.grey - _mean(self.grey, self.inside)[:, None, None]
         return np.sqrt(_mean(away**2, self.inside)).mean()
 
+    def lattice(self):
+        fine = self.grey - _blur(self.grey[..., None], PERIOD / 2)[..., 0]
+        near = _blur(self.alpha[..., None], PERIOD / 2)[..., 0] > 64
+        n, size = len(fine), fine.shape[1] // PERIOD * PERIOD
+
+        def fold(x):
+            blocks = x[:, :size, :size].reshape(n, size // PERIOD, PERIOD, -1, PERIOD)
+            return blocks.sum((1, 3))
+
+        return (fold(fine * near) / np.maximum(fold(near), 1)).std((1, 2)).mean()
+
 
 MEASURES = {
     "edge": lambda view: _sharpness(view.grey[..., None], view.body),
@@ -107,6 +121,7 @@ MEASURES = {
     "crumbs": _View.crumbs,
     "haze": _View.haze,
     "contrast": _View.contrast,
+    "lattice": _View.lattice,
 }
 
 
@@ -288,6 +303,16 @@ def _crumbs(x, strength, random):
     return x + np.concatenate([far * bits, bits], -1)
 
 
+def _lattice(x, strength, random):
+    """A pattern that repeats itself lies over everything: tints, and thin places."""
+    times = -(-x.shape[1] // (2 * PERIOD))
+    shape = (len(x), 2 * PERIOD, 2 * PERIOD, 4)
+    pattern = random.standard_normal(shape, "float32")
+    pattern = np.tile(pattern, (1, times, times, 1))[:, : x.shape[1], : x.shape[1]]
+    pattern = strength * pattern
+    return _tint(x, 0.5 * pattern[..., :3]) * (1 - pattern[..., 3:].clip(0, 1))
+
+
 def _haze(x, strength, random):
     """Bodies are half-transparent in places, and the ground is not quite clear."""
     cloud = np.abs(_smooth(random, x, x.shape[1] / 12, 1))
@@ -324,6 +349,7 @@ KINDS = {  # in the order in which they are applied: the drawing first, the film
     "holes": _holes,
     "crumbs": _crumbs,
     "haze": _haze,
+    "lattice": _lattice,
     "blur": _blurred,
     "speckle": _speckle,
 }
@@ -338,6 +364,7 @@ MEASURED = {  # the measure by which a kind's strength is found, and which way i
     "holes": ("holes", 1),
     "crumbs": ("crumbs", 1),
     "haze": ("haze", 1),
+    "lattice": ("lattice", 1),
     "blur": ("outer", -1),
     "speckle": ("flat", -1),
 }

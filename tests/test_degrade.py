@@ -68,6 +68,20 @@ def test_dark_outlines_are_seen_and_lost():
     assert rim > 100 and lost < 0.5 * rim
 
 
+def test_a_lattice_is_told_from_grain():
+    picture = np.broadcast_to(disc((120, 120, 120)), (8, SIZE, SIZE, 4)).copy()
+    random = np.random.default_rng(0)
+    grain = random.integers(-40, 41, (8, SIZE, SIZE, 1))
+    comb = np.zeros((8, SIZE, SIZE, 1), int)
+    comb[:, :, ::2], comb[:, :, 1::2] = 23, -23  # the grain's standard deviation
+    found = []
+    for change in (grain, comb):
+        changed = picture.astype(int)
+        changed[..., :3] = (changed[..., :3] + change).clip(0, picture[..., 3:])
+        found.append(degrade.measure(changed.astype("uint8"), ["lattice"])["lattice"])
+    assert found[1] > 18 > 12 > found[0]
+
+
 def test_an_empty_picture_has_measures_too(clean):
     empty = np.zeros_like(clean[:2])
     assert np.isfinite(list(degrade.measure(empty).values())).all()

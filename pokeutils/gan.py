@@ -87,11 +87,7 @@ class GAN(keras.Model):
         """losses: the pair (discriminator_loss, generator_loss) from `losses`."""
         super().compile(optimizer=None, jit_compile=jit_compile)
         if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            # This graph optimiser gives up on a convolution with bias and leaky ReLU
-            # (TensorFlow 2.20), and prints an alarming line about it.
-            tf.config.optimizer.set_experimental_options({"remapping": False})
+            tame_the_graph_optimiser()
         self.g_optimizer = generator_optimizer
         self.d_optimizer = discriminator_optimizer
         # Unbuilt optimisers would lose their state silently when a run is resumed.
@@ -429,3 +425,19 @@ def paint(generator, latents, batch=64):
     if pictures.shape[-1] == 4:
         pictures[..., :3] = np.minimum(pictures[..., :3], pictures[..., 3:])
     return pictures
+
+
+def tame_the_graph_optimiser():
+    """Switches off what TensorFlow's graph optimiser does against us, in this process.
+
+    On CPUs all of it: in large graphs it turns sums of three and more terms into ones
+    that add up in the order in which the terms come to be ready, so that no two runs
+    are equal, and it makes these networks no faster. On GPUs it is worth having, except
+    the part that gives up on a convolution with bias and leaky ReLU (TensorFlow 2.20),
+    with an alarming line.
+    """
+    import tensorflow as tf
+
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    options = {"remapping": False, "disable_meta_optimizer": not on_gpu}
+    tf.config.optimizer.set_experimental_options(options)

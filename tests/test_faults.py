@@ -27,15 +27,12 @@ from pokeutils import callbacks, checkpoints, dataset, recipes, runs
 tried, survived = collections.Counter(), collections.Counter()
 
 
-def work(recipe, outputs, output, options, eager, jumps=False, limit=None, cores=None):
+def work(recipe, outputs, output, options, eager, jumps=False, limit=None):
     """The training process: one call, as a user would make it.
 
     eager: take the steps one operation at a time, which needs no compilation;
-    jumps: the wall clock leaps by years; limit: files may not grow beyond it (bytes);
-    cores: use no more of this machine's.
+    jumps: the wall clock leaps by years; limit: files may not grow beyond it (bytes).
     """
-    if cores:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import tensorflow as tf
 
     write_to(output)
@@ -235,15 +232,12 @@ def test_train_2n_is_train_n_kill_resume_n(name, tmp_path):
     short = {key: value for key, value in SHORT.items() if key in fields}
     augment = recipe.augment or (("translation", 0.125),)
     recipe = dataclasses.replace(recipe, **short, augment=augment, milestones=())
-    # On several cores, even two uninterrupted trainings with a projected discriminator
-    # differ, by rounding: there is nothing to be equal to.
-    few = {"cores": 1} if name in ("hybrid64", "projected64") else {}
     whole = Trainings(tmp_path / "whole", recipe, eager=False, save_minutes=60)
-    whole.finish(**few)
+    whole.finish()
     trainings = Trainings(tmp_path / "killed", recipe, eager=False)
-    trainings.kill(**few)
+    trainings.kill()
     step = trainings.step()
-    trainings.finish(**few)
+    trainings.finish()
     trainings.assert_same(whole.run)
     gated = runs.read_log(whole.run)["gated"].mean()
     print(f"{name}: 28 steps are {step}, SIGKILL and {28 - step}; gated {gated:.0%}")

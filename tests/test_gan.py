@@ -346,3 +346,21 @@ def test_the_tricks_are_the_same_on_jax(tmp_path):
             np.testing.assert_allclose(
                 theirs[name], value, rtol=2e-3, atol=2e-4, err_msg=name
             )
+
+
+def test_sums_add_up_in_the_order_in_which_they_are_written():
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow" or tf.config.list_logical_devices("GPU"):
+        pytest.skip("promised for TensorFlow on CPUs")
+    gan.tame_the_graph_optimiser()
+
+    @tf.function
+    def total(x):
+        late = x
+        for _ in range(12):
+            late = tf.sin(late)
+        return tf.add_n([0 * late + 1e8, 0 * x - 1e8, x])  # 1e8 + 1 is 1e8 in float32
+
+    large = tf.ones((8_000_000,))  # only large graphs are reordered
+    assert float(total(large)[0]) == 1

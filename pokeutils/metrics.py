@@ -41,15 +41,15 @@ DRAWS = 20  # random halves that every value is a mean of
 FEWEST, MOST = 20, 2000  # pictures of either kind: 2k in each half; what memory holds
 SAMPLES, FLOOR = "samples", "real halves"
 MEASURES = {  # key: label, factor and decimals in print, lowest and highest possible
-    "kid": ("KID x 1000", 1000, 1, None, None),
-    "frechet": ("Fréchet distance *", 1, 1, 0, None),
-    "sliced_wasserstein": ("sliced Wasserstein *", 1, 3, 0, None),
+    "kid": ("KID x 1000", 1000, 1, -np.inf, np.inf),
+    "frechet": ("Fréchet distance *", 1, 1, 0, np.inf),
+    "sliced_wasserstein": ("sliced Wasserstein *", 1, 3, 0, np.inf),
     "precision": ("precision", 1, 2, 0, 1),
     "recall": ("recall", 1, 2, 0, 1),
-    "density": ("density", 1, 2, 0, None),
+    "density": ("density", 1, 2, 0, np.inf),
     "coverage": ("coverage", 1, 2, 0, 1),
     "authentic": ("authentic", 1, 2, 0, 1),
-    "diversity": ("diversity", 1, 2, 0, None),
+    "diversity": ("diversity", 1, 2, 0, np.inf),
 }
 
 
@@ -232,6 +232,7 @@ class _Pair:
 def _with_interval(centre, values, key):
     *_, lowest, highest = MEASURES[key]
     spread = 2 * np.std(values, ddof=1)
+    # No None among them: NumPy 2.0, as on Colab and Kaggle, refuses two at once.
     ends = np.clip([centre - spread, centre + spread], lowest, highest)
     return {"value": float(centre), "interval": ends.tolist()}
 

@@ -437,6 +437,12 @@ def test_intervals_hold_the_value_of_other_pictures():
         assert width < 12 * np.std([one[key] for one in values]), key
 
 
+def test_bounds_are_numbers():
+    """NumPy 2.0, which Colab and Kaggle have, does not clip by None twice."""
+    for _, _, _, lowest, highest in metrics.MEASURES.values():
+        assert lowest < highest
+
+
 # ------------------------------------------------------------------ errors
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from pokeutils import (
     dataset,
+    env,
     film,
     gan,
     models,
@@ -154,6 +156,16 @@ def test_the_rate_falls_to_a_tenth_at_the_end():
 def test_unknown_recipe_names_the_known_ones():
     with pytest.raises(ValueError, match="'stylegan'.*modern64.*rgba80"):
         recipes.get("stylegan")
+
+
+def test_the_example_for_contributors_is_a_recipe():
+    text = (env.ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    space = dict(vars(recipes))
+    exec(re.search(r"(?s)```python\n(.*?)```", text)[1], space)
+    (name,) = {name for name in space if name.isupper()} - vars(recipes).keys()
+    assert f"RECIPE={space[name].name} " in text
+    assert space[name].name not in recipes.RECIPES
+    assert space[name].build().generator.count_params() > 0
 
 
 # The seeds' systems -------------------------------------------------------------------

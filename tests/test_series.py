@@ -40,3 +40,7 @@ def test_the_series_runs_from_nothing_to_the_gallery(folders):
         assert (run / name).stat().st_size > 0
     assert len(list((run / "samples").glob("0*.png"))) >= 2
     assert not list(folders.rglob("*.failed.ipynb"))
+
+    for path in (folders / "outputs").iterdir():  # 1: git would take it in; 128: no git
+        command = ["git", "check-ignore", "-q", f"outputs/{path.name}/"]
+        assert subprocess.run(command, cwd=env.ROOT).returncode != 1, path.name

@@ -1,0 +1,71 @@
+"""The numbers of the README are those that were measured, and nothing else."""
+
+import json
+
+import figures
+import pytest
+
+from pokeutils import env
+
+README = (env.ROOT / "README.md").read_text("utf-8")
+FIGURE = {
+    "page": "README.md",
+    "says": "{images:,} pictures in {minutes:.1f} minutes ± {spread:.0f}",
+    "values": {"images": 35520, "minutes": 4.4, "spread": 30.5},
+}
+
+
+def test_the_readme_shows_what_was_measured():
+    known = figures.load()["figures"]
+    _, changes = figures.rewritten(README, known)
+    assert not changes, "run: python tools/figures.py"
+
+
+def test_every_number_of_the_readme_was_measured_or_chosen():
+    found = figures.unaccounted(README, figures.load())
+    assert not found, "say in outputs/gallery/figures.json where it comes from"
+
+
+def test_a_changed_figure_is_rewritten_also_across_lines():
+    text = "There, 1,000 pictures\nin 3.9 minutes ± 8, and 7 others."
+    new, changes = figures.rewritten(text, {"quick": FIGURE})
+    assert new == "There, 35,520 pictures\nin 4.4 minutes ± 31, and 7 others."
+    assert changes == ["quick: 1,000, 3.9, 8 is 35,520, 4.4, 31"]
+    assert figures.rewritten(new, {"quick": FIGURE}) == (new, [])
+    known = {"figures": {"quick": FIGURE}, "chosen": []}
+    assert ["7 others" in words for words in figures.unaccounted(new, known)] == [True]
+    assert not figures.unaccounted(new, known | {"chosen": ["7 others"]})
+
+
+@pytest.mark.parametrize("text", ["Nothing.", "1 pictures in 2 minutes ± 3 " * 2])
+def test_words_that_are_not_there_once_are_an_error(text):
+    with pytest.raises(ValueError, match="'quick' (0|2) times; expected once"):
+        figures.rewritten(text, {"quick": FIGURE})
+
+
+def test_zero_has_no_sign():
+    figure = {
+        "says": "{half:.0f} ± {floor:.1f}",
+        "values": {"half": -0.0, "floor": 0.4},
+    }
+    assert figures.shown(figure) == ["0", "0.4"]
+    assert figures.shown(figure | {"values": {"half": -0.3, "floor": 7}}) == [
+        "0",
+        "7.0",
+    ]
+
+
+def test_a_figure_without_its_command_or_its_source_is_refused(tmp_path):
+    path = tmp_path / "figures.json"
+    given = {"says": "{a}", "values": {"a": 1}, "spread": "", "data": "", "machine": ""}
+    path.write_text(json.dumps({"figures": {"one": given}, "chosen": []}))
+    with pytest.raises(ValueError, match="one does not say its command, date"):
+        figures.load(path)
+    gone = {
+        "says": "{a}",
+        "from": "outputs/pretrained/hybrid64.json",
+        "find": "(?P<a>x{9})",
+    }
+    path.write_text(json.dumps({"figures": {"one": gone}, "chosen": []}))
+    with pytest.raises(ValueError, match="one: .*hybrid64.json has no"):
+        figures.load(path)

@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers, ops
 from PIL import Image
 
-from pokeutils import degrade, env, files, gradients, images, plots
+from pokeutils import degrade, env, files, flaws, gradients, images, plots
 from pokeutils.layers import SpectralConv2D
 from pokeutils.trusted import load_network
 
@@ -80,7 +80,7 @@ class Pairs(keras.utils.PyDataset):
 
     def __init__(self, clean, strengths, steps, batch=16, scale=1, seed=0):
         super().__init__()
-        degrade.check(clean)
+        flaws.check(clean)
         self.clean, self.strengths = clean, strengths
         self.scale, self.seed = scale, seed
         self.small = plots.shrink(clean, clean.shape[1] // scale)
@@ -261,7 +261,7 @@ def sharpen(model, pictures, colours=None, batch=64):
 
     colours: see `images.reduce_palette`; None leaves all.
     """
-    pictures = degrade.check(degrade.cut_out(pictures))
+    pictures = flaws.check(flaws.cut_out(pictures))
     if pictures.shape[1] % 4:
         raise ValueError(
             f"Pictures of {pictures.shape[1]} px; the side must be a multiple of 4."

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_degrade import clean  # noqa: F401
 
-from pokeutils import dataset, degrade, images, plots, sharpen
+from pokeutils import dataset, degrade, flaws, images, plots, sharpen
 
 SPOILT = {"blur": 0.5, "wash": 0.2, "mottle": 0.05}
 
@@ -52,7 +52,7 @@ def test_it_restores_pictures_that_it_has_never_seen(trained, clean):  # noqa: F
     bad = degrade.degrade(unseen, SPOILT, seed=77)
     good = sharpen.sharpen(trained, bad)
     assert sharpen.psnr(good, unseen) > sharpen.psnr(bad, unseen) + 1
-    before, after = degrade.measure(bad), degrade.measure(good)
+    before, after = flaws.measure(bad), flaws.measure(good)
     assert after["outer"] > before["outer"] + 0.008
     assert (good[..., :3] <= good[..., 3:]).all()
 

@@ -81,10 +81,14 @@ def _crumbs(x, strength, random):
 
 
 def _lattice(x, strength, random):
-    """A pattern of light and dark that repeats itself lies over everything."""
-    times = -(-x.shape[1] // PERIOD)
+    """A pattern of light and dark that repeats itself, finely or coarsely, lies over
+    everything."""
+    size = x.shape[1]
     pattern = random.standard_normal((len(x), PERIOD, PERIOD, 1), "float32")
-    pattern = np.tile(pattern, (1, times, times, 1))[:, : x.shape[1], : x.shape[1]]
+    fine = np.tile(pattern, (1, -(-size // PERIOD), -(-size // PERIOD), 1))
+    coarse = fine.repeat(2, 1).repeat(2, 2)
+    half = random.random((len(x), 1, 1, 1)) < 0.5
+    pattern = np.where(half, fine[:, :size, :size], coarse[:, :size, :size])
     return _tint(x, strength * pattern)
 
 

@@ -21,7 +21,8 @@ BOOTSTRAP = """\
 import os, pathlib, subprocess, sys
 REPOSITORY = os.environ.get("POKEUTILS_REPOSITORY", "https://github.com/OWNER/REPO")
 here = pathlib.Path.cwd()
-found = [p for p in (here, *here.parents, *here.glob("*"), *pathlib.Path("/kaggle/input").glob("*")) if (p / "pokeutils" / "env.py").exists()]
+attached = [p for depth in range(1, 5) for p in pathlib.Path("/kaggle/input").glob("/".join("*" * depth))]
+found = [p for p in (here, *here.parents, *here.glob("*"), *attached) if (p / "pokeutils" / "env.py").exists()]
 if not found:
     subprocess.run(["git", "clone", "--depth=1", REPOSITORY, "pokemon-gan"], check=True)
 root = found[0] if found else here / "pokemon-gan"

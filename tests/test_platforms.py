@@ -114,7 +114,9 @@ def test_colab_keeps_results_on_a_drive_only_if_one_is_mounted(
     assert drive.exists() == mounted
 
 
-@pytest.mark.parametrize("below", ["pokemon-gan", "some-name"])
+@pytest.mark.parametrize(
+    "below", ["pokemon-gan", "datasets/somebody/some-name/pokemon-gan"]
+)
 def test_kaggle_without_internet_takes_the_project_that_is_attached(below, tmp_path):
     project = checkout(tmp_path / "input" / below)
     nowhere = "file:///nowhere"  # as a network that is switched off

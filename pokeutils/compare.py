@@ -5,7 +5,7 @@ seeds. Behind notebook 7; `scoreboard` scores what this trains.
 
 Training and scoring are apart, so that the first can be done on a machine that has no
 feature networks (--no-score). Both go on where they were stopped: the same command
-again.
+again. --pace, on an idle machine, measures the speeds that the table then shows.
 """
 
 import argparse
@@ -165,6 +165,39 @@ def _train_one(recipe, source, seed, run, minutes, snapshots, show):
         show(f"{run.name} ended: {alarm}")
 
 
+def measure_pace(chosen, source="artwork", rounds=3, steps=4, show=print):
+    """Measures how many images a second every Recipe of {name: Recipe} trains: all in
+    turn, `rounds` times, so that a busy minute does not hit one alone. Writes them into
+    the comparison's pace.json.
+
+    The clock in a run's log also counts what else the machine did in those hours; this
+    is for an idle one.
+    """
+    found = {name: [] for name in chosen}
+    for _ in range(rounds):
+        for name, recipe in chosen.items():
+            found[name].append(_pace(recipe, dataset.load(source, recipe.size), steps))
+            show(f"{name}: {found[name][-1]:.1f} images/s", flush=True)
+            keras.backend.clear_session()
+    path = scoreboard.pace_file(recipe.images)
+    files.write_json(path, {**scoreboard.read_pace(recipe.images), **found})
+    return found
+
+
+def _pace(recipe, data, steps):
+    """Images a second, without what the first steps need to compile."""
+    model, pictures = recipe.build(), recipe.pictures(data)
+
+    def train(steps):
+        batches = dataset.batches(pictures, recipe.batch, steps, 0, recipe.mirror)
+        began = time.perf_counter()
+        model.fit(batches, steps, 1)
+        return time.perf_counter() - began
+
+    train(2)
+    return steps * recipe.batch / train(steps)
+
+
 # What seed 001 saw --------------------------------------------------------------------
 
 
@@ -226,6 +259,9 @@ def main(arguments=None):
     parser.add_argument("--only", nargs="+", metavar="NAME", help="such as rgba80")
     parser.add_argument("--source", default="artwork", help="the picture set")
     parser.add_argument("--miniature", action="store_true", help="16 px, to try it out")
+    parser.add_argument(
+        "--pace", action="store_true", help="only measure images a second: when idle"
+    )
     parser.add_argument("--no-score", action="store_true", help="only train")
     parser.add_argument(
         "--publish", action="store_true", help="write outputs/gallery/recipes.csv"
@@ -236,6 +272,9 @@ def main(arguments=None):
     if unknown:
         parser.error(f"no recipe {', '.join(unknown)}; there are {', '.join(known)}")
     chosen = {n: r for n, r in known.items() if not options.only or n in options.only}
+    if options.pace:
+        measure_pace(chosen, options.source)
+        return
     done = train(chosen, options.seeds, options.source, options.minutes)
     if done and "keras120" in chosen:
         blow_up(chosen["keras120"], options.source)

@@ -30,6 +30,17 @@ def folder_of(images):
     return env.outputs_dir() / "runs" / "comparison" / str(images)
 
 
+def pace_file(images):
+    """Where a comparison keeps how fast each recipe trains on an idle machine."""
+    return folder_of(images) / "pace.json"
+
+
+def read_pace(images):
+    """{name: images a second, one for each round}, or {} if it was not measured."""
+    path = pace_file(images)
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
 # Pictures -----------------------------------------------------------------------------
 
 
@@ -173,7 +184,7 @@ def _floor(real, speckle):
 def rows_of(images):
     """Returns the rows of a comparison, a dict each: one for every run and snapshot
     with a score, and one for every noise floor (name `REALS`)."""
-    rows, floors = [], {}
+    rows, floors, pace = [], {}, read_pace(images)
     for run in sorted(folder_of(images).glob("*-seed*")):
         params, scores = runs.read_params(run), read_scores(run)
         floor = scores.pop("floor", None)
@@ -194,7 +205,7 @@ def rows_of(images):
                     **place,
                     "images": seen,
                     **scores[str(seen)],
-                    **_from_log(log, seen),
+                    **_from_log(log, seen, pace.get(recipe["name"])),
                     "alarms": len(runs.read_alarms(run)),
                     "final": int(seen >= recipe["images"]),
                     "device": params["device"],
@@ -204,12 +215,15 @@ def rows_of(images):
     return [*floors.values(), *rows]
 
 
-def _from_log(log, seen):
-    """What log.csv says at `seen` images: time, and means of the tenth before it."""
+def _from_log(log, seen, pace=None):
+    """What log.csv says at `seen` images: time, and means of the tenth before it. Times
+    follow from `pace`, images a second, where that was measured apart."""
     lately = (log["images"] > 0.9 * seen) & (log["images"] <= seen)
     found = {name: log[name][lately].mean() for name in ("d_real", "d_fake", "gated")}
     found["seconds"] = log["seconds"][log["images"] <= seen][-1]
-    found["images_per_second"] = np.median(log["images_per_second"])
+    found["images_per_second"] = np.median(pace or log["images_per_second"])
+    if pace:
+        found["seconds"] = seen / found["images_per_second"]
     return {name: float(value) for name, value in found.items()}
 
 

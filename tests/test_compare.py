@@ -105,6 +105,24 @@ def test_the_table_says_what_logs_and_scores_say(folder, tmp_path):
             assert sheet.size == (8 * 18 + 2, 4 * 18 + 2)
 
 
+def test_times_follow_from_a_pace_that_was_measured_apart(folder, chosen):
+    said = []
+    options = {"rounds": 2, "steps": 2, "show": lambda line, **_: said.append(line)}
+    one = {NAMES[1]: chosen[NAMES[1]]}
+    found = compare.measure_pace(one, "doodles", **options)
+    assert len(said) == 2 and min(found[NAMES[1]]) > 0
+    try:
+        for row in scoreboard.rows_of(IMAGES):
+            if row["name"] == NAMES[1]:
+                assert row["images_per_second"] == np.median(found[NAMES[1]])
+                assert row["seconds"] == row["images"] / row["images_per_second"]
+            elif row["name"] == NAMES[0]:
+                log = runs.read_log(folder / f"{NAMES[0]}-seed0")
+                assert row["images_per_second"] == np.median(log["images_per_second"])
+    finally:
+        scoreboard.pace_file(IMAGES).unlink()
+
+
 def test_larger_pictures_are_scored_smaller():
     stripes = np.zeros((2, 128, 128, 3), "uint8")
     stripes[:, :, ::2] = 200

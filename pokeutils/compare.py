@@ -165,10 +165,12 @@ def _train_one(recipe, source, seed, run, minutes, snapshots, show):
         show(f"{run.name} ended: {alarm}")
 
 
-def measure_pace(chosen, source="artwork", rounds=3, steps=4, show=print):
+def measure_pace(chosen, source="artwork", rounds=3, least=256, show=print):
     """Measures how many images a second every Recipe of {name: Recipe} trains: all in
     turn, `rounds` times, so that a busy minute does not hit one alone. Writes them into
-    the comparison's pace.json.
+    the comparison's pace.json and returns {name: [images a second, ...]}.
+
+    least: images to time each by, in whole batches.
 
     The clock in a run's log also counts what else the machine did in those hours; this
     is for an idle one.
@@ -176,7 +178,7 @@ def measure_pace(chosen, source="artwork", rounds=3, steps=4, show=print):
     found = {name: [] for name in chosen}
     for _ in range(rounds):
         for name, recipe in chosen.items():
-            found[name].append(_pace(recipe, dataset.load(source, recipe.size), steps))
+            found[name].append(_pace(recipe, dataset.load(source, recipe.size), least))
             show(f"{name}: {found[name][-1]:.1f} images/s", flush=True)
             keras.backend.clear_session()
     path = scoreboard.pace_file(recipe.images)
@@ -184,9 +186,10 @@ def measure_pace(chosen, source="artwork", rounds=3, steps=4, show=print):
     return found
 
 
-def _pace(recipe, data, steps):
+def _pace(recipe, data, least):
     """Images a second, without what the first steps need to compile."""
     model, pictures = recipe.build(), recipe.pictures(data)
+    steps = -(-least // recipe.batch)
 
     def train(steps):
         batches = dataset.batches(pictures, recipe.batch, steps, 0, recipe.mirror)

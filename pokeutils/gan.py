@@ -431,10 +431,10 @@ def tame_the_graph_optimiser():
     """Switches off what TensorFlow's graph optimiser does against us, in this process.
 
     On CPUs all of it: in large graphs it turns sums of three and more terms into ones
-    that add up in the order in which the terms come to be ready, so that no two runs
-    are equal, and it makes these networks no faster. On GPUs it is worth having, except
-    the part that gives up on a convolution with bias and leaky ReLU (TensorFlow 2.20),
-    with an alarming line.
+    that add up in the order in which the terms come to be ready, so that one run may
+    differ from the next, and it makes these trainings no faster. On GPUs it is worth
+    having, except the part that gives up on a convolution with bias and leaky ReLU
+    (TensorFlow 2.20), with an alarming line.
     """
     import tensorflow as tf
 

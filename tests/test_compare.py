@@ -107,7 +107,7 @@ def test_the_table_says_what_logs_and_scores_say(folder, tmp_path):
 
 def test_times_follow_from_a_pace_that_was_measured_apart(folder, chosen):
     said = []
-    options = {"rounds": 2, "steps": 2, "show": lambda line, **_: said.append(line)}
+    options = {"rounds": 2, "least": 64, "show": lambda line, **_: said.append(line)}
     one = {NAMES[1]: chosen[NAMES[1]]}
     found = compare.measure_pace(one, "doodles", **options)
     assert len(said) == 2 and min(found[NAMES[1]]) > 0

@@ -36,7 +36,7 @@ echo 'No suitable Python: this needs Python 3.11, 3.12 or 3.13 with its venv mod
 	'make $@ PYTHON=/path/to/python.' >&2; exit 1
 endef
 
-help:  ## Show this list.
+help:
 	@echo 'make run         get the pictures, train, evaluate; ends in outputs/latest/index.html'
 	@echo 'make train       train RECIPE on SOURCE for MINUTES; again: go on where it stopped'
 	@echo 'make test        lint and tests'
@@ -48,7 +48,7 @@ help:  ## Show this list.
 	@echo 'make compare     train all recipes for notebook 7 (hours); goes on if stopped'
 	@echo 'make bench       speed beside PyTorch and keras.io (an hour, 2 GB more)'
 	@echo
-	@echo 'PROFILE=quick    tiny (a test), quick (2 CPU cores, 10 minutes) or full (a GPU)'
+	@echo 'PROFILE=quick    tiny (a test), quick (2 CPU cores, 7 minutes) or full (a GPU)'
 	@echo 'SOURCE=artwork   artwork, sprites, doodles (needs no network) or folder:/my/pictures'
 	@echo 'RECIPE=sprites64 what notebook 4 and train make: a recipe by name'
 	@echo 'DEVICES=all      train on all GPUs of this machine instead of one'

@@ -16,7 +16,7 @@ from benchmarks import cases, tables
 from pokeutils import env, files
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-PARTS = ("race",)
+PARTS = ("race", "roofline", "waits", "growth")
 
 
 def main(arguments=None):

@@ -11,10 +11,15 @@ from benchmarks.child import Child, Clock, peak_memory
 from pokeutils import env
 
 OURS = "ours"
-# name -> (class, its options)
+FAKES = "ours, the same fakes for both"
+NO_ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "0"}
+# name -> (class, its options), and environment variables where it needs some
 CONTESTANTS = {
     OURS: ("ours:Ours", {}),
     "ours, Keras' batch norm": ("ours:Ours", {"fused": False}),
+    FAKES: ("ours:Ours", {"fresh_fakes": False}),
+    "ours, without oneDNN": ("ours:Ours", {}, NO_ONEDNN),
+    "ours, XLA": ("ours:Ours", {"compiler": True}),
     "PyTorch": ("seed_torch:Torch", {}),
     "PyTorch, channels last": ("seed_torch:Torch", {"channels_last": True}),
     "PyTorch, compiled": ("seed_torch:Torch", {"compiled": True}),
@@ -40,7 +45,7 @@ def build(name, case, pictures):
     """Returns the contestant `name`, ready to `train(steps)`."""
     import importlib
 
-    target, options = CONTESTANTS[name]
+    target, options, *_ = CONTESTANTS[name]
     module, kind = target.split(":")
     made = importlib.import_module(f"benchmarks.{module}")
     return getattr(made, kind)(case, pictures, **options)
@@ -89,13 +94,14 @@ def run(case, names, source, rounds=5, seconds=4.0, say=print):
         path = f"{folder}/pictures.npy"
         np.save(path, pictures)
         # Without a cache from an earlier run, a compiler has to show what it takes.
-        settings = {"TORCHINDUCTOR_CACHE_DIR": f"{folder}/torch"}
+        cache = {"TORCHINDUCTOR_CACHE_DIR": f"{folder}/torch"}
         children, turns = {}, {name: [] for name in names}
         try:
             for name in names:
+                settings = CONTESTANTS[name][2] if len(CONTESTANTS[name]) > 2 else {}
                 children[name] = child = Child(
                     "benchmarks.race:contestant",
-                    settings,
+                    cache | settings,
                     name=name,
                     case=case,
                     pictures=path,
@@ -164,6 +170,8 @@ def measure(options, say):
     names = [n for n in names if not options.only or n in (OURS, *options.only)]
     for name in options.cases:
         case = cases.case(name, batch=options.batch)
+        if not cases.recipe(case).two_phase:  # then it is so already
+            names = [name for name in names if name != FAKES]
         found = run(case, names, cases.source(), options.rounds, options.seconds, say)
         yield f"race {name}", found
 

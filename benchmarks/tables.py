@@ -34,7 +34,7 @@ def filled(text):
 
 
 def table(key, results):
-    """Returns the Markdown table `key`, such as "race sprites64"."""
+    """Returns the Markdown table `key`, such as "race sprites64" or "waits"."""
     kind, _, case = key.partition(" ")
     make, source = TABLES[kind]
     name = f"{source} {case}".strip()
@@ -99,8 +99,77 @@ def race(found):
     return rows
 
 
+def peak(found):
+    figures = found["dtypes"]
+    rows = [["GFLOP per CPU second", *next(iter(figures.values()))]]
+    for name, rates in figures.items():
+        rows.append([name, *(number(rate) for rate in rates.values())])
+    return rows
+
+
+def step(found):
+    """Where a step's time goes; the peak is the best that any of its work reaches."""
+    best, whole = highest(found), found["cpu_seconds"]
+    rows = [
+        ["", "share of the CPU time", "GFLOP", "GB", "GFLOP per CPU s", "of the peak"]
+    ]
+    total = {
+        name: sum(part[name] for part in found["parts"].values())
+        for name in ("gflop", "gigabytes")
+    }
+    for name, part in {
+        **found["parts"],
+        "the whole step": {"cpu_seconds": whole, **total},
+    }.items():
+        row = [name, f"{part['cpu_seconds'] / whole:.0%}"]
+        if part["gflop"]:
+            rate = part["gflop"] / part["cpu_seconds"]
+            row += [number(part["gflop"]), number(part["gigabytes"])]
+            row += [number(rate), f"{rate / best:.0%}"]
+        rows.append(row + [""] * (len(rows[0]) - len(row)))
+    return rows
+
+
+def highest(found):
+    """The highest rate, in GFLOP per CPU second, of products and convolutions measured
+    by themselves in float32."""
+    rates = found["peak"]["float32"]
+    return max(rate for name, rate in rates.items() if "GB" not in name)
+
+
+def waits(found):
+    rows = [["wait", "CPU seconds", "by the clock", ""]]
+    for name, taken in found["rows"].items():
+        clock = number(taken["wall"])
+        rows.append([name, number(taken["cpu"]), clock, taken.get("note", "")])
+    return rows
+
+
+def growth(found):
+    rows = [["", "at", "CPU ms a picture", "GFLOP a picture", "memory, GB"]]
+    for name, points in found["lines"].items():
+        for point in points:
+            rows.append(
+                [
+                    name,
+                    f"{point['at']:g}",
+                    number(1e3 * point["cpu_seconds"]),
+                    number(point["gflop"]),
+                    number(point["memory_mb"] / 1e3),
+                ]
+            )
+        powers = found["exponents"][name]
+        names = ("cpu_seconds", "gflop", "memory_mb")
+        rows.append([f"**{name}**", "power", *(f"{powers[x]:.2f}" for x in names)])
+    return rows
+
+
 TABLES = {  # name in README.md: (function, name in the results)
     "race": (race, "race"),
+    "peak": (peak, "peak"),
+    "step": (step, "step"),
+    "waits": (waits, "waits"),
+    "growth": (growth, "growth"),
 }
 
 

@@ -19,9 +19,7 @@ NOISE = 100  # standard deviation, in levels of 255
 
 def palette_swap(pictures, random):
     """Turn each creature's colours by its own 60 to 300 degrees; shapes stay."""
-    degrees = random.uniform(60, 300, len(pictures))
-    pairs = zip(pictures, degrees, strict=True)
-    return np.concatenate([recolour.turn_hue(one[None], turn) for one, turn in pairs])
+    return recolour.turn_hues(pictures, random)
 
 
 def blur(pictures, random=None):

@@ -138,7 +138,7 @@ def _cpu_only_tensorflow():
         return False
     if "tensorflow" in sys.modules:
         return not sys.modules["tensorflow"].config.list_physical_devices("GPU")
-    return _version("tensorflow-cpu") is not None
+    return version_of("tensorflow-cpu") is not None
 
 
 @functools.cache
@@ -224,12 +224,13 @@ def versions():
     names = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",)}
     names |= {name: (name,) for name in ("jax", "numpy", "pillow", "resvg_py")}
     for name, distributions in names.items():
-        for version in filter(None, map(_version, distributions)):
+        for version in filter(None, map(version_of, distributions)):
             found.setdefault(name, version)
     return found
 
 
-def _version(distribution):
+def version_of(distribution):
+    """Return the version of an installed package, or None."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

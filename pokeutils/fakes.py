@@ -9,7 +9,6 @@ import collections
 import pathlib
 
 import numpy as np
-from PIL import Image
 
 from pokeutils import images, sources
 
@@ -322,7 +321,7 @@ def fuse(head, body, whole_pixels=False):
     scale = 1 if whole_pixels else scale
     overlap = 0 if whole_pixels else max(1, len(head) // 40)  # rows that fade out
     top = images.premultiply(swap_palette(head, body)[: upper.row + overlap])
-    top = _scale(top, scale)
+    top = top.astype("float32") if scale == 1 else images.scale(top, scale)
     cut = min(round(upper.row * scale), len(top))
 
     bottom = images.premultiply(body[lower.row :]).astype("float32")
@@ -341,20 +340,6 @@ def fuse(head, body, whole_pixels=False):
     place[:] = cover + place * (1 - cover[..., 3:] / 255)
     whole = images.unpremultiply(np.rint(canvas).clip(0, 255).astype("uint8"))
     return images.crop(whole), _roughness(whole, cut, overlap)
-
-
-def _scale(premultiplied, scale):
-    height, width = premultiplied.shape[:2]
-    if scale == 1:
-        return premultiplied.astype("float32")
-    shape = max(1, round(width * scale)), max(1, round(height * scale))
-    planes = [
-        Image.fromarray(premultiplied[..., c].astype("float32")).resize(
-            shape, Image.Resampling.LANCZOS
-        )
-        for c in range(4)
-    ]
-    return np.stack(planes, axis=-1).clip(0, 255)
 
 
 def _roughness(picture, cut, overlap):

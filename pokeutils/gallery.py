@@ -5,7 +5,6 @@ it opens from a file, goes by mail to a friend and sits on any web space.
 """
 
 import base64
-import csv
 import html
 import json
 import math
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pokeutils import env, files
+from pokeutils import env, files, runs
 
 NARROW, WIDE = 820, 1060  # CSS pixels between which the page fits its largest picture
 GIF_LIMIT = 2_500_000  # bytes; a larger animation would make the page slow to open
@@ -41,8 +40,8 @@ def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
     """
     run = Path(run)
     folder = env.outputs_dir() / "latest" if folder is None else Path(folder)
-    params, log = _json(run / "params.json"), _log(run / "log.csv")
-    scores, sheets = _json(run / "metrics.json"), _sheets(run)
+    params, scores = _json(run / "params.json"), _json(run / "metrics.json")
+    log, sheets = _log(run), runs.sample_files(run)
     sections = (
         _header(title, run, params, log),
         _samples(run, params, sheets),
@@ -403,27 +402,14 @@ def _kind(data):
 # ---------------------------------------------------------------- reading the run
 
 
-def _sheets(run):
-    """[(images seen, path)] of the sample sheets, in the order of training."""
-    found = (run / "samples").glob("*.png")
-    return sorted((int(path.stem), path) for path in found if path.stem.isdigit())
-
-
 def _json(path):
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
-def _log(path):
-    """log.csv as {column: [float]} without unreadable rows, such as a torn last one."""
-    rows = []
-    if path.exists():
-        with open(path, newline="") as file:
-            for row in csv.DictReader(file):
-                try:
-                    rows.append({key: float(value) for key, value in row.items()})
-                except (TypeError, ValueError):
-                    continue
-    return {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
+def _log(run):
+    """log.csv as {column: float array}; {} if there is nothing in it."""
+    log = runs.read_log(run) if (run / "log.csv").exists() else {}
+    return log if len(log.get("images", ())) else {}
 
 
 # ---------------------------------------------------------------- looks

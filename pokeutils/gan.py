@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from pokeutils import distribution, gradients, latent
+from pokeutils import distribution, gradients, latent, plots
 from pokeutils.augment import Identity
 from pokeutils.layers import FusedBatchNorm, MinibatchStdDev
 
@@ -420,8 +420,7 @@ def paint(generator, latents, batch=64):
         ops.convert_to_numpy(generator(latents[i : i + batch], training=False))
         for i in range(0, len(latents), batch)
     ]
-    pictures = np.concatenate(parts).astype("float32")
-    pictures = np.clip(np.rint((pictures + 1.0) * 127.5), 0, 255).astype("uint8")
+    pictures = plots.to_uint8(np.concatenate(parts))
     if pictures.shape[-1] == 4:
         pictures[..., :3] = np.minimum(pictures[..., :3], pictures[..., 3:])
     return pictures

@@ -210,20 +210,28 @@ def place(rgba, size):
     return _centre(premultiply(creature), size)
 
 
-def _resize(premultiplied, long_side):
-    # Lanczos in floating point, channel by channel: right, because premultiplied.
+def scale(premultiplied, factor, resampling=Image.Resampling.LANCZOS):
+    """Return premultiplied RGBA at `factor` times its size: float32, within 0 to 255,
+    with colours of at most alpha.
+
+    In floating point and channel by channel: right, because premultiplied.
+    """
     height, width = premultiplied.shape[:2]
-    scale = long_side / max(height, width)
-    shape = max(1, round(width * scale)), max(1, round(height * scale))
+    shape = max(1, round(width * factor)), max(1, round(height * factor))
     planes = [
         Image.fromarray(premultiplied[..., channel].astype(np.float32)).resize(
-            shape, Image.Resampling.LANCZOS
+            shape, resampling
         )
         for channel in range(4)
     ]
-    result = np.stack(planes, axis=-1).round().clip(0, 255)
+    result = np.stack(planes, axis=-1).clip(0, 255)
     result[..., :3] = np.minimum(result[..., :3], result[..., 3:])  # overshoot
-    return result.astype(np.uint8)
+    return result
+
+
+def _resize(premultiplied, long_side):
+    result = scale(premultiplied, long_side / max(premultiplied.shape[:2]))
+    return result.round().astype(np.uint8)
 
 
 def _centre(premultiplied, size):
@@ -252,7 +260,7 @@ def canvas(path, size, pixel_art=0):
 def serve():
     """Answer requests for canvases, one JSON line each, until standard input ends.
 
-    `dataset` runs this module as a process of its own: decoders then use both cores,
+    `prepare` runs this module as a process of its own: decoders then use both cores,
     and one that hangs or crashes on a broken file costs that file, not the session.
     """
     out = sys.stdout.buffer

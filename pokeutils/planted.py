@@ -24,9 +24,7 @@ def mirrored(pictures, random=None):
 
 def hue_turned(pictures, random):
     """Every creature's colours turned by its own 60 to 300 degrees."""
-    turns = random.uniform(60, 300, len(pictures))
-    pairs = zip(pictures, turns, strict=True)
-    return np.concatenate([recolour.turn_hue(one[None], turn) for one, turn in pairs])
+    return recolour.turn_hues(pictures, random)
 
 
 def palette_swapped(pictures, random):

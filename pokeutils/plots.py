@@ -10,7 +10,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from pokeutils import files
+from pokeutils import files, images
 
 INK, GOLD, TEAL, GREY = "#3b4252", "#d08770", "#4c9a8f", "#aab2bd"
 PALE = "#e5e9f0"  # grids, and what stands back
@@ -49,9 +49,7 @@ def over(pictures, background=255):
     (..., 3). RGB pictures come back unchanged."""
     if pictures.shape[-1] == 3:
         return pictures
-    ground = np.broadcast_to(np.asarray(background, "float32"), (3,))
-    rest = 1.0 - pictures[..., 3:].astype("float32") / 255.0
-    return np.clip(np.rint(pictures[..., :3] + rest * ground), 0, 255).astype("uint8")
+    return images.composite(pictures, background)
 
 
 def tile(pictures, columns=8, scale=1, gap=2, background=255):

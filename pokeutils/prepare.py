@@ -8,7 +8,6 @@ import concurrent.futures
 import contextlib
 import csv
 import hashlib
-import importlib.metadata
 import io
 import json
 import os
@@ -62,7 +61,7 @@ def make(source, raw, new, expected, progress=print):
         "verified": about.get("verified", ""),
         "alpha": "premultiplied",
         "margin": 0 if 0 < pixel_art <= expected["size"] else images.MARGIN,
-        "versions": {name: _version(name) for name in ("resvg_py", "pillow", "numpy")},
+        "versions": {n: env.version_of(n) for n in ("resvg_py", "pillow", "numpy")},
         "seconds": round(time.monotonic() - begin, 1),
         "fingerprint": fingerprint(array, table),
         "left_out": about.get("left_out", []),
@@ -156,13 +155,6 @@ def _check_dropped(source, kept, dropped):
         f"({named}{'; ...' if len(dropped) > 5 else ''}). At most {MAX_BROKEN:.0%} may "
         "be lost, and 2 must be left: remove or replace these files."
     )
-
-
-def _version(distribution):
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 # --------------------------------------------------------------------------- decoding

@@ -6,6 +6,7 @@ in single precision. Its card says what it was made from and how good it is
 """
 
 import json
+import pathlib
 
 import numpy as np
 from PIL import Image
@@ -68,7 +69,7 @@ def hatch(target, count=64, seed=0, name=FLAGSHIP):
 
     The same seed gives the same creatures, however many of them.
     """
-    pictures = sample(load(name), count, seed)
+    target, pictures = pathlib.Path(target), sample(load(name), count, seed)
     for number, picture in enumerate(images.unpremultiply(pictures)):
         plots.save_png(target / f"{seed}-{number:03d}.png", picture)
     plots.save_png(target / f"{seed}-sheet.png", plots.tile(pictures))
@@ -200,6 +201,7 @@ def _readable(facts):
         f"## What is wrong with its pictures\n\n{flaws}\n\n"
         "## Use and make again\n\n```python\nfrom pokeutils import models\n\n"
         f'generator = models.pretrained("{facts["name"]}")\n```\n\n'
-        f"    make train RECIPE={recipe['name']} SOURCE={data['source']}\n\n"
+        f"    make train RECIPE={recipe['name']} SOURCE={data['source']} "
+        "PROFILE=full\n\n"
         f"{facts['owners']}\n"
     )

@@ -52,6 +52,14 @@ def turn_hue(pictures, degrees):
     return changed
 
 
+def turn_hues(pictures, random):
+    """Turns each picture's colours by its own 60 to 300 degrees, drawn from the NumPy
+    generator `random`; see `turn_hue`."""
+    degrees = random.uniform(60, 300, len(pictures))
+    pairs = zip(pictures, degrees, strict=True)
+    return np.concatenate([turn_hue(one[None], turn) for one, turn in pairs])
+
+
 def _turn(pictures, degrees):
     colour = pictures[..., :3].astype("float32")
     most = colour.max(-1, keepdims=True)

@@ -21,11 +21,11 @@ class RunIsBusy(RuntimeError):
     """Another process is training in this run folder."""
 
 
-def new_run(name, outputs_dir=None):
+def new_run(name):
     """Makes and returns the next numbered run folder, such as runs/007-modern64."""
-    runs = (outputs_dir or env.outputs_dir()) / "runs"
+    runs = env.outputs_dir() / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    numbers = [int(run.name[:3]) for run in list_runs(outputs_dir)]
+    numbers = [int(run.name[:3]) for run in list_runs()]
     for number in range(max(numbers, default=0) + 1, 1000):
         try:
             folder = runs / f"{number:03d}-{name}"
@@ -43,25 +43,25 @@ def list_runs(outputs_dir=None):
     return sorted(run for run in runs.glob("[0-9][0-9][0-9]-*") if run.is_dir())
 
 
-def latest_run(outputs_dir=None):
+def latest_run():
     """Returns the newest run folder that has a generator. Raises FileNotFoundError."""
-    runs = [r for r in list_runs(outputs_dir) if (r / "generator.keras").exists()]
+    runs = [r for r in list_runs() if (r / "generator.keras").exists()]
     if not runs:
         raise FileNotFoundError(
-            f"No trained run in {(outputs_dir or env.outputs_dir()) / 'runs'}. "
+            f"No trained run in {env.outputs_dir() / 'runs'}. "
             "Run notebook 04_train first, or copy a run folder there."
         )
     return runs[-1]
 
 
-def find_run(run, outputs_dir=None):
+def find_run(run):
     """Returns the folder of a run given as a path or by its name, such as
     "007-modern64". Raises FileNotFoundError unless it holds a params.json."""
-    named = (outputs_dir or env.outputs_dir()) / "runs" / str(run)
+    named = env.outputs_dir() / "runs" / str(run)
     for folder in (pathlib.Path(run), named):
         if (folder / "params.json").exists():
             return folder
-    known = ", ".join(r.name for r in list_runs(outputs_dir)) or "none"
+    known = ", ".join(r.name for r in list_runs()) or "none"
     raise FileNotFoundError(f"No run {run}; there are: {known}.")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers, ops
 from PIL import Image
 
-from pokeutils import degrade, env, files, flaws, gradients, images, plots
+from pokeutils import dataset, degrade, env, files, flaws, gradients, images, plots
 from pokeutils.layers import SpectralConv2D
 from pokeutils.trusted import load_network
 
@@ -108,7 +108,7 @@ class Pairs(keras.utils.PyDataset):
             y, x, side = (self.scale * value for value in (y, x, self.crop))
             spoilt.append(one[:, ::turn])
             clean.append(self.clean[i, y : y + side, x : x + side][:, ::turn])
-        return _to_float(np.stack(spoilt)), _to_float(np.stack(clean))
+        return dataset.to_float(np.stack(spoilt)), dataset.to_float(np.stack(clean))
 
 
 def critic(width=32):
@@ -162,7 +162,7 @@ def _pieces(samples, pairs, step):
     for i in random.integers(len(samples), size=pairs.batch):
         y, x = random.integers(samples.shape[1] - pairs.crop + 1, size=2)
         found.append(samples[i, y : y + pairs.crop, x : x + pairs.crop])
-    return _to_float(np.stack(found))
+    return dataset.to_float(np.stack(found))
 
 
 class Lesson:
@@ -247,10 +247,6 @@ def _coarse(x, times=1):
     return ops.average_pool(x, 4 * times, 4 * times)
 
 
-def _to_float(pictures):
-    return pictures.astype("float32") / 127.5 - 1
-
-
 # ------------------------------------------------------------------ at work
 
 
@@ -267,7 +263,7 @@ def sharpen(model, pictures, colours=None, batch=64):
         )
     parts = []
     for start in range(0, len(pictures), batch):
-        x = _to_float(pictures[start : start + batch])
+        x = dataset.to_float(pictures[start : start + batch])
         parts.append(ops.convert_to_numpy(model(x, training=False)))
     done = plots.to_uint8(np.concatenate(parts))
     done[done[..., 3] < 8] = 0  # not to be seen
@@ -291,17 +287,9 @@ def enlarge(pictures, scale):
     """Pictures at `scale` times their size, as is done without a network: bicubic."""
     if scale == 1:
         return pictures
-    side = scale * pictures.shape[1]
-    planes = [
-        [
-            Image.fromarray(one[..., c].astype("float32")).resize((side, side), 3)
-            for c in range(4)
-        ]
-        for one in pictures
-    ]
-    done = np.rint(np.clip(np.moveaxis(np.array(planes), 1, -1), 0, 255))
-    done[..., :3] = np.minimum(done[..., :3], done[..., 3:])
-    return done.astype("uint8")
+    bicubic = Image.Resampling.BICUBIC
+    larger = np.stack([images.scale(one, scale, bicubic) for one in pictures])
+    return np.rint(larger).astype("uint8")
 
 
 # ------------------------------------------------------------------ keeping it

@@ -101,14 +101,15 @@ def clean(output):
 
 
 def describe(notebook):
-    """Gives every picture an alternative text: the sentence below that reads it, or
-    where there is none the nearest one above, which announces it."""
+    """Gives every picture an alternative text: what its cell's metadata say ("alt"),
+    else the sentence below that reads it, else the one above, which announces it."""
     for index, cell in enumerate(notebook.cells):
         above = [c for c in notebook.cells[:index] if not is_code(c)]
         for output in cell.get("outputs", []):
             for kind in output.get("data", {}):
                 if kind.startswith("image/"):
-                    text = sentence(notebook.cells[index + 1 :], first=True)
+                    text = cell.metadata.get("alt")
+                    text = text or sentence(notebook.cells[index + 1 :], first=True)
                     text = text or sentence(above[::-1], first=False)
                     output.metadata.setdefault(kind, {})["alt"] = text
 

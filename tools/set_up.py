@@ -1,6 +1,6 @@
 """Make .venv and install what a `make` command needs; nearly free when it is there.
 
-    python tools/set_up.py run|train|test|lab|compare|bench
+    python tools/set_up.py run    or another name in EXTRAS
 
 Needs only the standard library. A record in .venv says what was installed, and is
 written last, so that an interrupted installation is done again.
@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -178,8 +179,11 @@ def first_import(command, say):
         capture_output=True,
         text=True,
     )
-    if done.returncode < 0:
+    if done.returncode == -signal.SIGILL:
         sys.exit("TensorFlow cannot start on this processor: it needs AVX.")
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        sys.exit(f"The first import was ended by {name}; is the memory too small?")
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1]
         sys.exit(f"The packages are installed but cannot be imported: {reason}")

@@ -1,0 +1,139 @@
+"""Everything else that one waits for: imports, the first step, preparing a set, drawing
+creatures, metrics, a GIF. Each in a process of its own."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from benchmarks import cases
+from benchmarks.child import Clock, call
+from pokeutils import env
+
+IMPORTS = {
+    "import pokeutils": "import pokeutils",
+    "import env, images, latent, plots, sources": (
+        "from pokeutils import env, images, latent, plots, sources"
+    ),
+    "import quiz": "from pokeutils import quiz",
+    "import recipes (brings TensorFlow and Keras)": "from pokeutils import recipes",
+}
+
+
+def imports(code):
+    """The least of several starts of Python with `code`, less those without."""
+    with_code, without = least(code), least("")
+    return {kind: max(0.0, with_code[kind] - without[kind]) for kind in without}
+
+
+def least(code, repeats=3):
+    taken = []
+    while len(taken) < repeats and (not taken or taken[0]["cpu"] < 1.0):
+        clock = Clock()
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, cwd=env.ROOT, capture_output=True
+        )
+        taken.append(clock.read())
+    return {kind: min(t[kind] for t in taken) for kind in ("wall", "cpu")}
+
+
+def first_step(name):
+    """Builds a recipe and takes its first step."""
+    from pokeutils import dataset, recipes
+
+    recipe = recipes.get(name)
+    model = recipe.build(seed=0)
+    shape = (recipe.batch, recipe.size, recipe.size, recipe.channels)
+    black = np.zeros(shape, np.uint8)
+    batches = dataset.batches(black, recipe.batch, 1, seed=0)
+    model.fit(batches, steps_per_epoch=1, epochs=1)
+
+
+def prepare(source, size, data_dir):
+    """Makes a set from its raw files, then loads it again."""
+    from pokeutils import dataset
+
+    found = {}
+    for name in (f"prepare {source} at {size} px", f"load {source} again"):
+        clock = Clock()
+        pictures = dataset.load(source, size, data_dir, progress=lambda line: None)
+        found[name] = {**clock.read(), "note": f"{len(pictures.images)} pictures"}
+    return found
+
+
+def creatures():
+    """64 creatures of the generator in the repository, and a GIF that fades from some
+    of them into others (a walk's frames cost drawing; here only writing counts)."""
+    from pokeutils import gan, plots, pretrained
+
+    found = {}
+    clock = Clock()
+    generator = pretrained.load()
+    found["load the trained generator (TensorFlow is there)"] = clock.read()
+    for name in ("draw 64 creatures", "draw 64 again"):
+        clock = Clock()
+        pictures = gan.sample(generator, 64, seed=0)
+        found[name] = clock.read()
+
+    first, last = pictures[:32], gan.sample(generator, 32, seed=1)
+    mixed = [
+        plots.tile((first * (1 - t) + last * t).astype("uint8"), columns=8)
+        for t in np.linspace(0.0, 1.0, 60)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        clock = Clock()
+        path = plots.gif(pathlib.Path(folder) / "walk.gif", mixed)
+        size = os.path.getsize(path) / 1e6
+        found["write a GIF of 60 frames"] = {
+            **clock.read(),
+            "note": f"32 creatures of 64 px, {size:.1f} MB",
+        }
+    return found
+
+
+def judge(source, count=128, size=64):
+    """`metrics.report` on `count` pictures, before and after its cache knows them."""
+    from pokeutils import dataset, metrics
+
+    reals = dataset.load(source, size).images
+    samples, reals = reals[:count], reals[count : 2 * count]
+    found = {}
+    with tempfile.TemporaryDirectory() as cache:
+        for name in ("metrics, first time", "metrics, features of reals cached"):
+            clock = Clock()
+            metrics.report(samples, reals, cache=pathlib.Path(cache))
+            found[name] = {**clock.read(), "note": f"{count} against {len(reals)}"}
+    return found
+
+
+def measure(options, say):
+    """Yields one table of all waits, again after every line of it, so that what has
+    been measured is kept."""
+    rows = {}
+    for found in each():
+        for name, taken in found.items():
+            say(f"{name}: {taken}")
+        rows.update(found)
+        yield "waits", {"rows": rows}
+
+
+def each():
+    for name, code in IMPORTS.items():
+        yield {name: imports(code)}
+    yield call("benchmarks.waits:creatures")
+    source = cases.source()
+    for kind in dict.fromkeys(("doodles", source)):
+        with tempfile.TemporaryDirectory() as folder:
+            if kind != "doodles":  # fetched before; the network's speed is not ours
+                os.symlink(env.data_dir() / "raw", f"{folder}/raw")
+            yield call(
+                "benchmarks.waits:prepare", source=kind, size=64, data_dir=folder
+            )
+    for recipe in ("quick32", "modern64"):
+        clock = Clock()
+        call("benchmarks.waits:first_step", name=recipe)
+        yield {f"from nothing to the first step of {recipe}": clock.read()}
+    yield call("benchmarks.waits:judge", source=source)

@@ -29,7 +29,7 @@ from pokeutils import env, files, gallery, runs  # noqa: E402
 
 
 def main(arguments=None):
-    """Run the series; return 0, or 1 after an error, or 130 after Ctrl-C."""
+    """Runs the series; returns 0, or 1 after an error, or 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="such as 04_train")
     parser.add_argument("--folder", type=pathlib.Path, help="where results are written")
@@ -62,7 +62,7 @@ def main(arguments=None):
 
 
 def run_series(paths, folder):
-    """Execute the notebooks `paths`, each in a fresh kernel; return the exit code."""
+    """Executes the notebooks `paths`, each in a fresh kernel; returns the exit code."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, path in enumerate(paths, start=1):
         left = ", ".join(p.stem for p in paths[number:])
@@ -120,7 +120,7 @@ class LiveClient(NotebookClient):
 
 
 def execute(notebook, working_folder):
-    """Execute all cells, writing their outputs into `notebook`.
+    """Executes all cells, writing their outputs into `notebook`.
 
     Raises CellExecutionError for the first cell that fails, DeadKernelError when the
     kernel ends early, KeyboardInterrupt after Ctrl-C.
@@ -142,7 +142,7 @@ def execute(notebook, working_folder):
 
 
 def explain(notebook, error):
-    """Return the failed cell, the calls that led to the error, and the error last."""
+    """Returns the failed cell, the calls that led to the error, and the error last."""
     if isinstance(error, DeadKernelError):
         return "Its Python ended without a message: most likely too little memory."
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -172,7 +172,7 @@ pre { font: 13px/1.45 ui-monospace, monospace; overflow-x: auto; margin: .4rem 0
 
 
 def write_page(notebook, path):
-    """Write `notebook` as one page that needs no network, with links to the others."""
+    """Writes `notebook` as one page that needs no network, with links to the others."""
     from nbconvert import HTMLExporter  # a second, needed only once there is a result
     from pygments.formatters import HtmlFormatter
 

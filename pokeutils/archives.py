@@ -33,7 +33,7 @@ DAMAGES = (
 
 
 def unpack(tarball, *wanted):
-    """Return {path: bytes} of the files in a .tar.gz that a regular expression wants.
+    """Returns {path: bytes} of the files in a .tar.gz that a regular expression wants.
 
     Paths are without their first folder ("package/"), patterns match from their start.
     Raises RuntimeError for a damaged archive, or one that holds links or paths that
@@ -79,7 +79,7 @@ class _Limited:
 
 @contextlib.contextmanager
 def members(path):
-    """Yield {name: function that returns its bytes} of a zip file, or of a folder.
+    """Yields {name: function that returns its bytes} of a zip file, or of a folder.
 
     Hidden files are left out. Raises RuntimeError for a damaged or hostile archive, and
     for a folder with links that lead out of it.
@@ -164,14 +164,14 @@ def _refusal(path, name, problem):
 
 
 def integrity(path):
-    """Return the sha512 of a file in npm's notation."""
+    """Returns the sha512 of a file in npm's notation."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha512").digest()
     return "sha512-" + base64.b64encode(digest).decode()
 
 
 def check_content(inside, folder, expected, base=""):
-    """Check every file of a folder against one hash, its paths relative to `base`."""
+    """Checks every file of a folder against one hash, its paths relative to `base`."""
     lines = [
         f"{files.sha256(data)}  {name.removeprefix(base)}\n"
         for name, data in sorted(inside.items())
@@ -181,7 +181,7 @@ def check_content(inside, folder, expected, base=""):
 
 
 def check(found, expected, what):
-    """Raise RuntimeError unless two hashes are the same."""
+    """Raises RuntimeError unless two hashes are the same."""
     if found != expected:
         raise RuntimeError(
             f"{what} is not what was published: expected {expected}, got {found}. The "

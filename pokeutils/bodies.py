@@ -119,7 +119,7 @@ def _tents(places, width, pixels):
 
 
 def _separably(rows, columns, pictures):
-    """Apply a matrix to the rows and one to the columns of (n, h, w, channels)."""
+    """Applies a matrix to the rows and one to the columns of (n, h, w, channels)."""
     n, h, w, channels = pictures.shape
     done = np.matmul(rows, pictures.reshape(n, h, w * channels))
     return np.matmul(columns[:, None], done.reshape(n, -1, w, channels))

@@ -254,7 +254,7 @@ def stand_in(images=320, show=print):
 
 
 def main(arguments=None):
-    """Train, score and write the table; see the module's first lines."""
+    """Trains, scores and writes the table; see the module's first lines."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=60_000, help="seen by each run")
     parser.add_argument("--seeds", type=int, default=2, help="runs of each recipe")

@@ -28,7 +28,7 @@ Nearest = namedtuple("Nearest", "indices distances mirrored")
 
 
 def search(samples, reals, held_out=None, features=None, groups=None, plant=50, seed=0):
-    """Look for the originals of generated pictures; returns `Copies`, which prints.
+    """Looks for the originals of generated pictures; returns `Copies`, which prints.
 
     All are uint8 pictures of one size, premultiplied RGBA or RGB on white: `samples`,
     the `reals` that the generator was trained on, and real pictures that were
@@ -123,7 +123,7 @@ class Originals:
         self.limit = p[int(ALARMS * len(p))]
 
     def look(self, pictures):
-        """Return `Copies`, for each picture its nearest originals."""
+        """Returns `Copies`, for each picture its nearest originals."""
         nearest = {
             name: self._nearest(name, describe(pictures))
             for name, describe in self.searches.items()
@@ -210,7 +210,7 @@ class Copies(
         return _shares(self.flags)
 
     def record(self):
-        """Return a dict for metrics.json."""
+        """Returns a dict for metrics.json."""
 
         def plain(shares):
             return {name: one._asdict() for name, one in shares.items()}

@@ -18,18 +18,18 @@ NOISE = 100  # standard deviation, in levels of 255
 
 
 def palette_swap(pictures, random):
-    """Turn each creature's colours by its own 60 to 300 degrees; shapes stay."""
+    """Turns each creature's colours by its own 60 to 300 degrees; shapes stay."""
     return recolour.turn_hues(pictures, random)
 
 
 def blur(pictures, random=None):
-    """Blur by a pixel, or by 1/64 of a larger picture: details go, shapes stay."""
+    """Blurs by a pixel, or by 1/64 of a larger picture: details go, shapes stay."""
     kernel = ImageFilter.GaussianBlur(max(1, pictures.shape[1] / 64))
     return np.stack([np.asarray(Image.fromarray(p).filter(kernel)) for p in pictures])
 
 
 def patch_shuffle(pictures, random):
-    """Put the pieces of an 8 x 8 cut in a random order: textures stay, shapes go.
+    """Puts the pieces of an 8 x 8 cut in a random order: textures stay, shapes go.
 
     Rows and columns that 8 does not divide stay where they are.
     """
@@ -46,7 +46,7 @@ def patch_shuffle(pictures, random):
 
 
 def noise(pictures, random):
-    """Add strong grey-free noise to every pixel, the ground included."""
+    """Adds strong grey-free noise to every pixel, the ground included."""
     dirty = pictures + random.normal(0, NOISE, pictures.shape)
     return np.rint(dirty.clip(0, 255)).astype("uint8")
 
@@ -60,6 +60,6 @@ KINDS = {
 
 
 def all_kinds(pictures, seed=0):
-    """Return {kind: damaged pictures} from mild to severe, the same for one seed."""
+    """Returns {kind: damaged pictures} from mild to severe, the same for one seed."""
     random = np.random.default_rng(seed)
     return {kind: change(pictures, random) for kind, change in KINDS.items()}

@@ -64,7 +64,7 @@ class PictureSet(
 
 
 def load(source, size, data_dir=None, progress=print):
-    """Return the PictureSet of a source at `size` x `size` px, preparing it if needed.
+    """Returns the PictureSet of a source at `size` x `size` px, preparing it if needed.
 
     `meta` maps each name in prepare.COLUMNS to an array, one entry a picture; text is
     "" and numbers are 0 where unknown. Pixel art keeps its pixels in multiples of the
@@ -117,7 +117,7 @@ def _tell_of_duplicates(ready, progress):
 
 
 def _read(source, folder, expected):
-    """Return the prepared set in `folder`, or None unless it is whole and current."""
+    """Returns the prepared set in `folder`, or None unless it is whole and current."""
     try:
         report = json.loads((folder / "report.json").read_text("utf-8"))
         if {key: report.get(key) for key in expected} != expected:
@@ -149,12 +149,12 @@ def _column(column, rows):
 
 
 def to_float(pictures):
-    """Return uint8 pictures (0 to 255) as float32 in [-1, 1]."""
+    """Returns uint8 pictures (0 to 255) as float32 in [-1, 1]."""
     return pictures.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
 def check_range(pictures):
-    """Raise ValueError unless these are training pictures as `load` gives them.
+    """Raises ValueError unless these are training pictures as `load` gives them.
 
     That is uint8 premultiplied RGBA (n, size, size, 4), at least two different ones,
     with transparent corners in most.
@@ -182,7 +182,7 @@ def check_range(pictures):
 
 
 def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):
-    """Say which pictures each training step sees: indices and flips, (steps, batch).
+    """Says which pictures each training step sees: indices and flips, (steps, batch).
 
     `steps` steps from step `start` on. Every epoch of count // batch steps is a fresh
     permutation and depends on nothing but (seed, epoch), so a resumed run sees exactly
@@ -209,7 +209,7 @@ def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):
 
 
 def _deck(rng, count, weights):
-    """Return `count` indices in random order; each once, or as `weights` say."""
+    """Returns `count` indices in random order; each once, or as `weights` say."""
     deck = rng.permutation(count)
     if weights is None:
         return deck
@@ -223,7 +223,7 @@ def _deck(rng, count, weights):
 
 
 def _unequal(weights, count):
-    """Return weights as an array, or None where they make no difference."""
+    """Returns weights as an array, or None where they make no difference."""
     if weights is None:
         return None
     weights = np.asarray(weights, np.float64)
@@ -236,7 +236,7 @@ def _unequal(weights, count):
 
 
 def batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
-    """Return a finite tf.data.Dataset of `steps` float32 batches in [-1, 1].
+    """Returns a finite tf.data.Dataset of `steps` float32 batches in [-1, 1].
 
     `pictures` is uint8 (n, size, size, channels); which come when is up to `order`,
     with `places`: its start, reshuffle and weights. With `mirror` about half of the
@@ -262,7 +262,7 @@ def batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
 
 
 def numpy_batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
-    """Yield the same batches as `batches`, as NumPy arrays, without TensorFlow."""
+    """Yields the same batches as `batches`, as NumPy arrays, without TensorFlow."""
     indices, flips = order(len(pictures), batch, steps, seed, **places)
     for index, flip in zip(indices, flips, strict=True):
         x = pictures[index]

@@ -18,7 +18,7 @@ INK = (45, 38, 56, 255)
 
 
 def draw(number):
-    """Return creature `number` as a straight RGBA Pillow image of 128 x 128 px."""
+    """Returns creature `number` as a straight RGBA Pillow image of 128 x 128 px."""
     rng = np.random.Generator(np.random.Philox(key=[number, 20]))
     pen = _Pen(_palette(rng))
     plan = rng.choice(["walker", "stander", "blob", "bird", "serpent"])
@@ -62,7 +62,7 @@ class _Pen:
         self.canvas = Image.new("RGBA", (SIZE * SCALE, SIZE * SCALE))
 
     def fill(self, shape, colour, inside=None, line=True):
-        """Paint a shape, clipped to another shape, with a dark outline around it."""
+        """Paints a shape, clipped to another shape, with a dark outline around it."""
         if line:
             self._paint(self.canvas, shape, INK, grow=LINE)
         colour = self.palette.get(colour, colour)

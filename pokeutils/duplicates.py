@@ -23,7 +23,7 @@ Pair = collections.namedtuple("Pair", "first second notes mirrored")
 
 
 def pairs(pictures, others=None, far=FAR, colour=COLOUR):
-    """Return a Pair of indices for each two pictures that are nearly the same.
+    """Returns a Pair of indices for each two pictures that are nearly the same.
 
     Pictures are premultiplied RGBA, uint8 (n, size, size, 4). Within one set, `first`
     is less than `second`; with `others`, `second` is an index in these. `notes` is how
@@ -49,7 +49,7 @@ def pairs(pictures, others=None, far=FAR, colour=COLOUR):
 
 
 def report(one, other=None):
-    """Return what two prepared sets, or one with itself, have in common, as a dict.
+    """Returns what two prepared sets, or one with itself, have in common, as a dict.
 
     "pairs": [{"first", "second" (files), "notes", "mirrored", "leak"}]; a leak has one
     picture in training and the other held out. "sentence": the counts, for people.
@@ -82,7 +82,7 @@ def report(one, other=None):
 
 
 def _describe(pictures):
-    """Return hashes (n, 8) uint64, those of the mirror images, cells (n, 16, 16, 3)."""
+    """Returns hashes (n, 8) uint64, those of mirror images, cells (n, 16, 16, 3)."""
     hashes = np.empty((2, len(pictures), 2 * GRID * GRID // 64), np.uint64)
     cells = np.empty((len(pictures), GRID, GRID, 3), np.float32)
     for index, picture in enumerate(pictures):

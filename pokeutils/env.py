@@ -23,7 +23,7 @@ _MISSING = object()
 
 
 def platform():
-    """Return "colab", "kaggle" or "local"."""
+    """Returns "colab", "kaggle" or "local"."""
     # Kaggle first: its image is built on Colab's and carries some of its marks.
     if "KAGGLE_KERNEL_RUN_TYPE" in os.environ or "kaggle_secrets" in sys.modules:
         return "kaggle"
@@ -33,12 +33,12 @@ def platform():
 
 
 def data_dir():
-    """Return the folder of fetched and prepared pictures (may not exist yet)."""
+    """Returns the folder of fetched and prepared pictures (may not exist yet)."""
     return _project_folder("POKEUTILS_DATA", "data")
 
 
 def outputs_dir():
-    """Return the folder of runs and galleries (may not exist yet).
+    """Returns the folder of runs and galleries (may not exist yet).
 
     On Colab it is on the Drive if one is mounted: what is elsewhere ends with the
     session, in the middle of a training.
@@ -63,7 +63,7 @@ def _project_folder(variable, name):
 
 
 def profile():
-    """Return "tiny", "quick" or "full": POKEUTILS_PROFILE, else what the device allows.
+    """Returns "tiny", "quick" or "full": POKEUTILS_PROFILE, else by the device.
 
     "tiny" is for tests, "quick" for a CPU (10 minutes in all), "full" for a GPU or TPU.
     Raises ValueError when POKEUTILS_PROFILE is none of the three.
@@ -79,13 +79,13 @@ def profile():
 
 
 def pick(*, quick, full, tiny=_MISSING):
-    """Return the value for the current profile; without `tiny`, tiny uses `quick`."""
+    """Returns the value for the current profile; without `tiny`, tiny uses `quick`."""
     values = {"tiny": quick if tiny is _MISSING else tiny, "quick": quick, "full": full}
     return values[profile()]
 
 
 def source():
-    """Return the name of the picture set to use: POKEUTILS_SOURCE, else "artwork"."""
+    """Returns the name of the picture set to use: POKEUTILS_SOURCE, else "artwork"."""
     return os.environ.get("POKEUTILS_SOURCE") or "artwork"
 
 
@@ -93,7 +93,7 @@ def source():
 
 
 def accelerator():
-    """Return "gpu", "tpu" or "cpu": what Keras will compute on, as far as one can see.
+    """Returns "gpu", "tpu" or "cpu": what Keras will compute on, as far as one can see.
 
     A GPU does not count when the TensorFlow installed is the one built without CUDA.
     """
@@ -105,7 +105,7 @@ def accelerator():
 
 
 def gpu():
-    """Return {"name", "capability", "memory"} of the first visible NVIDIA GPU, or None.
+    """Returns {"name", "capability", "memory"} of the first NVIDIA GPU, or None.
 
     `capability` is CUDA's compute capability as a float (T4: 7.5), `memory` is in MiB.
     """
@@ -143,7 +143,7 @@ def _cpu_only_tensorflow():
 
 @functools.cache
 def _cpu():
-    """Return (model name, set of feature flags) from /proc/cpuinfo, where it exists."""
+    """Returns (model name, feature flags) from /proc/cpuinfo, where it exists."""
     try:
         text = pathlib.Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -154,14 +154,14 @@ def _cpu():
 
 
 def cores():
-    """Return how many CPU cores this process may use."""
+    """Returns how many CPU cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def compute_dtype():
-    """Return the Keras dtype policy that is fastest and safe on this device.
+    """Returns the Keras dtype policy that is fastest and safe on this device.
 
     "mixed_bfloat16": TPUs, GPUs from compute capability 8 (A100 and later), and CPUs
     with AMX or AVX512 bfloat16 instructions. "mixed_float16": GPUs with tensor cores
@@ -179,7 +179,7 @@ def compute_dtype():
 
 
 def device_name():
-    """Return one line for people, such as "Tesla T4, 15 GiB" or "Xeon ..., 2 cores"."""
+    """Returns a line for people, such as "Tesla T4, 15 GiB" or "Xeon ..., 2 cores"."""
     device = accelerator()
     if device == "gpu":
         return f"{gpu()['name']}, {gpu()['memory'] / 1024:.0f} GiB"
@@ -192,14 +192,14 @@ def device_name():
 
 
 def backend():
-    """Return Keras' backend: "tensorflow" unless KERAS_BACKEND says otherwise."""
+    """Returns Keras' backend: "tensorflow" unless KERAS_BACKEND says otherwise."""
     if "keras" in sys.modules:
         return sys.modules["keras"].config.backend()
     return os.environ.get("KERAS_BACKEND") or "tensorflow"
 
 
 def need(module, requirement, show=print):
-    """Make sure that `module` can be imported; `requirement` is its pinned package.
+    """Makes sure that `module` can be imported; `requirement` is its pinned package.
 
     Colab and Kaggle lack a few small packages: there it is installed. Elsewhere, raises
     RuntimeError with the command that installs it.
@@ -219,7 +219,7 @@ def need(module, requirement, show=print):
 
 
 def versions():
-    """Return a dict of name -> version of Python and the packages that decide a run."""
+    """Returns {name: version} of Python and the packages that decide a run."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     names = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",)}
     names |= {name: (name,) for name in ("jax", "numpy", "pillow", "resvg_py")}
@@ -230,7 +230,7 @@ def versions():
 
 
 def version_of(distribution):
-    """Return the version of an installed package, or None."""
+    """Returns the version of an installed package, or None."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -238,7 +238,7 @@ def version_of(distribution):
 
 
 def git_commit():
-    """Return the commit this checkout stands on ("-dirty" when edited), or None."""
+    """Returns the commit this checkout stands on ("-dirty" when edited), or None."""
     if not (ROOT / ".git").exists():
         return None
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
@@ -261,7 +261,7 @@ def seed_everything(seed):
 
 
 def report():
-    """Print platform, profile, versions, device and folders, and what could be better.
+    """Prints platform, profile, versions, device and folders, and what could be better.
 
     No absolute path is printed for folders inside the project, so that a notebook can
     be saved with this output.
@@ -279,7 +279,7 @@ def report():
 
 
 def _short(path):
-    """Return `path` relative to the project, else to the home folder, else as it is."""
+    """Returns `path` relative to the project, else to the home folder, else whole."""
     for base, prefix in ((ROOT, ""), (pathlib.Path.home(), "~/")):
         if path.is_relative_to(base):
             return f"{prefix}{path.relative_to(base).as_posix()}/"

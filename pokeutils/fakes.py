@@ -44,7 +44,7 @@ OPPONENTS = np.array(
 
 
 def make(data, count=9, seed=0):
-    """Return `count` fakes made from the pictures of a PictureSet.
+    """Returns `count` fakes made from the pictures of a PictureSet.
 
     About half are part fusions, as far as there are creatures with a neck; the others
     are palette swaps. They are made from the original files, then cut out and scaled
@@ -101,7 +101,7 @@ def one_each(data, random):
 
 
 def from_folder(folder, size, native=0):
-    """Return Fakes of all pictures in a folder, cut out and scaled as real ones are.
+    """Returns Fakes of all pictures in a folder, cut out and scaled as real ones are.
 
     `native` is the side of pixel art, placed and enlarged by whole factors; 0 for
     pictures of any other kind. Raises ValueError that names a file that cannot be used.
@@ -189,7 +189,7 @@ _Families = collections.namedtuple("_Families", "hues lightness areas share")
 
 
 def swap_palette(picture, donor):
-    """Return `picture` in the colours of `donor`; shapes, shading and greys stay.
+    """Returns `picture` in the colours of `donor`; shapes, shading and greys stay.
 
     The largest family of colours takes the hue, the strength and the lightness of the
     donor's largest, and so on. Where either has no colours, nothing changes.
@@ -279,7 +279,7 @@ def to_rgb(lab):
 
 
 def neck(picture):
-    """Find the narrowest row in the upper middle where a cut meets nothing but a neck.
+    """Finds the narrowest row in the upper middle where a cut meets nothing but a neck.
 
     Returns a Neck, or None where every row there runs through more than one part.
     `narrowness` is its width as a share of the narrower of head and body; `head` and
@@ -308,7 +308,7 @@ def neck(picture):
 
 
 def fuse(head, body, whole_pixels=False):
-    """Put the head of one creature on the body of another, in the body's colours.
+    """Puts the head of one creature on the body of another, in the body's colours.
 
     Returns the picture and the roughness of the seam: the mean OKLab distance across
     it. The head is scaled until the necks are equally wide, unless `whole_pixels`: that

@@ -37,7 +37,7 @@ class FeatureNetwork:
         self.weights = files.sha256(b"".join(one.tobytes() for one in values))[:8]
 
     def __call__(self, pictures, background=255, batch=32, cache=None, progress=None):
-        """Return float32 features (n, dimensions) of pictures (n, h, w, 3 or 4).
+        """Returns float32 features (n, dimensions) of pictures (n, h, w, 3 or 4).
 
         Pictures are uint8, or float in [-1, 1], which is rounded to uint8 first. Four
         channels are premultiplied RGBA and go on a grey `background` (0..255).
@@ -90,7 +90,7 @@ class FeatureNetwork:
 
 
 def named(name):
-    """Return the network of that name: "lite0" (or "lite0-128", for 128 px), "fid",
+    """Returns the network of that name: "lite0" (or "lite0-128", for 128 px), "fid",
     "random" (or "random1", for seed 1) or "keras:MobileNetV3Small"; ValueError else."""
     kind, _, rest = name.partition(":")
     if kind == "keras":
@@ -164,7 +164,7 @@ def application(name, size=224, weights="imagenet"):
 
 
 def arithmetic():
-    """Return "mixed_bfloat16" on CPUs that compute in bfloat16, else "float32".
+    """Returns "mixed_bfloat16" on CPUs that compute in bfloat16, else "float32".
 
     bfloat16 is several times as fast there, and changes a Fréchet distance by less than
     a real half differs from another. GPUs are fast enough in float32.
@@ -178,7 +178,7 @@ def arithmetic():
 
 
 def on_ground(pictures, background=255):
-    """Check pictures and return them as uint8 RGB (n, h, w, 3) on a grey `background`.
+    """Checks pictures and returns them as uint8 RGB (n, h, w, 3) on a grey `background`.
 
     Takes uint8, or float in [-1, 1]; RGB, or premultiplied RGBA. ValueError for all
     else: another range, NaN, sizes that differ, straight alpha.
@@ -220,7 +220,7 @@ def _rounded(pictures):
 
 
 def resize(pictures, size):
-    """Resize (n, h, w, c) to (n, size, size, c), float32, antialiased, range 0..255.
+    """Resizes (n, h, w, c) to (n, size, size, c), float32, antialiased, range 0..255.
 
     Bicubic as Pillow does it in float, without rounding to 8 bits between: other
     resizers alias, and that moves metrics (Parmar et al. 2022, "clean-fid").

@@ -15,7 +15,7 @@ ONE_DAY = 24 * 3600  # seconds; a temporary folder older than this has lost its 
 
 @contextlib.contextmanager
 def atomic(path):
-    """Yield a temporary path beside `path`; on success it becomes `path`.
+    """Yields a temporary path beside `path`; on success it becomes `path`.
 
     On any error the temporary file is removed and `path` stays as it was. A full disk
     raises OSError with a sentence that says where, how full, and what to do.
@@ -37,7 +37,7 @@ def atomic(path):
 
 @contextlib.contextmanager
 def atomic_folder(path, keep=lambda: False):
-    """Yield a temporary folder beside `path`; on success it takes the place of `path`.
+    """Yields a temporary folder beside `path`; on success it takes the place of `path`.
 
     On any error the temporary folder is removed and `path` stays as it was. So it does
     when `keep()` finds that a good folder got there first, made by another process.
@@ -58,23 +58,23 @@ def atomic_folder(path, keep=lambda: False):
 
 
 def write_bytes(path, data):
-    """Write `data` to `path` atomically."""
+    """Writes `data` to `path` atomically."""
     with atomic(path) as temporary, open(temporary, "wb") as file:
         file.write(data)
 
 
 def write_text(path, text):
-    """Write `text` to `path` atomically, as UTF-8."""
+    """Writes `text` to `path` atomically, as UTF-8."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path, value):
-    """Write `value` to `path` atomically, as indented JSON in the order given."""
+    """Writes `value` to `path` atomically, as indented JSON in the order given."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def sha256(source):
-    """Return the sha256 of a bytes object, or of the file at a path, as hex."""
+    """Returns the sha256 of a bytes object, or of the file at a path, as hex."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return hashlib.sha256(source).hexdigest()
     with open(source, "rb") as file:

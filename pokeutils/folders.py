@@ -12,7 +12,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg")
 
 
 def path(name):
-    """Return the absolute path of the folder in "folder:<path>"."""
+    """Returns the absolute path of the folder in "folder:<path>"."""
     folder = pathlib.Path(name.removeprefix("folder:")).expanduser()
     if not folder.exists() and not folder.is_absolute():
         folder = env.ROOT / folder  # notebooks run in a folder of their own
@@ -20,7 +20,7 @@ def path(name):
 
 
 def state(name):
-    """Return a hash of the names, sizes and times of the pictures in a folder.
+    """Returns a hash of the names, sizes and times of the pictures in a folder.
 
     Raises ValueError when the folder is missing or holds fewer than two pictures.
     """
@@ -39,7 +39,7 @@ def state(name):
 
 
 def fill(name, new, progress):
-    """Copy the pictures of a folder; returns what the functions in `sets` do."""
+    """Copies the pictures of a folder; returns what the functions in `sets` do."""
     species.need(progress)
     folder, rows, dropped = path(name), [], []
     for picture in _pictures(folder):
@@ -63,7 +63,7 @@ def fill(name, new, progress):
 
 
 def _species(stem):
-    """Return (number, form) from a name such as 006, 6-mega-x or pikachu; 0 if none."""
+    """Returns (number, form) of a name such as 006, 6-mega-x, pikachu; 0 if none."""
     found = re.match(r"0*(\d{1,4})(?!\d)-?(.*)", stem)
     if not found:
         number, form = species.find(stem.lower())

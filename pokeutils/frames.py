@@ -22,7 +22,7 @@ GRID = 3  # px; frames are compared by the mean of blocks of this size
 
 
 def read(data, side, count=None):
-    """Return {number: frame} of the first `count` distinct frames of a GIF (bytes).
+    """Returns {number: frame} of the first `count` distinct frames of a GIF (bytes).
 
     Frames are straight RGBA, as played: laid over one another where the GIF says so.
     Compared and cut out are bodies, wherever they are; a body larger than `side` px and
@@ -58,7 +58,7 @@ def _played(data):
 
 
 def choose(bodies, side, least=LEAST, most=MOST, far=FAR):
-    """Return the numbers of the frames to take, the first first.
+    """Returns the numbers of the frames to take, the first first.
 
     At least `least`, if there are so many, and at most `most`; beyond `least` only
     those whose pixels differ from all that were taken by `far` of the body's.
@@ -78,7 +78,7 @@ def choose(bodies, side, least=LEAST, most=MOST, far=FAR):
 
 
 def _blocks(canvas):
-    """Return the means of the blocks of a canvas, (blocks, 4) float32."""
+    """Returns the means of the blocks of a canvas, (blocks, 4) float32."""
     count = len(canvas) // GRID
     cut = canvas[: count * GRID, : count * GRID].astype(np.float32)
     return cut.reshape(count, GRID, count, GRID, 4).mean(axis=(1, 3)).reshape(-1, 4)

@@ -30,7 +30,7 @@ SPACES = {
 
 
 def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
-    """Write index.html about the run folder `run` into `folder` (outputs/latest).
+    """Writes index.html about the run folder `run` into `folder` (outputs/latest).
 
     Reads params.json, log.csv, metrics.json, samples/, nearest.png and animation.gif of
     the run; what is missing is left out. Links `folder`/quiz.html, the hatchery (beside

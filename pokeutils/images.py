@@ -28,7 +28,7 @@ RESVG = "resvg_py==0.5.0"  # the renderer decides pixels, so it is pinned
 
 
 def read(path, long_side=256):
-    """Return the picture at `path` as straight RGBA, at most `long_side` px long.
+    """Returns the picture at `path` as straight RGBA, at most `long_side` px long.
 
     SVGs are drawn at that size; larger rasters are reduced to it; of an animation the
     first frame counts; a picture without transparency loses its white ground. Raises
@@ -91,7 +91,7 @@ def _read_raster(data, long_side):
 
 
 def cut_ground(rgba, near=NEAR_WHITE, fringe=0):
-    """Make the white that touches the border transparent (for opaque pictures).
+    """Makes the white that touches the border transparent (for opaque pictures).
 
     `fringe` px of what is nearly as white go with it, as JPEG leaves them.
     """
@@ -108,7 +108,7 @@ def cut_ground(rgba, near=NEAR_WHITE, fringe=0):
 
 
 def _grow(ground, white):
-    """Add to the ground, in place, the white beside it."""
+    """Adds to the ground, in place, the white beside it."""
     ground[1:] |= ground[:-1] & white[1:]
     ground[:-1] |= ground[1:] & white[:-1]
     ground[:, 1:] |= ground[:, :-1] & white[:, 1:]
@@ -119,28 +119,28 @@ def _grow(ground, white):
 
 
 def premultiply(rgba):
-    """Return straight RGBA with its colours multiplied by alpha."""
+    """Returns straight RGBA with its colours multiplied by alpha."""
     alpha = rgba[..., 3:].astype(np.uint16)
     colour = (rgba[..., :3] * alpha + 127) // 255
     return np.concatenate([colour, alpha], axis=-1).astype(np.uint8)
 
 
 def unpremultiply(premultiplied):
-    """Return premultiplied RGBA with its colours divided by alpha again."""
+    """Returns premultiplied RGBA with its colours divided by alpha again."""
     alpha = premultiplied[..., 3:].astype(np.uint16)
     colour = (premultiplied[..., :3] * np.uint16(255) + alpha // 2) // alpha.clip(1)
     return np.concatenate([colour.clip(0, 255), alpha], axis=-1).astype(np.uint8)
 
 
 def composite(premultiplied, background=255):
-    """Lay premultiplied RGBA (..., 4) on a colour (0-255 or a triple): RGB uint8."""
+    """Lays premultiplied RGBA (..., 4) on a colour (0-255 or a triple): RGB uint8."""
     alpha = premultiplied[..., 3:].astype(np.int32)
     ground = (np.asarray(background) * (255 - alpha) + 127) // 255
     return (premultiplied[..., :3] + ground).clip(0, 255).astype(np.uint8)
 
 
 def mirror(images):
-    """Return one picture or a batch (..., height, width, channels) left-right."""
+    """Returns one picture or a batch (..., height, width, channels) left-right."""
     return images[..., ::-1, :]
 
 
@@ -170,7 +170,7 @@ def reduce_palette(pictures, colours=16):
 
 
 def box(rgba, threshold=SOFT):
-    """Return (left, top, right, bottom) of what is more opaque than `threshold`.
+    """Returns (left, top, right, bottom) of what is more opaque than `threshold`.
 
     Raises ValueError when nothing is.
     """
@@ -182,13 +182,13 @@ def box(rgba, threshold=SOFT):
 
 
 def crop(rgba, threshold=SOFT):
-    """Return the part of the picture that is more opaque than `threshold`."""
+    """Returns the part of the picture that is more opaque than `threshold`."""
     left, top, right, bottom = box(rgba, threshold)
     return rgba[top:bottom, left:right]
 
 
 def fit(rgba, size, margin=MARGIN):
-    """Cut out the creature and centre it, with a margin, on a square canvas.
+    """Cuts out the creature and centres it, with a margin, on a square canvas.
 
     Takes straight RGBA, returns premultiplied RGBA (size, size, 4). Raises ValueError
     for an empty picture.
@@ -198,7 +198,7 @@ def fit(rgba, size, margin=MARGIN):
 
 
 def place(rgba, size):
-    """Centre pixel art on a square canvas without resizing it.
+    """Centres pixel art on a square canvas without resizing it.
 
     Takes straight RGBA, returns premultiplied RGBA (size, size, 4). Raises ValueError
     when the creature is larger than the canvas.
@@ -211,7 +211,7 @@ def place(rgba, size):
 
 
 def scale(premultiplied, factor, resampling=Image.Resampling.LANCZOS):
-    """Return premultiplied RGBA at `factor` times its size: float32, within 0 to 255,
+    """Returns premultiplied RGBA at `factor` times its size: float32, within 0 to 255,
     with colours of at most alpha.
 
     In floating point and channel by channel: right, because premultiplied.
@@ -246,7 +246,7 @@ def _centre(premultiplied, size):
 
 
 def canvas(path, size, pixel_art=0):
-    """Return the premultiplied (size, size, 4) training picture made from a file.
+    """Returns the premultiplied (size, size, 4) training picture made from a file.
 
     Pixel art is placed on the canvas it was drawn for, `pixel_art` px wide, which is
     then enlarged by a whole factor. On a smaller canvas, and anything else, is fitted.
@@ -258,7 +258,7 @@ def canvas(path, size, pixel_art=0):
 
 
 def serve():
-    """Answer requests for canvases, one JSON line each, until standard input ends.
+    """Answers requests for canvases, one JSON line each, until standard input ends.
 
     `prepare` runs this module as a process of its own: decoders then use both cores,
     and one that hangs or crashes on a broken file costs that file, not the session.

@@ -23,7 +23,7 @@ MOUNTS = ("KAGGLE_CACHE_MOUNT_FOLDER", "COLAB_CACHE_MOUNT_FOLDER")  # may say ot
 
 
 def fill(name, new, progress):
-    """Copy the pictures of "kaggle:<owner>/<slug>"; returns what `sets` functions do.
+    """Copies the pictures of "kaggle:<owner>/<slug>"; returns what `sets` functions do.
 
     "kaggle:<owner>/<slug>@<path>" names the zip file or folder to take them from.
     Raises SourceUnavailable when the set is nowhere, RuntimeError when it is damaged.
@@ -123,7 +123,7 @@ def _named(members, new):
 
 
 def _once(members, stems):
-    """Return {stem: member} of the pictures, one each, and what that leaves out."""
+    """Returns {stem: member} of the pictures, one each, and what that leaves out."""
     found = collections.defaultdict(list)
     for name in members:
         stem, dot, kind = name.rpartition("/")[2].rpartition(".")

@@ -228,7 +228,7 @@ def distances_of(products, squares_a, squares_b):
 
 
 def check_features(*sets, least=2):
-    """Return the sets as float64 (n, d); ValueError for what would mislead silently.
+    """Returns the sets as float64 (n, d); ValueError for what would mislead silently.
 
     That is: fewer than `least` rows, different widths, NaN or infinity, or rows that
     are all the same, as a broken generator or a wrong range makes them.

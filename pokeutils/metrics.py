@@ -59,7 +59,7 @@ MEASURES = {  # key: label, factor and decimals in print, lowest and highest pos
 def report(
     samples, reals, networks=None, folder=None, cache=None, seed=0, progress=None
 ):
-    """Measure samples against real pictures; returns a `Report`, which prints a table.
+    """Measures samples against real pictures; returns a `Report`, which prints a table.
 
     Both are pictures (n, h, w, 3 or 4) of one size: uint8, or float in [-1, 1]; RGBA is
     premultiplied, and laid on white. Use the first samples of a fixed seed, and as many
@@ -248,11 +248,11 @@ class Report(dict):
     """
 
     def value(self, title, measure, row=SAMPLES):
-        """Return one value, as measured by the network of that title."""
+        """Returns one value, as measured by the network of that title."""
         return self["spaces"][title]["rows"][row][measure]["value"]
 
     def save(self, folder):
-        """Write metrics.json into `folder`, keeping what else it holds; its path."""
+        """Writes metrics.json into `folder`, keeping what else it holds; its path."""
         path = Path(folder) / "metrics.json"
         kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
         files.write_json(path, {**kept, **self})

@@ -33,7 +33,7 @@ class SourceUnavailable(RuntimeError):
 
 
 def npm_pack(package, folder, progress=print):
-    """Return the tarball of an npm package, downloaded into `folder` and verified.
+    """Returns the tarball of an npm package, downloaded into `folder` and verified.
 
     Raises SourceUnavailable within half a minute when there is no way to it, and
     RuntimeError when what came is not the published file.
@@ -74,7 +74,7 @@ def _npm(folder, progress):
 
 
 def _npm_run(command, package, folder, seconds, progress=None):
-    """Run npm in `folder` for at most `seconds`; SourceUnavailable when it fails."""
+    """Runs npm in `folder` for at most `seconds`; SourceUnavailable when it fails."""
     log, begin, told = folder / "npm.log", time.monotonic(), 0
     with open(log, "w") as output:
         process = subprocess.Popen(
@@ -106,7 +106,7 @@ def _npm_run(command, package, folder, seconds, progress=None):
 
 
 def download(url, path, seconds=20, progress=None):
-    """Save what a URL answers to `path`, whole; OSError says why it did not come.
+    """Saves what a URL answers to `path`, whole; OSError says why it did not come.
 
     It is given up after `seconds` without a byte, DOWNLOAD_SECONDS in all, or
     MAX_ARCHIVE bytes.

@@ -130,7 +130,7 @@ KINDS = {
 
 
 def all_kinds(pictures, seed=0):
-    """Return {kind: copies of the pictures, row for row}, the same for one seed."""
+    """Returns {kind: copies of the pictures, row for row}, the same for one seed."""
     random = np.random.default_rng(seed)
     return {
         kind: np.ascontiguousarray(change(pictures, random))

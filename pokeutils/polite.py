@@ -97,11 +97,11 @@ class Visitor:
         self._session.close()
 
     def page(self, url):
-        """Return the text at `url`. Raises Blocked, Missing or Failed."""
+        """Returns the text at `url`. Raises Blocked, Missing or Failed."""
         return text(self._get(url))
 
     def picture(self, url, path):
-        """Save the picture at `url` as `path` plus the suffix of its kind: a Kept.
+        """Saves the picture at `url` as `path` plus the suffix of its kind: a Kept.
 
         It is kept only if it begins like a picture, decodes, and is no placeholder.
         Raises Blocked, Missing or Failed.
@@ -125,7 +125,7 @@ class Visitor:
     # ------------------------------------------------------------------ the manners
 
     def _get(self, url):
-        """Return the body at `url`, where robots.txt allows to ask for it."""
+        """Returns the body at `url`, where robots.txt allows to ask for it."""
         answer = self._follow(url, obey=True)
         if answer.status == 200:
             return answer.body
@@ -162,7 +162,7 @@ class Visitor:
         return origin
 
     def rules(self, origin):
-        """Return what robots.txt says, asked for once, as RFC 9309 wants it read.
+        """Returns what robots.txt says, asked for once, as RFC 9309 wants it read.
 
         A client error (404 and the like) means that there are no rules. Raises Blocked
         when it cannot be had: then everything is forbidden.
@@ -192,14 +192,14 @@ class Visitor:
         return self._rules[origin]
 
     def delay(self, origin):
-        """Return the seconds to wait between requests: 2, or what robots.txt asks."""
+        """Returns the seconds to wait between requests: 2, or what robots.txt asks."""
         rules = self.rules(origin)
         rate = rules.request_rate(NAME)
         rate = rate.seconds / rate.requests if rate and rate.requests else 0
         return max(DELAY, rules.crawl_delay(NAME) or 0, rate)
 
     def _persist(self, url, delay):
-        """Return the answer to a request, made again after 429, 5xx and timeouts."""
+        """Returns the answer to a request, made again after 429, 5xx and timeouts."""
         wait = delay
         for attempt in range(1, ATTEMPTS + 1):
             rest = self._free + wait - time.monotonic()
@@ -232,7 +232,7 @@ class Visitor:
         raise Unanswered(f"{reason}, {ATTEMPTS} times")
 
     def _ask(self, url):
-        """Return the answer to one request, read up to MAX_BODY bytes."""
+        """Returns the answer to one request, read up to MAX_BODY bytes."""
         import requests
         import urllib3
 
@@ -263,7 +263,7 @@ class Visitor:
 
 
 def is_challenge(answer):
-    """Say whether an Answer is the wall of a bot filter (Imperva, Cloudflare)."""
+    """Says whether an Answer is the wall of a bot filter (Imperva, Cloudflare)."""
     if answer.headers.get("cf-mitigated") == "challenge":
         return True
     # A page that was let through may carry the filter's script too, but is larger.
@@ -273,7 +273,7 @@ def is_challenge(answer):
 
 
 def retry_after(value):
-    """Return the seconds that a Retry-After header asks for; 0 where it says nothing.
+    """Returns the seconds that a Retry-After header asks for; 0 where it says nothing.
 
     It holds a number of seconds or an HTTP date.
     """
@@ -288,7 +288,7 @@ def retry_after(value):
 
 
 def text(body):
-    """Decode a page: UTF-8 where it is that, else the Latin-1 of older sites.
+    """Decodes a page: UTF-8 where it is that, else the Latin-1 of older sites.
 
     What a page says about itself is not asked: it is sometimes wrong, and a Latin-1
     page with an accent in it is never valid UTF-8.
@@ -300,7 +300,7 @@ def text(body):
 
 
 def _root(error):
-    """Return the innermost reason of an exception, without the addresses around it."""
+    """Returns the innermost reason of an exception, without the addresses around it."""
     while error.args and isinstance(error.args[0], Exception):
         error = error.args[0]
     error = getattr(error, "reason", error)

@@ -33,7 +33,7 @@ NUMBERS = ("species_id", "generation", *species.STATS)  # 0 where unknown
 
 
 def make(source, raw, new, expected, progress=print):
-    """Fill the folder `new` with a prepared set made from the raw folder `raw`.
+    """Fills the folder `new` with a prepared set made from the raw folder `raw`.
 
     `expected` (version, size, listing) goes into the report, for `dataset.load` to
     compare. Pictures that several sources share are kept once. Raises RuntimeError when
@@ -74,7 +74,7 @@ def make(source, raw, new, expected, progress=print):
 
 
 def _collect(source, raw, size, progress):
-    """Return canvases, their manifest rows, and {"file", "reason"} of the dropped."""
+    """Returns canvases, their manifest rows, and {"file", "reason"} of the dropped."""
     manifest, told = sources.manifest(raw), time.monotonic()
     if any(row["file"].lower().endswith(".svg") for row in manifest):
         env.need("resvg_py", images.RESVG, progress)
@@ -111,7 +111,7 @@ def _collect(source, raw, size, progress):
 
 
 def _once(source, array, rows):
-    """Return the pictures and rows without those that an earlier source has, and
+    """Returns the pictures and rows without those that an earlier source has, and
     [{"file", "same_as"}] of those."""
     if len(sources.parts(source)) == 1:
         return array, rows, []
@@ -132,7 +132,7 @@ def _once(source, array, rows):
 
 
 def _save(path, array):
-    """Write a .npy file; np.save would hide a full disk, or copy the array."""
+    """Writes a .npy file; np.save would hide a full disk, or copy the array."""
     with files.atomic(path) as temporary, open(temporary, "wb") as file:
         header = np.lib.format.header_data_from_array_1_0(array)
         np.lib.format.write_array_header_1_0(file, header)
@@ -140,7 +140,7 @@ def _save(path, array):
 
 
 def fingerprint(array, table):
-    """Return the sha256 of the pictures and of meta.csv as bytes, together."""
+    """Returns the sha256 of the pictures and of meta.csv as bytes, together."""
     digest = hashlib.sha256(array.data)
     digest.update(table)
     return digest.hexdigest()
@@ -161,7 +161,7 @@ def _check_dropped(source, kept, dropped):
 
 
 def _canvases(requests):
-    """Yield, in order, a canvas for each request, or the reason why there is none."""
+    """Yields, in order, a canvas for each request, or the reason why there is none."""
     count = min(4, os.cpu_count() or 1)
     with contextlib.ExitStack() as stack:
         idle = queue.SimpleQueue()
@@ -223,7 +223,7 @@ class _Decoder:
 
 
 def _complete(raw, rows):
-    """Turn manifest rows into meta rows, in place.
+    """Turns manifest rows into meta rows, in place.
 
     Returns the files for which a set that came with types says otherwise.
     """
@@ -252,7 +252,7 @@ def _species(row):
 
 
 def is_holdout(species):
-    """Say whether a species (its national number, else its slug) is kept for testing.
+    """Says whether a species (its national number, else its slug) is kept for testing.
 
     A pure function of the species: the same for every source, size, form and colour.
     """

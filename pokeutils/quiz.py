@@ -36,7 +36,7 @@ Answers = collections.namedtuple(
 
 
 def from_data(data, generated, panels=3, seed=0, by_hand=None):
-    """Return a Quiz of pictures from a PictureSet and of generated ones.
+    """Returns a Quiz of pictures from a PictureSet and of generated ones.
 
     `generated` are uint8 pictures of the same size, RGB or premultiplied RGBA, in the
     order they came: which of them are asked about is drawn, not picked. The fakes by
@@ -61,7 +61,7 @@ def from_data(data, generated, panels=3, seed=0, by_hand=None):
 
 
 def make(reals, by_hand, generated, panels=3, seed=0, labels=None, source="", owner=""):
-    """Return a Quiz: 3 * panels pictures of each group drawn from uint8 arrays
+    """Returns a Quiz: 3 * panels pictures of each group drawn from uint8 arrays
     (n, size, size, 3 or 4), four channels being premultiplied RGBA, in random order.
 
     All are put on white alike; pictures over 80 px are reduced by a whole factor.
@@ -124,7 +124,7 @@ def _name(pictures, groups, labels):
 
 
 def save(quiz, folder):
-    """Write key.json (which is which) and pictures.png into `folder`; returns it."""
+    """Writes key.json (which is which) and pictures.png into `folder`; returns it."""
     folder = pathlib.Path(folder)
     plots.save_png(folder / "pictures.png", _sheet(quiz.pictures))
     key = {
@@ -139,7 +139,7 @@ def save(quiz, folder):
 
 
 def load(folder):
-    """Return the Quiz that `save` wrote. Raises ValueError when it is not whole."""
+    """Returns the Quiz that `save` wrote. Raises ValueError when it is not whole."""
     folder = pathlib.Path(folder)
     try:
         key = json.loads((folder / "key.json").read_text("utf-8"))
@@ -187,7 +187,7 @@ def seal(quiz):
 
 
 def unseal(text, name):
-    """Return what `seal` sealed: {"groups": [0, 1 or 2, ...], "labels": [...]}."""
+    """Returns what `seal` sealed: {"groups": [0, 1 or 2, ...], "labels": [...]}."""
     return json.loads(_mask(base64.b64decode(text), name))
 
 
@@ -210,7 +210,7 @@ def _mask(data, name):
 
 
 def read_answers(paths, quizzes):
-    """Read files of answers: (list of Answers, {file name: why it was refused}).
+    """Reads files of answers: (list of Answers, {file name: why it was refused}).
 
     `paths` are files, or a folder, in which every .json file except key.json counts;
     `quizzes` is a Quiz or a list. Refused are files that are broken, unfinished or of
@@ -242,7 +242,7 @@ def read_answers(paths, quizzes):
 
 
 def write_answers(folder, quiz, judged_real, response, name, knowledge, seconds, when):
-    """Write one person's answers as the page does; returns the path."""
+    """Writes one person's answers as the page does; returns the path."""
     record = {
         "format": FORMAT,
         "quiz": quiz.id,
@@ -273,7 +273,7 @@ def _read_json(path):
 
 
 def check_answers(record, known, file):
-    """Return the Answers in a decoded JSON `record`; `known` is {id: Quiz}.
+    """Returns the Answers in a decoded JSON `record`; `known` is {id: Quiz}.
 
     Raises ValueError with what is wrong with it.
     """

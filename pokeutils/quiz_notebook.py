@@ -19,7 +19,7 @@ KNOWLEDGE += [("most", "most")]
 
 
 def take(quiz, folder):
-    """Ask a quiz.Quiz in this notebook; the answers are written into `folder`.
+    """Asks a quiz.Quiz in this notebook; the answers are written into `folder`.
 
     Returns the Taking, which shows itself. Where ipywidgets or the notebook is missing,
     writes the page into `folder` instead, says so, and returns None.
@@ -87,14 +87,14 @@ class Taking:
         self._draw()
 
     def show(self):
-        """Display the widgets; returns itself."""
+        """Displays the widgets; returns itself."""
         from IPython.display import display
 
         display(self.widget)
         return self
 
     def judge(self, real):
-        """Answer for the framed picture, and frame the next one that is open."""
+        """Answers for the framed picture, and frames the next one that is open."""
         self.judged[self.at] = bool(real)
         still = self._open(self._panel())
         if still:
@@ -102,14 +102,14 @@ class Taking:
         self._draw()
 
     def move(self, steps):
-        """Frame another picture of this panel."""
+        """Frames another picture of this panel."""
         panel = self._panel()
         if (self.at + steps) // quizzes.PANEL == panel and self.at + steps >= 0:
             self.at += steps
         self._draw()
 
     def turn(self, by):
-        """Go to another panel; from the last one, when all is judged, finish."""
+        """Goes to another panel; from the last one, when all is judged, finishes."""
         panel = self._panel()
         last = len(self.judged) // quizzes.PANEL - 1
         if self.path or panel + by < 0 or (by > 0 and self._open(panel)):

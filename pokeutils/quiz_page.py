@@ -38,7 +38,7 @@ SHUT = (
 
 
 def write(quiz, path, reveal=True):
-    """Write the page of a quiz.Quiz to `path`, whole or not at all; returns the path.
+    """Writes the page of a quiz.Quiz to `path`, whole or not at all; returns the path.
 
     With `reveal`, it shows the taker's own result at the end, for which the page must
     contain the answers, lightly encoded. Without, it contains none: only key.json,

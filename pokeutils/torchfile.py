@@ -18,7 +18,7 @@ from pokeutils import env, files
 
 
 def from_package(requirement, path, sha256):
-    """Return {name: array} of a torch file that lies inside a pip package.
+    """Returns {name: array} of a torch file that lies inside a pip package.
 
     `requirement` is what pip installs, `path` the file from the package's folder on.
     RuntimeError when the package is missing (with the command that installs it), or
@@ -38,7 +38,7 @@ def from_package(requirement, path, sha256):
 
 
 def read(content):
-    """Read the bytes of a torch file, legacy or zip (also TorchScript): {name: array}.
+    """Reads the bytes of a torch file, legacy or zip (also TorchScript): {name: array}.
 
     Parts of modules are named with dots. pickle.UnpicklingError for a name that weights
     do not need; ValueError for a damaged file, such as a tensor that reaches outside
@@ -87,7 +87,7 @@ def _member(archive, name):
 
 
 def _flat(tree, prefix=""):
-    """Yield (dotted name, _Tensor) for all tensors in nested dicts and modules."""
+    """Yields (dotted name, _Tensor) for all tensors in nested dicts and modules."""
     for name, value in getattr(tree, "fields", tree).items():
         if isinstance(value, _Tensor):
             yield prefix + name, value

@@ -31,7 +31,7 @@ MOST_PICTURE = 150_000  # bytes of a picture in it
 
 
 def main(arguments=None):
-    """Execute and save; returns 0, or the exit code of the series that failed."""
+    """Executes and saves; returns 0, or the exit code of the series that failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="such as 05_animate")
     parser.add_argument("--saved", action="store_true", help="execute nothing")

@@ -65,14 +65,14 @@ def main(command):
 
 
 def move_to(folder):
-    """Let everything from here on be about the .venv in `folder`."""
+    """Lets everything from here on be about the .venv in `folder`."""
     global VENV, RECORD, LOG
     VENV = folder / ".venv"
     RECORD, LOG = VENV / "installed.json", VENV / "install.log"
 
 
 def set_up(command, project, say):
-    """Bring .venv up to what `project`, a pyproject table, asks for `command`."""
+    """Brings .venv up to what `project`, a pyproject table, asks for `command`."""
     apart = command in APART
     more = APART[command] / "requirements.txt" if apart else None
     described = json.dumps(project) + (more.read_text() if apart else "")
@@ -102,7 +102,7 @@ def set_up(command, project, say):
 
 
 def wait_for_other_set_ups(file, say):
-    """Lock the open `file`, until it is closed."""
+    """Locks the open `file`, until it is closed."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -138,7 +138,7 @@ def make_venv():
 
 
 def install(extras, say, more=None):
-    """Run pip, show its larger steps, keep all it says in .venv/install.log.
+    """Runs pip, shows its larger steps, keeps all it says in .venv/install.log.
 
     more: a file of further requirements.
     """
@@ -170,7 +170,7 @@ def install(extras, say, more=None):
 
 
 def first_import(command, say):
-    """Compile what is imported, also where Python is told to write no bytecode."""
+    """Compiles what is imported, also where Python is told to write no bytecode."""
     say("first import, which compiles what is used")
     settings = {"PYTHONDONTWRITEBYTECODE": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(
@@ -190,7 +190,7 @@ def first_import(command, say):
 
 
 def explain(log):
-    """Return one sentence about why pip failed."""
+    """Returns one sentence about why pip failed."""
     where = f"(all that pip said: {os.path.relpath(LOG, ROOT)})"
     if "No space left on device" in log:
         free = shutil.disk_usage(ROOT).free / 2**30

@@ -178,7 +178,7 @@ def arithmetic():
 
 
 def on_ground(pictures, background=255):
-    """Checks pictures and returns them as uint8 RGB (n, h, w, 3) on a grey `background`.
+    """Checks pictures and returns them on a grey `background`: uint8 RGB (n, h, w, 3).
 
     Takes uint8, or float in [-1, 1]; RGB, or premultiplied RGBA. ValueError for all
     else: another range, NaN, sizes that differ, straight alpha.

@@ -65,9 +65,9 @@ def prepare(source, size, data_dir):
 
 
 def creatures():
-    """64 creatures of the generator in the repository, and a GIF that fades from some
-    of them into others (a walk's frames cost drawing; here only writing counts)."""
-    from pokeutils import gan, plots, pretrained
+    """64 creatures of the generator in the repository, and a GIF in which twelve walk
+    through the latent space (its frames are drawn before; only writing counts)."""
+    from pokeutils import gan, latent, plots, pretrained
 
     found = {}
     clock = Clock()
@@ -75,21 +75,19 @@ def creatures():
     found["load the trained generator (TensorFlow is there)"] = clock.read()
     for name in ("draw 64 creatures", "draw 64 again"):
         clock = Clock()
-        pictures = gan.sample(generator, 64, seed=0)
+        gan.sample(generator, 64, seed=0)
         found[name] = clock.read()
 
-    first, last = pictures[:32], gan.sample(generator, 32, seed=1)
-    mixed = [
-        plots.tile((first * (1 - t) + last * t).astype("uint8"), columns=8)
-        for t in np.linspace(0.0, 1.0, 60)
-    ]
+    stations = latent.draw(12 * 4, generator.input_shape[-1]).reshape(12, 4, -1)
+    walks = [gan.paint(generator, latent.walk(places, 15)) for places in stations]
+    frames = [plots.tile(np.stack(frame), 4) for frame in zip(*walks, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
         clock = Clock()
-        path = plots.gif(pathlib.Path(folder) / "walk.gif", mixed)
+        path = plots.gif(pathlib.Path(folder) / "walk.gif", frames)
         size = os.path.getsize(path) / 1e6
         found["write a GIF of 60 frames"] = {
             **clock.read(),
-            "note": f"32 creatures of 64 px, {size:.1f} MB",
+            "note": f"12 creatures of 64 px, {size:.1f} MB",
         }
     return found
 

@@ -5,7 +5,6 @@ importing TensorFlow, so that `import pokeutils.env` and `report()` are fast.
 """
 
 import functools
-import importlib.metadata
 import importlib.util
 import os
 import pathlib
@@ -231,9 +230,11 @@ def versions():
 
 def version_of(distribution):
     """Returns the version of an installed package, or None."""
+    from importlib import metadata  # a fifth of what importing this module took
+
     try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
         return None
 
 

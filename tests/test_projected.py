@@ -134,6 +134,34 @@ def test_the_generator_hears_the_second_discriminator(second):
     assert not np.allclose(weights[0], weights[1])
 
 
+def test_what_fools_it_is_both_losses_and_both_slopes(second):
+    model = hybrid(second, warm_up=0)
+    model.second_weight = 0.3
+    model.steps.assign(1)
+    draws = model.draw(4)
+    fake = tf.random.stateless_uniform((4, 16, 16, 4), (1, 2), -1.0, 1.0)
+
+    def plain(fake):
+        seen = model.augment(fake, draws["fool"])
+        return model.generator_loss(model.discriminator(seen, training=True))
+
+    def through_features(fake):
+        seen = model.second_augment(fake, draws["second fool"])
+        return model.second_generator_loss(second(seen, training=True))
+
+    values, slopes = [], []
+    for loss in (plain, through_features, lambda fake: model._fool(fake, draws)[0]):
+        with tf.GradientTape() as tape:
+            tape.watch(fake)
+            values.append(loss(fake))
+        slopes.append(tape.gradient(values[-1], fake))
+    first, other, both = values
+    np.testing.assert_allclose(both, first + 0.3 * other, rtol=1e-5)
+    first, other, both = slopes
+    assert np.abs(other).max() > 1e-4
+    np.testing.assert_allclose(both, first + 0.3 * other, rtol=1e-3, atol=1e-6)
+
+
 def test_on_background_composites_as_a_canvas_does():
     layer = augment.OnBackground()
     draws = layer.draw(2, keras.random.SeedGenerator(0))

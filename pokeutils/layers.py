@@ -13,9 +13,10 @@ register = keras.saving.register_keras_serializable(package="pokeutils")
 class FusedBatchNorm(layers.Layer):
     """Batch normalisation (Ioffe & Szegedy 2015) in one kernel, with its activation.
 
-    Keras 3 computes it from separate moments on TensorFlow, which costs more than
-    the convolutions around it on a CPU. Statistics, scale and offset stay float32
-    under mixed precision. Input and output: (n, h, w, c) or (n, c).
+    Keras 3 computes it from separate moments on TensorFlow, which reads the maps more
+    often; where convolutions are not fast, that hardly shows (benchmarks/README.md).
+    Statistics, scale and offset stay float32 under mixed precision. Input and output:
+    (n, h, w, c) or (n, c).
     """
 
     def __init__(self, activation=None, momentum=0.9, epsilon=1e-5, **kwargs):

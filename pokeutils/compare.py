@@ -284,8 +284,7 @@ def main(arguments=None):
     if not options.no_score:
         scoreboard.score(options.images)
         here = scoreboard.folder_of(options.images)
-        publish = options.publish and done  # not a table with holes in it
-        folder = env.outputs_dir() / "gallery" if publish else here
+        folder = env.outputs_dir() / "gallery" if options.publish else here
         words = sys.argv[1:] if arguments is None else arguments
         command = shlex.join(["python", "-m", "pokeutils.compare", *words])
         print(scoreboard.publish(options.images, command, folder))

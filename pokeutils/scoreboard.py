@@ -251,12 +251,24 @@ def read_table(path):
 
 def publish(images, command, folder):
     """Writes `folder`/recipes.csv, and recipes/<name>.jpg with the first samples of
-    each recipe's first seed. Returns the path of the table."""
-    rows = rows_of(images)
+    each recipe's first seed. Returns the path of the table.
+
+    Raises RuntimeError without scores, and for fewer finished runs than are there.
+    """
+    rows, path = rows_of(images), folder / "recipes.csv"
     if not rows:
         raise RuntimeError(f"{folder_of(images)} has no scores yet: train, then score.")
+    new, old = (
+        sum(row.get("final") == 1 for row in one)
+        for one in (rows, read_table(path)[0] if path.exists() else [])
+    )
+    if new < old:
+        raise RuntimeError(
+            f"{path} has {old} finished runs, and here are {new}. Train the others, or "
+            "delete it first."
+        )
     (folder / "recipes").mkdir(parents=True, exist_ok=True)
-    write_table(folder / "recipes.csv", rows, command)
+    write_table(path, rows, command)
     if (folder_of(images) / "blow-up" / "log.csv").exists():
         _publish_blow_up(folder_of(images) / "blow-up", folder / "recipes")
     for run in sorted(folder_of(images).glob("*-seed0")):
@@ -266,7 +278,7 @@ def publish(images, command, folder):
             pictures = read_snapshot(sheets[-1], min(recipe["size"], SIZE))[:SHOWN]
             with files.atomic(folder / "recipes" / f"{recipe['name']}.jpg") as path:
                 path.write_bytes(plots.to_jpeg(plots.tile(pictures)))
-    return folder / "recipes.csv"
+    return path
 
 
 def _publish_blow_up(run, folder):

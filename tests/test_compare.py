@@ -103,6 +103,9 @@ def test_the_table_says_what_logs_and_scores_say(folder, tmp_path):
         assert last["kid"] > 10 * floors[0]["kid_std"], "noise is not like pictures"
         with Image.open(tmp_path / "recipes" / f"{name}.jpg") as sheet:
             assert sheet.size == (8 * 18 + 2, 4 * 18 + 2)
+    scoreboard.write_table(path, [*rows, {**rows[-1], "name": "another"}], command)
+    with pytest.raises(RuntimeError, match="3 finished runs, and here are 2"):
+        scoreboard.publish(IMAGES, command, tmp_path)
 
 
 def test_times_follow_from_a_pace_that_was_measured_apart(folder, chosen):

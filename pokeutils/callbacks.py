@@ -26,6 +26,7 @@ from pokeutils import (
 )
 
 GRID = 64  # pictures in a sample sheet, eight by eight
+LOOK_IMAGES = 5000  # between two looks of the guard at the samples
 MOST = 0.02  # of the time goes to checkpoints, at most; slow drives get fewer of them
 LOG_COLUMNS = (
     *("epoch", "step", "images", "seconds", "images_per_second"),
@@ -304,15 +305,15 @@ class Guard(Watcher):
     that the run has diverged or collapsed.
 
     Looks at the epoch's mean of each loss and gradient norm, which one NaN in any step
-    spoils, and every `images` images at the samples of `GRID` fixed latents.
+    spoils, and every `LOOK_IMAGES` images at the samples of `GRID` fixed latents.
     pictures: real ones, uint8, to compare with; ignore: record alarms, raise none.
     """
 
     SECONDS = 2.0  # between looks for NaN within an epoch
 
-    def __init__(self, run, batch, pictures, ignore=False, images=5000):
+    def __init__(self, run, batch, pictures, ignore=False):
         super().__init__()
-        self.run, self.batch, self.images, self.ignore = run, batch, images, ignore
+        self.run, self.batch, self.ignore = run, batch, ignore
         reals = pictures[:: max(len(pictures) // GRID, 1)][:GRID] / 127.5 - 1.0
         self.watch = guards.Watch(guards.sample_statistics(reals))
         self.clock = time.monotonic()
@@ -336,9 +337,9 @@ class Guard(Watcher):
 
     def statistics(self):
         """Returns `guards.sample_statistics` of the newest generator, measured when
-        `images` images more have been seen."""
-        seen = self.model.step * self.batch
-        if self.measured is None or seen // self.images > self.measured // self.images:
+        `LOOK_IMAGES` images more have been seen."""
+        seen, each = self.model.step * self.batch, LOOK_IMAGES
+        if self.measured is None or seen // each > self.measured // each:
             pictures = self.model.generator(self.latents, training=False)
             pictures = keras.ops.convert_to_numpy(pictures)
             self.values, self.measured = guards.sample_statistics(pictures), seen

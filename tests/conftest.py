@@ -4,6 +4,7 @@ import os
 import signal
 import tempfile
 
+import numpy as np
 import pytest
 from chromium import browser  # noqa: F401
 from fake_site import site  # noqa: F401
@@ -14,8 +15,26 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no remarks from TensorFlow
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_FOLDER = tempfile.TemporaryDirectory(prefix="pokeutils-tests-")
-os.environ["POKEUTILS_DATA"] = f"{_FOLDER.name}/data"
+# What would steer the package, git or requests from outside these tests.
+for _name in (
+    "POKEUTILS_RECIPE",
+    "POKEUTILS_DEVICES",
+    "POKEUTILS_REPOSITORY",
+    "TF_CONFIG",
+    "COLAB_RELEASE_TAG",
+    "KAGGLE_KERNEL_RUN_TYPE",
+):
+    os.environ.pop(_name, None)
+os.environ["GIT_CONFIG_GLOBAL"] = os.environ["GIT_CONFIG_SYSTEM"] = os.devnull
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
+_PREFIX = "pokeutils-tests-"
+_FOLDER = tempfile.TemporaryDirectory(prefix=_PREFIX)
+# The processes of pytest-xdist share what one of them has drawn and prepared.
+if "PYTEST_XDIST_WORKER" not in os.environ or _PREFIX not in os.environ.get(
+    "POKEUTILS_DATA", ""
+):
+    os.environ["POKEUTILS_DATA"] = f"{_FOLDER.name}/data"
 os.environ["POKEUTILS_OUTPUTS"] = f"{_FOLDER.name}/outputs"
 os.environ["POKEUTILS_PROFILE"] = "tiny"
 os.environ["POKEUTILS_SOURCE"] = "doodles"
@@ -24,7 +43,17 @@ FIRST = ("test_structure", "test_notebooks_static", "test_env", "test_set_up")
 LONG = (
     "test_series",
     "test_faults",
+    "test_recipes",
+    "test_hatchery",
+    "test_sharpen",
+    "test_gan",
     "test_training",
+    "test_distribution",
+    "test_compare",
+    "test_conditional",
+    "test_jax_parity",
+    "test_pretrained",
+    "test_dataset",
     "test_malformed",
     "test_quiz_page",
 )
@@ -52,3 +81,28 @@ def folders(tmp_path, monkeypatch):
     monkeypatch.setenv("POKEUTILS_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("POKEUTILS_OUTPUTS", str(tmp_path / "outputs"))
     return tmp_path
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch):
+    """A fresh outputs folder for one test, which only reads the pictures."""
+    monkeypatch.setenv("POKEUTILS_OUTPUTS", str(tmp_path))
+
+
+@pytest.fixture
+def few_doodles(monkeypatch):
+    """Nine instead of 256, for tests that draw them anew; they need `folders` too."""
+    from pokeutils import doodles
+
+    monkeypatch.setattr(doodles, "COUNT", 9)
+
+
+@pytest.fixture(scope="session")
+def clean():
+    """48 doodles, premultiplied, 32 px. Not to be changed."""
+    from pokeutils import doodles, images
+
+    straight = (np.asarray(doodles.draw(number)) for number in range(48))
+    pictures = np.stack([images.fit(rgba, 32) for rgba in straight])
+    pictures.setflags(write=False)
+    return pictures

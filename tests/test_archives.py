@@ -1,7 +1,6 @@
 """Hostile archives, made for real: refused, and nothing is written anywhere."""
 
 import gzip
-import io
 import os
 import stat
 import tarfile
@@ -9,6 +8,7 @@ import tracemalloc
 import zipfile
 
 import pytest
+from packed import tarball, zipped
 
 from pokeutils import archives
 
@@ -17,18 +17,6 @@ MB = 2**20
 
 def everything(folder):
     return sorted(path for path in folder.rglob("*"))
-
-
-def tarball(path, members):
-    """Write a .tar.gz; a member is bytes, or a TarInfo for something hostile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
-        for name, data in members.items():
-            info = data if isinstance(data, tarfile.TarInfo) else tarfile.TarInfo(name)
-            if isinstance(data, bytes):
-                info.size = len(data)
-            archive.addfile(info, io.BytesIO(data) if isinstance(data, bytes) else None)
-    return path
 
 
 def special(name, kind, link=""):
@@ -98,13 +86,6 @@ def test_a_damaged_tarball_is_refused(tmp_path):
 
 
 # --------------------------------------------------------------------------------- zip
-
-
-def zipped(path, members, kind=zipfile.ZIP_DEFLATED):
-    with zipfile.ZipFile(path, "w", kind) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return path
 
 
 def read_all(path):

@@ -50,7 +50,7 @@ def test_translation_moves_and_fills_with_nothing(creatures):
     np.testing.assert_allclose(shift(creatures, draws), expected, atol=1e-6)
 
 
-def test_rgb_is_filled_with_its_background(creatures):
+def test_rgb_is_filled_with_its_background():
     draws = np.zeros((6, 6), "float32")
     draws[:, 3] = 1.0
     white = augment.DiffAugment(**{**NOTHING, "translation": 0.25}, background=1.0)

@@ -20,7 +20,7 @@ def copy(tmp_path):
 
 
 def contents(folder):
-    return {path: path.read_text() for path in folder.rglob("*.*")}
+    return {path: path.read_text("utf-8") for path in folder.rglob("*.*")}
 
 
 def test_everything_opens_from_the_repository(copy):
@@ -32,8 +32,8 @@ def test_everything_opens_from_the_repository(copy):
         assert line.count(f"ada/creatures-2.0/blob/main/notebooks/{path.name}") == 2
         (code,) = [c.source for c in notebook.cells if "REPOSITORY =" in c.source]
         assert '"https://github.com/ada/creatures-2.0")' in code
-        assert "OWNER/REPO" not in path.read_text()
-    readme = (copy / "README.md").read_text()
+        assert "OWNER/REPO" not in path.read_text("utf-8")
+    readme = (copy / "README.md").read_text("utf-8")
     assert readme.count("[Colab](https://colab.research.google.com/github/ada/") >= 6
     once = contents(copy)
     badges.main(["ada/creatures-2.0", "--root", str(copy)])

@@ -1,19 +1,19 @@
 """benchmarks/: contestants that do the same work, ratios, and the page's tables."""
 
-import importlib.util
-
 import numpy as np
 import pytest
+from tiny import eagerly
 
 from benchmarks import cases, child, race, tables
 
-HAS_TORCH = importlib.util.find_spec("torch") is not None
-# (case, contestant); compilers take longer than all else together.
+# (case, contestant); compilers take longer than all else together, oneDNN is chosen
+# before TensorFlow is imported, and PyTorch is not installed for these tests.
+LEFT_OUT = ("compiled", "XLA", "oneDNN", "PyTorch")
 TAKES_STEPS = [
     (case, name)
     for case in cases.SYSTEMS
     for name in race.CONTESTANTS
-    if "compiled" not in name and "XLA" not in name
+    if not any(word in name for word in LEFT_OUT)
 ]
 
 
@@ -43,16 +43,6 @@ def test_tables_notice_other_results():
 
 
 @pytest.fixture(scope="module")
-def eager():
-    """Without compiling: that takes longer than these steps."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-@pytest.fixture(scope="module")
 def weights():
     """What our networks have to train at the size of these tests, for each case."""
     found = {}
@@ -69,17 +59,15 @@ def tiny(name):
     return cases.case(name, size=16, batch=4, width=1 / 16)
 
 
-@pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
 @pytest.mark.parametrize("name, contestant", TAKES_STEPS)
-def test_every_contestant_trains_both_networks(name, contestant, weights, eager):
-    if "PyTorch" in contestant and not HAS_TORCH:
-        pytest.skip("PyTorch is not installed; `make bench` has it")
+def test_every_contestant_trains_both_networks(name, contestant, weights):
     case = tiny(name)
     shape = (8, 16, 16, case["channels"])
     pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    runner = race.build(contestant, case, pictures)
-    before = runner.weights()
-    runner.train(1)
+    with eagerly():
+        runner = race.build(contestant, case, pictures)
+        before = runner.weights()
+        runner.train(1)
     found = race.check(contestant, before, runner.weights())
     assert found["weights"] == weights[name]
 

@@ -88,7 +88,7 @@ def test_no_damage_is_believed(model, two, tmp_path, file):
     path = tmp_path / "checkpoint" / "000000020" / file
     whole, chance = path.read_bytes(), random.Random(0)
     fallen = 0
-    for trial in range(60):
+    for trial in range(24):
         content = bytearray(whole)
         if trial % 3:
             content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
@@ -100,7 +100,7 @@ def test_no_damage_is_believed(model, two, tmp_path, file):
         assert same(values(model), two[step // 10 - 1])
         assert bool(said) == (step == 10)
         fallen += step == 10
-    assert fallen > 40  # the rest hit what carries no meaning, such as zip dates
+    assert fallen > 16  # the rest hit what carries no meaning, such as zip dates
     assert "000000020" in said[0] and "damaged" in said[0]
 
 
@@ -189,6 +189,6 @@ def test_no_checkpoint_is_no_error(model, tmp_path):
 
 def test_state_json_is_for_people_too(model, two, tmp_path):
     path = tmp_path / "checkpoint" / "000000020" / "state.json"
-    arrays = json.loads(path.read_text())["arrays"]
+    arrays = json.loads(path.read_text("utf-8"))["arrays"]
     name = next(name for name in arrays if name.endswith("dense/kernel"))
     assert arrays[name]["shape"] == [4, 64] and len(arrays[name]["sha256"]) == 64

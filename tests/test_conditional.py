@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from tiny import TINY
+from tiny import SILENT, TINY, arrays
 
 from pokeutils import (
     callbacks,
@@ -24,7 +24,6 @@ TYPES = len(species.TYPES)
 TINY = dataclasses.replace(
     TINY, name="typed8", images=3 * 14 * 16, types=True, type_weight=1.0
 )
-SILENT = {"show": lambda *words, **options: None}
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +41,16 @@ def batch():
     return real, types
 
 
-def numbers(variables):
-    return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
-
-
 def test_a_step_moves_every_weight_and_follows_its_definition(batch):
     real, types = batch
     recipe = dataclasses.replace(TINY, augment=None, r1_gamma=0.0, type_weight=0.5)
     model, twin = recipe.build(0), recipe.build(0)
-    before = numbers([*model.generator.trainable_variables])
-    before += numbers(model.discriminator.trainable_variables)
+    before = arrays([*model.generator.trainable_variables])
+    before += arrays(model.discriminator.trainable_variables)
     draws = model.draw(8)
     logs = model.update(batch, draws)
-    after = numbers([*model.generator.trainable_variables])
-    after += numbers(model.discriminator.trainable_variables)
+    after = arrays([*model.generator.trainable_variables])
+    after += arrays(model.discriminator.trainable_variables)
     assert not any(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
     asked = np.array(keras.ops.convert_to_numpy(draws["latents"]))
@@ -117,9 +112,9 @@ def test_rare_types_come_more_often_but_not_as_often_as_all(data):
     np.testing.assert_array_equal(plain.weights(data), data.weights[data.train])
 
 
-def test_a_typed_run_goes_on_bit_for_bit(data, folders):
+def test_a_typed_run_goes_on_bit_for_bit(data, outputs):
     model = TINY.build(0)
-    untrained, states = numbers(model.state), []
+    untrained, states = arrays(model.state), []
     for limits in ((None,), (1e-9, None)):  # in one go; stopped after an epoch
         for variable, value in zip(model.state, untrained, strict=True):
             variable.assign(value)
@@ -127,7 +122,7 @@ def test_a_typed_run_goes_on_bit_for_bit(data, folders):
         for minutes in limits:
             training.fit(TINY, model, data, run, minutes=minutes, **SILENT)
         assert len(runs.read_log(run)["epoch"]) == 3
-        states.append(numbers(model.state))
+        states.append(arrays(model.state))
     assert all(np.array_equal(a, b) for a, b in zip(*states, strict=True))
     generator = models.load_generator(run / "generator.keras")
     assert generator.input_shape == (None, 4 + TYPES)
@@ -136,7 +131,7 @@ def test_a_typed_run_goes_on_bit_for_bit(data, folders):
     np.testing.assert_allclose(gan.sample(generator, 5, seed=2), ours, atol=1)
 
 
-def test_what_has_no_types_is_refused_and_leaves_no_folder(folders):
+def test_what_has_no_types_is_refused_and_leaves_no_folder(outputs):
     with pytest.raises(ValueError, match="of 'doodles' 0% have a known type.*artwork"):
         TINY.train("doodles", **SILENT)
     assert not runs.list_runs()

@@ -28,6 +28,12 @@ def pets(tmp_path):
     return f"folder:{tmp_path / 'pets'}"
 
 
+@pytest.fixture
+def one_decoder(monkeypatch):
+    """Starts one process, not one a core, where their number is not the point."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+
+
 def load(source, tmp_path, size=16, said=None):
     progress = [].append if said is None else said.append
     return dataset.load(source, size, tmp_path / "data", progress)
@@ -47,7 +53,7 @@ def test_what_a_prepared_set_holds(pets, tmp_path):
     assert ready.meta["hp"][5] == 78 and ready.meta["speed"][5] == 100
     assert ready.meta["name"][28] == "Nidoran F" and ready.meta["type2"][6] == ""
     assert (ready.train ^ ready.holdout).all() and ready.train.any()
-    report = json.loads((ready.folder / "report.json").read_text())
+    report = json.loads((ready.folder / "report.json").read_text("utf-8"))
     assert report == ready.report
     assert report["pictures"] == 40 == report["train"] + report["holdout"]
     assert report["alpha"] == "premultiplied" and report["dropped"] == []
@@ -64,18 +70,18 @@ def test_a_second_load_decodes_nothing(pets, tmp_path, monkeypatch):
     assert again.fingerprint == first.fingerprint
 
 
-def test_the_same_pictures_give_the_same_fingerprint(pets, tmp_path):
+def test_the_same_pictures_give_the_same_fingerprint(pets, tmp_path, one_decoder):
     first = load(pets, tmp_path)
     other = dataset.load(pets, 16, tmp_path / "elsewhere", lambda line: None)
     assert other.fingerprint == first.fingerprint
     assert load(pets, tmp_path, size=24).fingerprint != first.fingerprint
 
 
-def test_a_damaged_set_is_made_anew(pets, tmp_path):
+def test_a_damaged_set_is_made_anew(pets, tmp_path, one_decoder):
     first = load(pets, tmp_path)
     changed = first.images.copy()
     changed[3, 8, 8, 0] ^= 1
-    table = (first.folder / "meta.csv").read_text().splitlines()
+    table = (first.folder / "meta.csv").read_text("utf-8").splitlines()
     for harm in (
         lambda: np.save(first.folder / "images.npy", first.images[:, :8]),
         lambda: np.save(first.folder / "images.npy", changed),
@@ -90,7 +96,7 @@ def test_a_damaged_set_is_made_anew(pets, tmp_path):
         assert again.fingerprint == first.fingerprint
 
 
-def test_a_changed_folder_is_prepared_again(pets, tmp_path):
+def test_a_changed_folder_is_prepared_again(pets, tmp_path, one_decoder):
     first = load(pets, tmp_path)
     save_disc(tmp_path / "pets" / "041.png", (1, 2, 3, 255))
     assert len(load(pets, tmp_path).images) == 41
@@ -127,7 +133,7 @@ def test_impossible_sizes_are_refused(source, size, tmp_path):
 # -------------------------------------------------------------------- several together
 
 
-def test_pictures_that_sources_share_are_kept_once_and_told_of(tmp_path):
+def test_pictures_that_sources_share_are_kept_once_and_told_of(tmp_path, one_decoder):
     from pokeutils import doodles
 
     folders = [tmp_path / "first", tmp_path / "second"]
@@ -195,13 +201,13 @@ def test_a_picture_that_kills_its_decoder_is_dropped(pets, tmp_path):
 
 
 def test_a_picture_that_takes_for_ever_is_dropped(pets, tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "SECONDS", 3)
+    monkeypatch.setattr(prepare, "SECONDS", 1.5)
     noise = '<filter id="f"><feTurbulence numOctaves="9999999" baseFrequency="1"/>'
     noise += '</filter><rect width="9" height="9" filter="url(#f)"/>'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">{noise}</svg>'
     (tmp_path / "pets" / "slow.svg").write_text(svg)
     [dropped] = load(pets, tmp_path).report["dropped"]
-    assert dropped["file"] == "slow.svg" and "more than 3 s" in dropped["reason"]
+    assert dropped["file"] == "slow.svg" and "more than 1.5 s" in dropped["reason"]
 
 
 def test_a_full_disk_leaves_the_earlier_set(pets, tmp_path, monkeypatch):
@@ -233,7 +239,7 @@ def test_a_really_full_disk_gives_the_sentence(tmp_path):
 # ------------------------------------------------------------------------------- split
 
 
-def test_the_split_is_by_species(tmp_path):
+def test_the_split_is_by_species(tmp_path, one_decoder):
     for number in range(1, 60):
         for look in ("regular", "shiny", "mega"):
             save_disc(tmp_path / "pets" / look / f"{number}.png", (number, 9, 9, 255))
@@ -319,7 +325,7 @@ def test_impossible_weights_are_refused(weights):
         dataset.order(10, 2, 1, seed=0, weights=weights)
 
 
-def test_every_species_weighs_the_same(tmp_path):
+def test_every_species_weighs_the_same(tmp_path, one_decoder):
     looks = {"1": 1, "25": 5, "cat": 1, "dog": 3}
     for name, count in looks.items():
         for number in range(count):

@@ -4,16 +4,7 @@ were applied are found again."""
 import numpy as np
 import pytest
 
-from pokeutils import degrade, doodles, flaws, images, plots
-
-SIZE = 32
-
-
-@pytest.fixture(scope="module")
-def clean():
-    """48 doodles, premultiplied."""
-    straight = (np.asarray(doodles.draw(number)) for number in range(48))
-    return np.stack([images.fit(rgba, SIZE) for rgba in straight])
+from pokeutils import degrade, flaws, plots
 
 
 @pytest.mark.parametrize("kind", degrade.KINDS)

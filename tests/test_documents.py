@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from test_structure import MODULES, committed, texts
+from project import MODULES, committed, texts
 
 import pokeutils
 from pokeutils import env
@@ -94,7 +94,9 @@ def test_files_named_in_docstrings_and_messages_exist():
 
 
 def test_the_picture_of_the_layout_names_modules_that_exist():
-    chart = re.search(r"(?s)```mermaid\n(.*?)```", (env.ROOT / "README.md").read_text())
+    chart = re.search(
+        r"(?s)```mermaid\n(.*?)```", (env.ROOT / "README.md").read_text("utf-8")
+    )
     lines = re.findall(r"<br>([a-z, ]+)\"", chart[1])
     names = {name for line in lines for name in line.split(", ")}
     assert len(names) > 20 and names <= {path.stem for path in MODULES}
@@ -118,5 +120,7 @@ def test_spelling(tmp_path):
 
 
 def test_the_newest_change_is_this_version():
-    versions = re.findall(r"(?m)^## (\S+) ", (env.ROOT / "CHANGELOG.md").read_text())
+    versions = re.findall(
+        r"(?m)^## (\S+) ", (env.ROOT / "CHANGELOG.md").read_text("utf-8")
+    )
     assert versions[0] == pokeutils.__version__

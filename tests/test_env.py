@@ -7,6 +7,7 @@ import sys
 import types
 
 import pytest
+from project import git, needs_git, repository
 
 from pokeutils import env
 
@@ -30,7 +31,8 @@ def bare_machine(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     programs = tmp_path / "programs"
     programs.mkdir()
-    (programs / "git").symlink_to(shutil.which("git"))
+    if git := shutil.which("git"):
+        (programs / "git").symlink_to(git)
     monkeypatch.setenv("PATH", str(programs))
     monkeypatch.setattr(env, "_cpu", lambda: ("Some CPU", frozenset({"avx2"})))
     env._nvidia_smi.cache_clear()
@@ -184,26 +186,22 @@ def test_report_says_where_to_click(monkeypatch, capsys, add_gpu):
     assert "No GPU" not in capsys.readouterr().out
 
 
-def test_versions_and_commit(monkeypatch, tmp_path):
+def test_versions():
     versions = env.versions()
     assert versions["python"] == ".".join(map(str, sys.version_info[:3]))
     assert versions["keras"].startswith("3.") and versions["tensorflow"]
 
-    def git(*arguments):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        command = ["git", "-C", str(tmp_path), *identity, *arguments]
-        return subprocess.run(
-            command, check=True, capture_output=True, text=True
-        ).stdout
 
-    monkeypatch.setattr(env, "ROOT", tmp_path)
+@needs_git
+def test_commit(monkeypatch, tmp_path):
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.setattr(env, "ROOT", project)
     assert env.git_commit() is None
-    git("init")
-    (tmp_path / "file").write_text("one")
-    git("add", "file")
-    git("commit", "-m", "one")
-    assert env.git_commit() == git("rev-parse", "HEAD").strip()
-    (tmp_path / "file").write_text("two")
+    (project / "file").write_text("one")
+    repository(project)
+    assert env.git_commit() == git(project, "rev-parse", "HEAD").strip()
+    (project / "file").write_text("two")
     assert env.git_commit().endswith("-dirty")
 
 

@@ -24,6 +24,9 @@ from tiny import TINY
 
 from pokeutils import callbacks, checkpoints, dataset, recipes, runs
 
+# Every fourth step has the penalty, which costs more than all else without a graph.
+TINY = dataclasses.replace(TINY, r1_interval=4)
+
 tried, survived = collections.Counter(), collections.Counter()
 
 
@@ -85,20 +88,20 @@ class Trainings:
         """Waits until checkpoints of this process appear: it is training."""
         deadline = time.monotonic() + 900
         while self.step() < self.before + steps:
-            assert self.process.is_alive(), self.output.read_text()
+            assert self.process.is_alive(), self.output.read_text("utf-8")
             assert time.monotonic() < deadline, "no progress"
             time.sleep(0.01)
 
     def end(self, code=0):
         self.process.join(timeout=900)
-        assert self.process.exitcode == code, self.output.read_text()
-        return self.output.read_text()
+        assert self.process.exitcode == code, self.output.read_text("utf-8")
+        return self.output.read_text("utf-8")
 
     def signal(self, number, code, **more):
         """Sends a signal at a random moment of the training; returns the output."""
         self.start(**more)
         self.wait_for_progress()
-        time.sleep(random.uniform(0.0, 0.25))
+        time.sleep(random.uniform(0.0, 0.15))
         os.kill(self.process.pid, number)
         self.fault(signal.Signals(number).name)
         return self.end(code)
@@ -185,7 +188,7 @@ def test_stops_damage_a_full_disk_and_a_jumping_clock(reference, tmp_path):
     trainings.damage(flip)
     trainings.start(limit=20_000)  # bytes a file: less than a checkpoint
     assert "is damaged" in trainings.end(1)
-    assert os.strerror(errno.EFBIG) in trainings.output.read_text()
+    assert os.strerror(errno.EFBIG) in trainings.output.read_text("utf-8")
     trainings.fault("failed write")
 
     for folder in checkpoints.list_checkpoints(trainings.run):
@@ -266,7 +269,7 @@ def test_a_full_disk_is_survived(reference, tmp_path):
         assert trainings.process.exitcode == 1
         trainings.fault("full disk")
         (folder / "filler").unlink()
-        text = (tmp_path / "output.txt").read_text()
+        text = (tmp_path / "output.txt").read_text("utf-8")
         assert "is full" in text
         trainings.finish()
         trainings.assert_same(reference)
@@ -276,12 +279,15 @@ def test_a_full_disk_is_survived(reference, tmp_path):
 
 @pytest.mark.slow
 def test_every_fault_was_survived():
-    """Runs last; `pytest -rP` prints what it says."""
+    """Of all tests before this one; `pytest -rP` prints what it says."""
+    if not tried:
+        pytest.skip("counts what the tests before it did")
     print(f"faults tried: {table(tried)}")
     print(f"survived, bit for bit: {table(survived)}")
     assert tried == survived
     if tried["SIGKILL"] >= KILLS:  # not when one test is picked out
-        assert tried["SIGKILL"] >= 28
+        known = [name for name in NAMES if name in recipes.RECIPES]
+        assert tried["SIGKILL"] >= KILLS + len(known)
 
 
 def table(counts):

@@ -26,6 +26,12 @@ def lite0():
 
 
 @pytest.fixture(scope="module")
+def lite0_model():
+    """The network with all that it can give; logits last."""
+    return features.lite0_model((2, 4, 10, 15, "features", "logits"))
+
+
+@pytest.fixture(scope="module")
 def random_conv():
     return features.random_conv()
 
@@ -48,12 +54,11 @@ def traffic_light():
 # ------------------------------------------------------------------ the networks
 
 
-def test_lite0_recognises_a_traffic_light():
+def test_lite0_recognises_a_traffic_light(lite0_model):
     # The network with these weights names china.jpg and flower.jpg of scikit-learn
     # palace (0.30) and daisy (0.23), as it should; its answers are pinned here.
-    model = features.lite0_model("logits")
     pixels = features.resize(traffic_light(), 224)
-    logits = np.asarray(model.predict_on_batch(pixels))[0]
+    logits = np.asarray(lite0_model.predict_on_batch(pixels)[-1])[0]
     best = logits.argsort()[::-1][:3]
     assert list(best) == [TRAFFIC_LIGHT, 916, 844]
     np.testing.assert_allclose(logits[best], [6.2095, 5.9278, 5.7116], atol=2e-3)
@@ -71,14 +76,11 @@ def test_lite0_features_are_pinned(lite0):
     np.testing.assert_allclose(vector[best], [3.5230, 3.3236, 2.8666], atol=2e-3)
 
 
-def test_lite0_taps_are_the_scales_of_projected_gan():
-    model = features.lite0_model((2, 4, 10, 15, "features"))
-    shapes = [
-        output.shape[1:] for output in model.predict_on_batch(np.zeros((1, 64, 64, 3)))
-    ]
+def test_lite0_taps_are_the_scales_of_projected_gan(lite0_model):
+    outputs = lite0_model.predict_on_batch(np.zeros((1, 64, 64, 3)))
     scales = [(16, 16, 24), (8, 8, 40), (4, 4, 112), (2, 2, 320)]
-    assert shapes == [*scales, (1280,)]
-    assert not model.trainable_variables
+    assert [output.shape[1:] for output in outputs] == [*scales, (1280,), (1000,)]
+    assert not lite0_model.trainable_variables
 
 
 def test_random_conv_is_the_same_everywhere(random_conv):
@@ -98,7 +100,7 @@ needs_fid = pytest.mark.skipif(not HAS_FID, reason="the extra `fid` is not insta
 
 @needs_fid
 def test_fid_features_are_those_of_torch_fidelity_and_clean_fid():
-    trusted = json.loads(trusted_metrics.PATH.read_text())["inception"]
+    trusted = json.loads(trusted_metrics.PATH.read_text("utf-8"))["inception"]
     network = features.fid(dtype="float32")
     assert network.dimensions == 2048
     for name, picture in trusted_metrics.pictures().items():
@@ -134,6 +136,8 @@ def test_an_application_of_keras_is_a_network_too():
 
 def test_an_application_that_cannot_be_fetched_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
+    for variable in ("no_proxy", "NO_PROXY"):  # which would let it get out
+        monkeypatch.delenv(variable)
     for variable in ("https_proxy", "HTTPS_PROXY"):  # nobody listens there
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     with pytest.raises(RuntimeError, match="MobileNet could not be fetched.*pip"):

@@ -27,7 +27,7 @@ def test_atomic_keeps_the_old_file_on_error(tmp_path):
         assert temporary.suffix == ".txt" and temporary.parent == tmp_path
         temporary.write_text("half")
         raise KeyError
-    assert (tmp_path / "a.txt").read_text() == "old"
+    assert (tmp_path / "a.txt").read_text("utf-8") == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
@@ -36,13 +36,13 @@ def test_atomic_folder_replaces_or_keeps(tmp_path):
     for text in ("one", "two"):
         with files.atomic_folder(target) as new:
             (new / "a").write_text(text)
-    assert (target / "a").read_text() == "two"
+    assert (target / "a").read_text("utf-8") == "two"
     with pytest.raises(KeyError), files.atomic_folder(target) as new:
         (new / "a").write_text("half")
         raise KeyError
     with files.atomic_folder(target, keep=lambda: True) as new:
         (new / "a").write_text("late")
-    assert (target / "a").read_text() == "two"
+    assert (target / "a").read_text("utf-8") == "two"
     assert os.listdir(tmp_path) == ["set"]
 
 
@@ -80,7 +80,7 @@ def test_many_writers_leave_one_whole_folder(tmp_path):
         for name in ("first", "second")
     ]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
-    both = {(tmp_path / "set" / name).read_text() for name in "ab"}
+    both = {(tmp_path / "set" / name).read_text("utf-8") for name in "ab"}
     assert len(both) == 1 and os.listdir(tmp_path) == ["set"]
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from test_degrade import SIZE, clean  # noqa: F401
 
 from pokeutils import degrade, flaws, plots
+
+SIZE = 32
 
 
 def disc(colour, radius=10.0, soft=1.0):
@@ -55,7 +56,7 @@ def test_a_lattice_is_told_from_grain():
     assert found[1] > 18 > 12 > found[0]
 
 
-def test_rgb_on_white_is_cut_out(clean):  # noqa: F811
+def test_rgb_on_white_is_cut_out(clean):
     cut = flaws.cut_out(plots.over(clean))
     assert cut.shape == clean.shape
     assert ((cut[..., 3] > 127) == (clean[..., 3] > 127)).mean() > 0.9

@@ -2,9 +2,9 @@
 
 import io
 import sys
-import zipfile
 
 import pytest
+from packed import zipped
 from PIL import Image, ImageDraw
 
 from pokeutils import dataset, kaggle, packages, sources
@@ -59,14 +59,6 @@ def unpacked(folder, inside):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
-
-
-def zipped(path, inside):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in inside.items():
-            archive.writestr(name, data)
-    return path
 
 
 @pytest.fixture
@@ -157,7 +149,7 @@ def test_named_pictures_get_numbers_and_types(data):
     "below",
     ["pokemon-images-dataset", "datasets/kvpratama/pokemon-images-dataset"],
 )
-def test_kaggle_and_colab_inputs_are_found(data, tmp_path, monkeypatch, below):
+def test_kaggle_and_colab_inputs_are_found(data, tmp_path, below):
     unpacked(tmp_path / "kaggle" / "input" / below, numbered())
     assert len(sources.manifest(fetch(POKEMON, data))) == 7
 

@@ -39,13 +39,9 @@ def test_palette_needs_transparency():
     "build", [models.pyramid_generator, models.pyramid_discriminator]
 )
 def test_widths_must_fit_the_size(build):
-    with pytest.raises(ValueError, match="32 px.*size is 64|64"):
+    reason = "^3 widths (end at 32 px|lead from 32 px to 4), but size is 64. Give one "
+    with pytest.raises(ValueError, match=reason):
         build(64, widths=(8, 8, 8))
-
-
-def test_seed_000_networks_have_the_published_number_of_weights():
-    assert models.tutorial_generator().count_params() == 11_680_768
-    assert models.tutorial_discriminator().count_params() == 262_593
 
 
 def test_load_generator_gives_the_same_pictures(tmp_path):

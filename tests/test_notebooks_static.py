@@ -1,6 +1,7 @@
 """Rules that every notebook keeps, read from the files without running them."""
 
 import ast
+import os
 import pathlib
 import re
 import statistics
@@ -11,22 +12,9 @@ import badges
 import nbformat
 import pytest
 import render
+from project import BOOTSTRAP, NOTEBOOKS, code_cells, needs_git, repository
 
-from pokeutils import env
-
-NOTEBOOKS = sorted((env.ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 CORE = "01_scrape 02_explore 03_preprocess 04_train 05_animate 06_evaluate".split()
-BOOTSTRAP = """\
-# Find the project, or clone it (Colab, Kaggle); then make `pokeutils` importable.
-import os, pathlib, subprocess, sys
-REPOSITORY = os.environ.get("POKEUTILS_REPOSITORY", "https://github.com/OWNER/REPO")
-here = pathlib.Path.cwd()
-attached = [p for depth in range(1, 5) for p in pathlib.Path("/kaggle/input").glob("/".join("*" * depth))]
-found = [p for p in (here, *here.parents, *here.glob("*"), *attached) if (p / "pokeutils" / "env.py").exists()]
-if not found:
-    subprocess.run(["git", "clone", "--depth=1", REPOSITORY, "pokemon-gan"], check=True)
-root = found[0] if found else here / "pokemon-gan"
-sys.path.insert(0, str(root))"""  # noqa: E501
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -37,10 +25,6 @@ def path(request):
 @pytest.fixture
 def notebook(path):
     return nbformat.read(path, as_version=4)
-
-
-def code_cells(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def tagged(notebook, tag):
@@ -124,7 +108,7 @@ def test_prose_stands_between_the_cells(notebook):
 
 
 def test_outputs_are_small_and_clean(path, notebook):
-    assert render.trouble(notebook, path.read_text()) is None
+    assert render.trouble(notebook, path.read_text("utf-8")) is None
     for output in [out for cell in code_cells(notebook) for out in cell.outputs]:
         pictures = [k for k in output.get("data", {}) if k.startswith("image/")]
         assert not pictures or list(output.data) == pictures[:1], "one format"
@@ -169,15 +153,12 @@ def test_bootstrap_finds_the_project_below(tmp_path):
     assert run_bootstrap(tmp_path) == project
 
 
+@needs_git
 def test_bootstrap_clones_once_where_there_is_nothing(tmp_path):
-    project = small_project(tmp_path / "elsewhere" / "project")
-    for arguments in (["init"], ["add", "."], ["commit", "-m", "all"]):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        command = ["git", "-C", project, *identity, *arguments]
-        subprocess.run(command, check=True, capture_output=True)
+    address = repository(small_project(tmp_path / "elsewhere" / "project"))
     content = tmp_path / "content"
     content.mkdir()
-    variables = {"POKEUTILS_REPOSITORY": project.as_uri(), "PATH": "/usr/bin:/bin"}
+    variables = {"POKEUTILS_REPOSITORY": address, "PATH": os.environ["PATH"]}
     assert run_bootstrap(content, **variables) == content / "pokemon-gan"
     variables["POKEUTILS_REPOSITORY"] = "file:///nowhere"
     assert run_bootstrap(content, **variables) == content / "pokemon-gan"

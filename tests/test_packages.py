@@ -57,7 +57,7 @@ def npm_pack(package, tmp_path):
 def test_npm_is_asked_by_name_and_version(package, tmp_path):
     tarball = npm_pack(package, tmp_path)
     assert tarball.read_bytes() == (tmp_path / "set.tgz").read_bytes()
-    asked = (tmp_path / "log").read_text().splitlines()
+    asked = (tmp_path / "log").read_text("utf-8").splitlines()
     assert asked == ["view creatures@1.2.3", "pack creatures@1.2.3"]
 
 

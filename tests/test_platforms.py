@@ -2,13 +2,15 @@
 the first two cells of a notebook do there, with the real package."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 
 import nbformat
 import pytest
-from test_notebooks_static import BOOTSTRAP, NOTEBOOKS, code_cells
+from project import BOOTSTRAP, NOTEBOOKS, code_cells, needs_git
+from project import repository as make_repository
 
 from pokeutils import env
 
@@ -55,7 +57,7 @@ def start(platform, folder, notebooks=(FIRST,), **variables):
         drive=str(folder / "drive" / "MyDrive"),
         notebooks=[list(cells) for cells in notebooks],
     )
-    variables = {"PATH": "/usr/bin:/bin", VARIABLES[platform]: "1", **variables}
+    variables = {"PATH": os.environ["PATH"], VARIABLES[platform]: "1", **variables}
     answer = subprocess.run(
         [sys.executable, "-I", "-c", code],
         cwd=folder / {"colab": "content", "kaggle": "working"}[platform],
@@ -72,12 +74,9 @@ def start(platform, folder, notebooks=(FIRST,), **variables):
 @pytest.fixture
 def repository(tmp_path):
     """A repository to clone, as an address."""
-    project = checkout(tmp_path / "github")
-    for arguments in (["init"], ["add", "."], ["commit", "-m", "all"]):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        command = ["git", "-C", project, *identity, *arguments]
-        subprocess.run(command, check=True, capture_output=True)
-    return project.as_uri()
+    if not shutil.which("git"):
+        pytest.skip("git is not installed")
+    return make_repository(checkout(tmp_path / "github"))
 
 
 @pytest.mark.parametrize("platform", ["colab", "kaggle"])
@@ -127,6 +126,7 @@ def test_kaggle_without_internet_takes_the_project_that_is_attached(below, tmp_p
     assert not list((tmp_path / "working").iterdir())
 
 
+@needs_git
 def test_without_internet_or_project_the_first_cell_is_the_one_that_fails(tmp_path):
     with pytest.raises(RuntimeError, match="git.*clone.*nowhere"):
         start("kaggle", tmp_path, POKEUTILS_REPOSITORY="file:///nowhere")

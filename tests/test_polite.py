@@ -183,11 +183,11 @@ def test_a_strange_retry_after_says_nothing(value):
 
 
 def test_a_slow_answer_is_asked_for_again(site, visitor, monkeypatch):
-    monkeypatch.setattr(polite, "TIMEOUT", 0.2)
-    site.replies["/page"] = [Reply(b"late", wait=1), b"hello"]
+    monkeypatch.setattr(polite, "TIMEOUT", 0.5)
+    site.replies["/page"] = [Reply(b"late", wait=2), b"hello"]
     assert visitor.page(site.url + "/page") == "hello"
-    site.replies["/page"] = Reply(b"late", wait=1)
-    with pytest.raises(polite.Unanswered, match="no answer in 0.2 s, 4 times"):
+    site.replies["/page"] = Reply(b"late", wait=2)
+    with pytest.raises(polite.Unanswered, match="no answer in 0.5 s, 4 times"):
         visitor.page(site.url + "/page")
     assert site.asked["/page"] == 2 + polite.ATTEMPTS
 

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import SILENT
 
 from pokeutils import gan, images, models, pretrained, recipes
-
-SILENT = {"show": lambda *words, **options: None}
 
 
 def test_what_the_repository_ships_is_small_and_draws_creatures():
@@ -23,13 +22,14 @@ def test_what_the_repository_ships_is_small_and_draws_creatures():
         alpha = pictures[..., 3]
         assert 0.05 < (alpha > 128).mean() < 0.8 and np.mean(alpha < 16) > 0.1
         assert len({picture.tobytes() for picture in pictures}) == 8
-        assert (folder / f"{name}.md").read_text().count(f"{card['images_seen']:,}")
+        assert (
+            (folder / f"{name}.md").read_text("utf-8").count(f"{card['images_seen']:,}")
+        )
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     patch = pytest.MonkeyPatch()
-    patch.setenv("POKEUTILS_DATA", str(tmp_path_factory.mktemp("data")))
     patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
     folder = tmp_path_factory.mktemp("outputs") / "pretrained"
     folder.mkdir()
@@ -56,7 +56,7 @@ def test_the_card_says_what_was_done(published):
     card = pretrained.card("tiny16")
     assert card["images_seen"] >= recipes.get("tiny16").images
     assert card["recipe"]["name"] == "tiny16" and card["flaws"] == ["It is tiny."]
-    text = published.with_suffix(".md").read_text()
+    text = published.with_suffix(".md").read_text("utf-8")
     for part in ("640", "doodles", "make train RECIPE=tiny16", "It is tiny.", "NOTICE"):
         assert part in text
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
+from tiny import arrays
 
 from pokeutils import augment, losses, models, projected
 from pokeutils.layers import FusedBatchNorm, SpectralConv2D
@@ -50,7 +51,9 @@ def test_wrong_channels_and_sizes_are_named():
         projected.projected_discriminator(16, input_size=100)
 
 
-def hybrid(second, warm_up):
+@pytest.fixture(scope="module")
+def built(second):
+    """One model for all tests, and the state that it begins in."""
     keras.utils.set_random_seed(1)
     model = projected.HybridGAN(
         models.pyramid_generator(16, latent_dim=8, widths=(8, 8), detail=8),
@@ -58,7 +61,7 @@ def hybrid(second, warm_up):
         second=second,
         second_augment=augment.OnBackground(augment.DiffAugment()),
         second_losses=losses.get("hinge"),
-        warm_up=warm_up,
+        warm_up=0,
         ramp=0,
         r1_gamma=0.1,
         ema_images=100,
@@ -68,20 +71,35 @@ def hybrid(second, warm_up):
         keras.optimizers.Adam(1e-3),
         losses.get("nonsaturating"),
     )
-    return model
+    return model, arrays(model.state)
+
+
+@pytest.fixture
+def hybrid(built, monkeypatch):
+    """A function: warm_up -> the model as it was when it was built, but for that."""
+    model, untrained = built
+
+    def hybrid(warm_up, second_interval=1):
+        for variable, value in zip(model.state, untrained, strict=True):
+            variable.assign(value)
+        monkeypatch.setattr(model, "warm_up", warm_up)
+        monkeypatch.setattr(model, "second_interval", second_interval)
+        return model
+
+    return hybrid
 
 
 @pytest.mark.parametrize(
     "compiled", [False, pytest.param(True, marks=pytest.mark.slow)]
 )
-def test_the_second_discriminator_joins_after_its_warm_up(second, compiled):
-    model = hybrid(second, warm_up=8)  # two steps of four pictures
+def test_the_second_discriminator_joins_after_its_warm_up(second, hybrid, compiled):
+    model = hybrid(warm_up=8)  # two steps of four pictures
     train = tf.function(model.train_step) if compiled else model.train_step
     real = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 4)).astype("float32")
     fixed = {id(v) for v in second.get_layer("lite0").variables}  # Lite0's
     moved = []
     for _ in range(3):
-        before = [ops.convert_to_numpy(v) for v in second.variables]
+        before = arrays(second.variables)
         train(tf.constant(real))
         moved.append(
             {
@@ -95,18 +113,17 @@ def test_the_second_discriminator_joins_after_its_warm_up(second, compiled):
     assert fixed and not fixed & moved[2]
 
 
-def test_it_may_sit_out_every_other_step(second):
-    model = hybrid(second, warm_up=0)
-    model.second_interval = 2
+def test_it_may_sit_out_every_other_step(second, hybrid):
+    model = hybrid(warm_up=0, second_interval=2)
     real = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 4)).astype("float32")
     heads = [layer for layer in second.layers if isinstance(layer, FusedBatchNorm)]
     watched = [heads[0].moving_mean, *second.trainable_variables]
     watched += [model.second_optimizer.iterations]
     moved = []
     for _ in range(4):
-        before = [ops.convert_to_numpy(v).copy() for v in watched]
+        before = arrays(watched)
         model.update(real, model.draw(4))
-        after = [ops.convert_to_numpy(v) for v in watched]
+        after = arrays(watched)
         pairs = zip(before, after, strict=True)
         moved.append({not np.array_equal(old, new) for old, new in pairs})
     assert moved == [{True}, {False}, {True}, {False}]
@@ -121,15 +138,15 @@ def test_it_may_sit_out_every_other_step(second):
     assert ids == {id(v) for v in changing} and ids
 
 
-def test_the_generator_hears_the_second_discriminator(second):
+def test_the_generator_hears_the_second_discriminator(hybrid):
     """The same step with and without its opinion moves the generator differently."""
     real = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 4)).astype("float32")
     weights = []
     for warm_up in (0, 1_000_000):
-        model = hybrid(second, warm_up)
+        model = hybrid(warm_up)
         model.steps.assign(1)  # past step 0, where the ramp still gives weight 0
         model.update(real, model.draw(4))
-        weights.append(ops.convert_to_numpy(model.generator.trainable_variables[0]))
+        weights += arrays(model.generator.trainable_variables[:1])
     assert np.isfinite(weights).all()
     assert not np.allclose(weights[0], weights[1])
 

@@ -50,7 +50,7 @@ def noise(count, size=SIZE, seed=0):
 # ------------------------------------------------------------------------------ fakes
 
 
-def test_a_palette_swap_keeps_shape_greys_and_shading(data):
+def test_a_palette_swap_keeps_shape_greys_and_shading():
     picture, donor = (np.asarray(doodles.draw(number)) for number in (0, 4))
     swapped = fakes.swap_palette(picture, donor)
     assert np.array_equal(swapped[..., 3], picture[..., 3])
@@ -245,7 +245,7 @@ def test_a_quiz_is_kept_and_checked(asked, tmp_path):
     assert back.id == asked.id and back.labels == asked.labels
     assert np.array_equal(back.pictures, asked.pictures)
     assert np.array_equal(back.groups, asked.groups)
-    key = json.loads((folder / "key.json").read_text())
+    key = json.loads((folder / "key.json").read_text("utf-8"))
     key["groups"] = key["groups"][::-1]
     (folder / "key.json").write_text(json.dumps(key))
     with pytest.raises(ValueError, match="do not belong together"):
@@ -278,7 +278,7 @@ def answer(asked, folder, judged, number=0, name="", changes=None):
         folder, asked, judged, f"{number:032x}", name, "some", 100, "2026-11-22T07:00Z"
     )
     if changes:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text("utf-8"))
         record |= changes
         path.write_text(json.dumps({k: v for k, v in record.items() if v != "gone"}))
     return path.rename(path.with_name(f"{number}.json"))

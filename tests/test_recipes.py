@@ -8,8 +8,10 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import SILENT, arrays
 
 from pokeutils import (
+    callbacks,
     dataset,
     env,
     film,
@@ -20,7 +22,6 @@ from pokeutils import (
     recolour,
     runs,
     seeds,
-    trusted,
 )
 
 TINY = recipes.Recipe(
@@ -36,15 +37,6 @@ TINY = recipes.Recipe(
 )
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("POKEUTILS_DATA", str(tmp_path_factory.mktemp("data")))
-    patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
-    yield
-    patch.undo()
-
-
 SMALL = dataclasses.replace(
     recipes.get("sprites64"),
     size=16,
@@ -53,12 +45,14 @@ SMALL = dataclasses.replace(
     generator_options=(("width", 8),),
     discriminator_options=(("width", 8),),
 )
-SILENT = {"show": lambda *words, **options: None}
 
 
 @pytest.fixture(scope="module")
-def run(folders):
-    return SMALL.train("doodles", **SILENT)
+def run(tmp_path_factory):
+    """A whole run, in an outputs folder that later runs of this file share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
+        yield SMALL.train("doodles", **SILENT)
 
 
 # Weights of generator and discriminator, moving averages included: published for
@@ -74,10 +68,6 @@ WEIGHTS = {
 }
 
 
-def everything(network):
-    return [keras.ops.convert_to_numpy(v) for v in network.trainable_variables]
-
-
 @pytest.mark.parametrize("name", sorted(recipes.RECIPES))
 def test_every_recipe_takes_real_steps_that_move_both_networks(name):
     recipe = recipes.get(name)
@@ -90,7 +80,7 @@ def test_every_recipe_takes_real_steps_that_move_both_networks(name):
     networks = model.generator, model.discriminator
     if name in WEIGHTS and recipe.size > 20:
         assert tuple(x.count_params() for x in networks) == WEIGHTS[name]
-    before = [everything(network) for network in networks]
+    before = [arrays(network.trainable_variables) for network in networks]
     rng = np.random.default_rng(0)
     shape = (2, recipe.size, recipe.size, recipe.channels)
     for _ in range(3):
@@ -100,7 +90,7 @@ def test_every_recipe_takes_real_steps_that_move_both_networks(name):
     assert set(logs) == set(gan.LOGS)
     assert np.isfinite([float(value) for value in logs.values()]).all()
     for network, old in zip(networks, before, strict=True):
-        for a, b in zip(old, everything(network), strict=True):
+        for a, b in zip(old, arrays(network.trainable_variables), strict=True):
             assert not np.array_equal(a, b), f"a weight of {network.name} stood still"
     pictures = keras.ops.convert_to_numpy(model.generator(model.draw(2)["latents"]))
     assert pictures.shape == shape and np.abs(pictures).max() <= 1
@@ -140,10 +130,12 @@ def test_bfloat16_takes_the_same_step_as_float32_to_its_precision():
 def test_generator_is_saved_in_float32(tmp_path):
     model = TINY.build(0, dtype="mixed_bfloat16")
     assert "bfloat16" in json.dumps(model.averaged.get_config())
-    copy = trusted.in_precision(model.averaged, "float32")
+    callbacks.save_generator(model, tmp_path / "generator.keras")
+    copy = models.load_generator(tmp_path / "generator.keras")
     assert "bfloat16" not in json.dumps(copy.get_config())
     latents = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
-    np.testing.assert_allclose(copy(latents), model.averaged(latents), atol=0.1)
+    with callbacks.calibrated(model) as averaged:
+        np.testing.assert_allclose(copy(latents), averaged(latents), atol=0.1)
 
 
 def test_the_rate_falls_to_a_tenth_at_the_end():
@@ -214,7 +206,7 @@ def test_a_range_that_tanh_cannot_reach_is_refused_unless_asked_for():
     assert (pictures <= np.array(high) + 1).all()
 
 
-def test_copies_triple_the_pictures(folders):
+def test_copies_triple_the_pictures():
     data = dataset.load("doodles", 16)
     plain = plots.over(data.images[data.train])
     for name in ("augmented64", "pokegan_conv"):
@@ -251,7 +243,7 @@ def test_a_seed_stops_and_goes_on_as_if_nothing_had_happened(run):
 
 
 def test_a_log_from_before_the_gate_can_be_read(run, tmp_path):
-    text = (run / "log.csv").read_text().splitlines()
+    text = (run / "log.csv").read_text("utf-8").splitlines()
     place = text[0].split(",").index("gated")
     rows = [line.split(",") for line in text]
     older = [",".join(row[:place] + row[place + 1 :]) for row in rows]
@@ -271,7 +263,7 @@ def test_one_variable_names_the_recipe_of_the_notebooks(monkeypatch):
         recipes.for_profile()
 
 
-def test_every_species_counts_alike_unless_a_seed_says_otherwise(folders):
+def test_every_species_counts_alike_unless_a_seed_says_otherwise():
     """The first three pictures are made forms of one species: each is shown a third as
     often as the others, in the training's own batches."""
     data = dataset.load("doodles", 16)

@@ -71,7 +71,7 @@ def test_success_then_failure(start, tmp_path):
     assert written == ["01_good.html", "01_good.ipynb", "02_bad.failed.ipynb"]
     executed = nbformat.read(out / "01_good.ipynb", as_version=4)
     assert executed.cells[-1].outputs[0].data["text/plain"] == repr(str(tmp_path))
-    page = (out / "01_good.html").read_text()
+    page = (out / "01_good.html").read_text("utf-8")
     assert "<h1" in page and "epoch 1" in page
     assert "http:" not in page and "https:" not in page and "<script" not in page
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -90,23 +89,3 @@ def test_a_drive_without_locks_is_used_with_a_note(folders, monkeypatch):
     with runs.lock(make(folders, "a"), show=said.append):
         pass
     assert "no locks on this drive" in said[0]
-
-
-def test_results_go_to_drive_on_colab_once_it_is_mounted(tmp_path, monkeypatch):
-    for variable in ("POKEUTILS_OUTPUTS", "POKEUTILS_DATA"):
-        monkeypatch.delenv(variable)
-    monkeypatch.setenv("COLAB_RELEASE_TAG", "release")
-    monkeypatch.setattr(env, "DRIVE", tmp_path / "MyDrive")
-    assert env.outputs_dir() == env.ROOT / "outputs"
-    (tmp_path / "MyDrive").mkdir()
-    outputs = tmp_path / "MyDrive" / "pokemon-gan" / "outputs"
-    assert env.outputs_dir() == outputs
-    assert runs.new_run("a") == outputs / "runs" / "001-a"
-    assert env.data_dir() == env.ROOT / "data"  # near and fast
-
-
-def test_results_go_to_what_kaggle_keeps(monkeypatch):
-    monkeypatch.delenv("POKEUTILS_OUTPUTS")
-    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # an attached data set
-    assert env.outputs_dir() == pathlib.Path("/kaggle/working/outputs")

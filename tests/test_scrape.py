@@ -430,7 +430,7 @@ def test_a_refusal_ends_the_run_and_a_later_one_goes_on(serebii, tmp_path, path,
 
 
 def test_faults_of_single_pictures_cost_only_these(serebii, tmp_path, monkeypatch):
-    monkeypatch.setattr(polite, "TIMEOUT", 0.15)
+    monkeypatch.setattr(polite, "TIMEOUT", 0.5)
     faults = {
         "/swordshield/pokemon/003.png": b"<!DOCTYPE html><title>not found</title>",
         "/swordshield/pokemon/037.png": png()[:150],
@@ -440,7 +440,7 @@ def test_faults_of_single_pictures_cost_only_these(serebii, tmp_path, monkeypatc
         ),
         "/Shiny/SWSH/037-a.png": Reply(200 * 2**20, length=False),
         "/swordshield/pokemon/122.png": [Reply(b"", 500), Reply(b"", 503), png()],
-        "/Shiny/SWSH/122.png": Reply(b"late", wait=0.6),
+        "/Shiny/SWSH/122.png": Reply(b"late", wait=2),
     }
     good = {path: serebii.replies[path] for path in faults}
     serebii.replies |= faults
@@ -455,7 +455,7 @@ def test_faults_of_single_pictures_cost_only_these(serebii, tmp_path, monkeypatc
         "/Shiny/SWSH/037.png": "redirected more than 5 times",
         "/swordshield/pokemon/037-a.png": "leads away from",
         "/Shiny/SWSH/037-a.png": "cut off at 8 MB",
-        "/Shiny/SWSH/122.png": "no answer in 0.15 s, 4 times",
+        "/Shiny/SWSH/122.png": "no answer in 0.5 s, 4 times",
     }.items():
         assert reason in reasons.pop(path)
     assert not reasons
@@ -579,7 +579,7 @@ def test_a_killed_run_goes_on_without_asking_twice(serebii, tmp_path):
     after = pictures(raw)
     assert before.items() <= after.items() and set(after) == set(table(raw))
     assert len(after) == 11
-    lines = (raw / "journal.jsonl").read_text().splitlines()
+    lines = (raw / "journal.jsonl").read_text("utf-8").splitlines()
     assert all(json.loads(line) for line in lines)
 
 

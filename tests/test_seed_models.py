@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from pokeutils import layers, models, recipes, seed_models, seeds
+from pokeutils import layers, models, seed_models, seeds
 
 GENERATORS = [f"{kind}_generator" for kind in ("tutorial", "block", "sprite", "dense")]
 DISCRIMINATORS = ("tutorial", "sprite", "dense")
@@ -140,9 +140,3 @@ def test_keras_own_batch_norm_computes_the_same():
     for training in (False, True):
         ours, theirs = (x(batch(16), training=training) for x in (network, copy))
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
-
-
-def test_every_recipe_names_networks_that_exist():
-    for recipe in recipes.SEEDS:
-        assert callable(getattr(models, recipe.generator))
-        assert callable(getattr(models, recipe.discriminator))

@@ -1,6 +1,5 @@
 """tools/set_up.py: when it installs, when not, and what it says when it fails."""
 
-import importlib.util
 import json
 import subprocess
 
@@ -42,20 +41,17 @@ def test_installs_once_then_only_what_is_added_or_changed(installed):
 @pytest.fixture
 def train(monkeypatch):
     """The program behind `make train`, and the calls that it makes."""
+    import train
+
     from pokeutils import recipes
 
-    specification = importlib.util.spec_from_file_location(
-        "train", env.ROOT / "tools" / "train.py"
-    )
-    program = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(program)
     calls = []
 
     def record(recipe, source, **options):
         calls.append((recipe.name, source, options))
 
     monkeypatch.setattr(recipes.Recipe, "train", record)
-    return program, calls
+    return train, calls
 
 
 def test_make_train_trains_what_is_asked_for(train, monkeypatch, capsys):
@@ -96,7 +92,7 @@ def test_an_interrupted_installation_is_done_again(installed, monkeypatch):
     assert installed == [["cpu", "notebooks"]]
     set_up.RECORD.write_text("{torn")
     set_up.set_up("run", PROJECT, print)
-    assert len(installed) == 2 and json.loads(set_up.RECORD.read_text())
+    assert len(installed) == 2 and json.loads(set_up.RECORD.read_text("utf-8"))
 
 
 def test_a_python_that_went_away_means_a_new_venv(installed, monkeypatch):
@@ -155,7 +151,7 @@ def test_a_failure_is_one_sentence_that_names_the_log(log, sentence):
 
 
 def test_every_command_of_the_makefile_is_known():
-    makefile = (env.ROOT / "Makefile").read_text()
+    makefile = (env.ROOT / "Makefile").read_text("utf-8")
     commands = {
         block.split(":")[0].partition("-")[0]  # test-slow needs what test needs
         for block in makefile.split("\n\n")

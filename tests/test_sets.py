@@ -11,8 +11,8 @@ import threading
 
 import numpy as np
 import pytest
+from packed import tarball
 from PIL import Image, ImageDraw
-from test_archives import tarball
 
 from pokeutils import archives, files, packages, sets, sources
 
@@ -84,7 +84,7 @@ def test_artwork_keeps_the_species_and_nothing_else(raw_dir, monkeypatch):
     artwork(monkeypatch, raw_dir)
     raw = fetch("artwork", raw_dir)
     assert len(list(raw.iterdir())) == 30 + 2
-    assert (raw / "025.svg").read_text() == SVG.format(25)
+    assert (raw / "025.svg").read_text("utf-8") == SVG.format(25)
     rows = sources.manifest(raw)
     assert tuple(rows[0]) == sources.COLUMNS
     assert [int(row["species_id"]) for row in rows] == list(range(1, 31))
@@ -188,9 +188,7 @@ def test_sprites_come_from_github_when_npm_does_not_work(
     assert not (raw / "download").exists()
 
 
-def test_sprites_name_both_routes_when_both_fail(
-    raw_dir, github, monkeypatch, tmp_path
-):
+def test_sprites_name_both_routes_when_both_fail(raw_dir, github, tmp_path):
     (tmp_path / "archive.tgz").write_bytes(b"")
     with pytest.raises(sources.SourceUnavailable) as caught:
         fetch("sprites", raw_dir)

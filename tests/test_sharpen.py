@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from test_degrade import clean  # noqa: F401
+from tiny import eagerly
 
 from pokeutils import dataset, degrade, flaws, images, plots, sharpen
 
@@ -11,11 +11,11 @@ SPOILT = {"blur": 0.5, "wash": 0.2, "mottle": 0.05}
 
 
 @pytest.fixture(scope="module")
-def trained(clean):  # noqa: F811
+def trained(clean):
     return sharpen.train(clean[:40], SPOILT, steps=45, rate=4e-3, batch=6, show=None)
 
 
-def test_untrained_it_changes_next_to_nothing(clean):  # noqa: F811
+def test_untrained_it_changes_next_to_nothing(clean):
     same = sharpen.sharpen(sharpen.network(), clean[:4])
     assert np.abs(same.astype("int16") - clean[:4]).max() <= 10
     twice = sharpen.sharpen(sharpen.network(2), clean[:4])
@@ -34,7 +34,7 @@ def test_the_loss_is_zero_for_the_clean_and_counts_steps():
 
 
 @pytest.mark.parametrize("scale", [1, 2])
-def test_pairs_fit_together_and_come_again(clean, scale):  # noqa: F811
+def test_pairs_fit_together_and_come_again(clean, scale):
     large = clean.repeat(2, 1).repeat(2, 2)
     pairs = sharpen.Pairs(large, {}, steps=40, batch=4, scale=scale, seed=1)
     for step in (0, 39):
@@ -47,7 +47,7 @@ def test_pairs_fit_together_and_come_again(clean, scale):  # noqa: F811
     np.testing.assert_array_equal(again[39][0], spoilt)
 
 
-def test_it_restores_pictures_that_it_has_never_seen(trained, clean):  # noqa: F811
+def test_it_restores_pictures_that_it_has_never_seen(trained, clean):
     unseen = clean[40:]
     bad = degrade.degrade(unseen, SPOILT, seed=77)
     good = sharpen.sharpen(trained, bad)
@@ -57,13 +57,13 @@ def test_it_restores_pictures_that_it_has_never_seen(trained, clean):  # noqa: F
     assert (good[..., :3] <= good[..., 3:]).all()
 
 
-def test_batches_and_numbers_of_pictures_do_not_matter(trained, clean):  # noqa: F811
+def test_batches_and_numbers_of_pictures_do_not_matter(trained, clean):
     whole = sharpen.sharpen(trained, clean[:5])
     parts = sharpen.sharpen(trained, clean[:5], batch=2)
     assert np.abs(whole.astype("int16") - parts).max() <= 1
 
 
-def test_a_palette_has_so_many_colours_and_leaves_what_is_not_there(clean):  # noqa: F811
+def test_a_palette_has_so_many_colours_and_leaves_what_is_not_there(clean):
     noisy = degrade.degrade(clean[:6], {"speckle": 0.3})
     few = images.reduce_palette(noisy, 8)
     assert (few[..., 3] == noisy[..., 3]).all()
@@ -77,7 +77,7 @@ def test_a_palette_has_so_many_colours_and_leaves_what_is_not_there(clean):  # n
             images.reduce_palette(noisy, wrong)
 
 
-def test_rgb_pictures_come_back_with_transparency(clean):  # noqa: F811
+def test_rgb_pictures_come_back_with_transparency(clean):
     done = sharpen.sharpen(sharpen.network(), plots.over(clean[:2]))
     assert done.shape[-1] == 4 and not done[:, 0, 0].any()
 
@@ -89,7 +89,7 @@ def test_psnr_and_enlarging():
     assert (sharpen.enlarge(black + np.uint8(90), 2) == 90).all()
 
 
-def test_saved_and_loaded_without_trust(trained, clean, tmp_path):  # noqa: F811
+def test_saved_and_loaded_without_trust(trained, clean, tmp_path):
     facts = {"strengths": SPOILT, "steps": 45}
     sharpen.save(trained, tmp_path / "kept", facts)
     again, found = sharpen.load(tmp_path / "kept")
@@ -104,7 +104,7 @@ def test_saved_and_loaded_without_trust(trained, clean, tmp_path):  # noqa: F811
         sharpen.load(tmp_path / "kept")
 
 
-def test_one_is_made_for_each_generator_and_kept(folders):
+def test_one_is_made_for_each_generator_and_kept(outputs):
     data = dataset.load("doodles", 16)
     samples = data.images[data.holdout]
     made = []
@@ -112,7 +112,9 @@ def test_one_is_made_for_each_generator_and_kept(folders):
     def make(name="001-a", steps=1, scale=1, samples=samples):
         made.clear()
         options = {"show": lambda line, **_: made.append(line)}
-        return sharpen.made_for(name, data, SPOILT, samples, steps, scale, **options)
+        with eagerly():
+            settings = (name, data, SPOILT, samples, steps, scale)
+            return sharpen.made_for(*settings, **options)
 
     first = make()
     assert made and (sharpen.folder("001-a") / "same size" / "params.json").exists()
@@ -131,7 +133,7 @@ def test_one_is_made_for_each_generator_and_kept(folders):
 
 
 @pytest.mark.slow
-def test_a_critic_sees_samples_and_leaves_their_coarse_colours(clean):  # noqa: F811
+def test_a_critic_sees_samples_and_leaves_their_coarse_colours(clean):
     samples = degrade.degrade(clean[40:], SPOILT, seed=5)
     lines = []
     model = sharpen.train(
@@ -156,7 +158,7 @@ def test_another_network_is_no_sharpener(tmp_path):
         sharpen.load(tmp_path)
 
 
-def test_sizes_that_do_not_fit_are_refused(clean):  # noqa: F811
+def test_sizes_that_do_not_fit_are_refused(clean):
     with pytest.raises(ValueError, match="multiple of 4"):
         sharpen.sharpen(sharpen.network(), clean[:, :30, :30])
     with pytest.raises(ValueError, match="keeps the size or doubles"):

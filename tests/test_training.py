@@ -59,16 +59,11 @@ def whole(compiled, data, tmp_path_factory):
     """A run that nothing disturbed, and the state that it ended in."""
     patch = pytest.MonkeyPatch()
     patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("whole")))
-    model, untrained = compiled
+    model, _ = compiled
     run = training.start_run(TINY, data, 0)
     training.fit(TINY, model, data, run, show=lambda *a, **k: None)
     patch.undo()
     return run, state(model)
-
-
-@pytest.fixture
-def outputs(tmp_path, monkeypatch):
-    monkeypatch.setenv("POKEUTILS_OUTPUTS", str(tmp_path))
 
 
 @pytest.fixture
@@ -229,7 +224,7 @@ def test_not_a_number_before_anything_good_is_an_error(fit):
         fit(also=[At(0, spoil)])
 
 
-def test_a_retry_goes_back_and_on_with_other_random_numbers(fit, model, whole):
+def test_a_retry_goes_back_and_on_with_other_random_numbers(fit, whole):
     run, said = fit(also=[At(30, spoil)], save_minutes=0.0, on_alarm="retry")
     assert "Trying again: " in said and "with other random numbers" in said
     assert [a["action"] for a in runs.read_alarms(run)] == ["went back"]
@@ -265,9 +260,7 @@ def collapse(model):
 @pytest.fixture
 def watchful(monkeypatch):
     """A guard that looks at the samples after every epoch."""
-    monkeypatch.setattr(
-        callbacks.Guard.__init__, "__defaults__", (False, EPOCH), raising=True
-    )
+    monkeypatch.setattr(callbacks, "LOOK_IMAGES", EPOCH)
 
 
 def test_a_collapse_is_seen_and_recorded(fit, model, watchful):

@@ -1,6 +1,12 @@
 """A recipe that trains in seconds, with all that has a state: shuffling, mirroring,
 augmentation, penalty, averaging, decay."""
 
+import contextlib
+import warnings
+
+import keras
+import numpy as np
+
 from pokeutils import recipes
 
 TINY = recipes.Recipe(
@@ -15,3 +21,24 @@ TINY = recipes.Recipe(
     ema_images=200,
     decay=0.5,
 )
+SILENT = {"show": lambda *words, **options: None}
+
+
+@contextlib.contextmanager
+def eagerly():
+    """Takes steps one operation at a time: a few small ones take less time than their
+    compilation. For tests of what is done with the steps, not of the graph."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Even though the", UserWarning)
+            yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def arrays(variables):
+    """The numbers in Keras variables, copied."""
+    return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]

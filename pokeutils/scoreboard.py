@@ -11,7 +11,17 @@ import json
 import numpy as np
 from PIL import Image
 
-from pokeutils import dataset, env, features, files, metrics, plots, runs
+from pokeutils import (
+    dataset,
+    env,
+    features,
+    files,
+    gan,
+    metrics,
+    plots,
+    pretrained,
+    runs,
+)
 
 SIZE = 64  # px at which all are scored
 SHOWN = 32  # pictures in a sheet of the gallery
@@ -215,6 +225,39 @@ def rows_of(images):
     return [*floors.values(), *rows]
 
 
+def pretrained_rows(source, count=512):
+    """Returns a row for each generator that comes with the repository and learned from
+    `source`, judged by the random network as the others are. Lite0 took part in their
+    training, and they have seen more images: what they share with the others is little.
+    """
+    rows, network = [], features.random_conv()
+    for name in pretrained.names():
+        card = pretrained.card(name)
+        if card["data"]["source"] != source:
+            continue
+        reals = dataset.load(source, card["recipe"]["size"]).images
+        samples = gan.sample(pretrained.load(name), count)
+        sets = [network(shrink(plots.over(pictures))) for pictures in (reals, samples)]
+        kid, spread = metrics.kid(*sets)
+        rows.append(
+            {
+                "name": name,
+                "seed": card["seed"],
+                "size": card["recipe"]["size"],
+                "ground": 255,
+                "source": source,
+                "images": card["images_seen"],
+                "seconds": 3600.0 * card["hours"],
+                "kid_random": kid,
+                "kid_random_std": spread,
+                "final": 0,
+                "device": card["device"],
+                "backend": card["backend"],
+            }
+        )
+    return rows
+
+
 def _from_log(log, seen, pace=None):
     """What log.csv says at `seen` images: time, and means of the tenth before it. Times
     follow from `pace`, images a second, where that was measured apart."""
@@ -268,6 +311,8 @@ def publish(images, command, folder):
             "delete it first."
         )
     (folder / "recipes").mkdir(parents=True, exist_ok=True)
+    if any(row["size"] == SIZE for row in rows):
+        rows += pretrained_rows(rows[0]["source"])
     write_table(path, rows, command)
     if (folder_of(images) / "blow-up" / "log.csv").exists():
         _publish_blow_up(folder_of(images) / "blow-up", folder / "recipes")

@@ -45,6 +45,37 @@ def test_words_that_are_not_there_once_are_an_error(text):
         figures.rewritten(text, {"quick": FIGURE})
 
 
+def test_the_table_of_results_is_that_of_its_file():
+    assert figures.with_results(README) == README
+
+
+ROWS = """# python -m pokeutils.compare
+name,images,kid,kid_std,kid_random,kid_random_std,coverage,final
+real halves,,-0.0001,0.002,0.0001,0.0004,0.9,
+real halves,,0.0002,0.003,0.0001,0.0003,0.9,
+worse80,60480,0.5,0.01,0.02,0.001,0.1,1
+better64,3000,0.9,0.01,0.02,0.001,0.1,0
+better64,60000,0.2,0.01,0.01,0.001,0.25,1
+better64,60000,0.3,0.01,0.03,0.001,0.35,1
+shipped,161856,,,0.0066,0.001,,0
+"""
+
+
+def test_results_are_finished_runs_in_order(tmp_path):
+    (tmp_path / "recipes.csv").write_text(ROWS, "utf-8")
+    text = "a\n<!-- results -->\nold\n<!-- end -->\nb 3\n"
+    new = figures.with_results(text, tmp_path / "recipes.csv")
+    assert new.splitlines()[4:-2] == [
+        "| real halves |  | 0 ± 3 | 0.1 ± 0.4 | 0.90 |",
+        "| `better64` | 60,000 | 200, 300 | 10.0, 30.0 | 0.30 |",
+        "| `worse80` | 60,480 | 500 | 20.0 | 0.10 |",
+        "| `shipped` | 161,856 |  | 6.6 |  |",
+    ]
+    assert figures.with_results(new, tmp_path / "recipes.csv") == new
+    found = figures.unaccounted(new, {"figures": {}, "chosen": []})
+    assert found == ["b 3"] or found[0].endswith("b 3")
+
+
 def test_zero_has_no_sign():
     figure = {
         "says": "{half:.0f} ± {floor:.1f}",

@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "recolour": "",
     "seeds": "",
     "film": "plots runs",
-    "scoreboard": "dataset env features files metrics plots runs",
+    "scoreboard": "dataset env features files gan metrics plots pretrained runs",
     "compare": "callbacks checkpoints dataset env features files gan guards plots "
     "provenance recipes runs scoreboard training",
     "gan": "augment distribution gradients latent layers plots",

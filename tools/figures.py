@@ -6,9 +6,11 @@
 {name:format} in place of every number), and the numbers: "values", where they were
 measured by hand, with command, data, machine and date; else "from", a JSON file or a
 rendered notebook of this repository, and where in it they stand. So a figure has one
-place; a test compares the pages with it.
+place; a test compares the pages with it. The table of results is made from
+outputs/gallery/recipes.csv, which `make compare` writes.
 """
 
+import csv
 import json
 import pathlib
 import re
@@ -22,6 +24,7 @@ from pokeutils import files  # noqa: E402
 
 FIGURES = ROOT / "outputs" / "gallery" / "figures.json"
 NUMBER = r"\d(?:[\d,]*\d)?(?:\.\d+)?"
+TABLE = re.compile(r"(?s)(?<=<!-- results -->\n).*?(?=<!-- end -->)")
 GIVEN = {"values", "spread", "command", "data", "machine", "date"}
 
 
@@ -31,6 +34,7 @@ def main():
         path = ROOT / page
         text = path.read_text("utf-8")
         new, changes = rewritten(text, known["figures"], page)
+        new = with_results(new)
         for change in changes:
             print(f"{page}: {change}")
         if new != text:
@@ -146,6 +150,7 @@ def unaccounted(text, known, page="README.md"):
     for figure in known["figures"].values():
         if figure["page"] == page:
             spans += [m.span() for m in pattern(figure["says"]).finditer(text)]
+    spans += [match.span() for match in TABLE.finditer(text)]
     # Code, addresses of links, and lines that are commands are not prose.
     for other in (r"(?s)```.*?```", r"`[^`]*`", r"\]\([^)]*\)", r"(?m)^    .*$"):
         spans += [m.span() for m in re.finditer(other, text)]
@@ -158,6 +163,59 @@ def unaccounted(text, known, page="README.md"):
             around = text[max(0, begin - 30) : end + 30]
             found.append(" ".join(around.split()))
     return found
+
+
+# The table of results ---------------------------------------------------------------
+
+
+def with_results(text, path=ROOT / "outputs" / "gallery" / "recipes.csv"):
+    """Returns the text of a page with its table of results made from a CSV file, as
+    `scoreboard.publish` writes it."""
+    return TABLE.sub(lambda _: results(path), text)
+
+
+def results(path):
+    """Returns the table: real pictures, then the finished runs of each recipe from the
+    best to the worst by Lite0, then what was not finished but has scores."""
+    with open(path, newline="", encoding="utf-8") as file:
+        file.readline()  # the command
+        rows = list(csv.DictReader(file))
+    groups = {}
+    for row in rows:
+        real = row["name"] == "real halves"
+        if real or row["final"] == "1" or not row["kid"]:
+            groups.setdefault(row["name"], []).append(row)
+    order = sorted(groups, key=lambda name: _middle(groups[name], "kid"))
+    lines = [
+        "| | pictures seen | KID x 1000, Lite0 | the same, random network | coverage |",
+        "|---|---|---|---|---|",
+    ]
+    for name in order:
+        mine = groups[name]
+        seen = f"{float(mine[0]['images']):,.0f}" if mine[0]["images"] else ""
+        numbers = [_each(mine, "kid", 0), _each(mine, "kid_random", 1)]
+        share = _middle(mine, "coverage")
+        coverage = f"{share:.2f}" if share < float("inf") else ""
+        cells = name if not seen else f"`{name}`", seen, *numbers, coverage
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _middle(rows, column):
+    """The mean of a column; infinite where it is empty, so that it sorts last."""
+    values = [float(row[column]) for row in rows if row[column]]
+    return sum(values) / len(values) if values else float("inf")
+
+
+def _each(rows, column, digits):
+    """All values of a column x 1000, as "12" or "12, 15"; of real pictures, which have
+    one for each size and ground, the largest with its spread."""
+    if rows[0]["name"] == "real halves":
+        row = max(rows, key=lambda row: float(row[f"{column}_std"]))
+        value, spread = (1000 * float(row[c]) for c in (column, f"{column}_std"))
+        return f"{value:.{digits}f} ± {spread:.{digits}f}".replace("-0 ", "0 ")
+    values = [float(row[column]) for row in rows if row[column]]
+    return ", ".join(f"{1000 * value:.{digits}f}" for value in values)
 
 
 if __name__ == "__main__":

@@ -321,8 +321,8 @@ def publish(images, command, folder):
         if sheets:
             recipe = runs.read_params(run)["recipe"]
             pictures = read_snapshot(sheets[-1], min(recipe["size"], SIZE))[:SHOWN]
-            with files.atomic(folder / "recipes" / f"{recipe['name']}.jpg") as path:
-                path.write_bytes(plots.to_jpeg(plots.tile(pictures)))
+            with files.atomic(folder / "recipes" / f"{recipe['name']}.jpg") as jpeg:
+                jpeg.write_bytes(plots.to_jpeg(plots.tile(pictures)))
     return path
 
 

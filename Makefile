@@ -22,6 +22,9 @@ endif
 ifneq ($(DEVICES),)
 export POKEUTILS_DEVICES := $(DEVICES)
 endif
+# These count on the command line only: a shell may have a RUN of its own.
+$(foreach name,MINUTES ONLY RUN IMAGES SEEDS REPO,\
+	$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
 # The Python of .venv, or the first one found that can make a .venv.
 CANDIDATES = .venv/bin/python $(if $(PYTHON),"$(PYTHON)",python3.12 python3.13 python3.11 python3)
@@ -52,6 +55,9 @@ help:
 	@echo 'SOURCE=artwork   artwork, sprites, doodles (needs no network) or folder:/my/pictures'
 	@echo 'RECIPE=sprites64 what notebook 4 and train make: a recipe by name'
 	@echo 'DEVICES=all      train on all GPUs of this machine instead of one'
+	@echo 'MINUTES=60       how long train and compare go on; they can be called again'
+	@echo 'RUN=007-modern64 the run that hatchery shows; ONLY=05_animate what render makes'
+	@echo 'IMAGES= SEEDS=   of compare: how long each recipe is trained, and how often'
 	@echo 'PYTHON=...       the Python to make .venv with, 3.11 to 3.13'
 
 run:

@@ -66,7 +66,7 @@ def test_results_are_finished_runs_in_order(tmp_path):
     text = "a\n<!-- results -->\nold\n<!-- end -->\nb 3\n"
     new = figures.with_results(text, tmp_path / "recipes.csv")
     assert new.splitlines()[4:-2] == [
-        "| real halves |  | 0 ± 3 | 0.1 ± 0.4 | 0.90 |",
+        "| real halves |  | 0.2 ± 3.0 | 0.1 ± 0.4 | 0.90 |",
         "| `better64` | 60,000 | 200, 300 | 10.0, 30.0 | 0.30 |",
         "| `worse80` | 60,480 | 500 | 20.0 | 0.10 |",
         "| `shipped` | 161,856 |  | 6.6 |  |",

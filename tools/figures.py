@@ -213,7 +213,7 @@ def _each(rows, column, digits):
     if rows[0]["name"] == "real halves":
         row = max(rows, key=lambda row: float(row[f"{column}_std"]))
         value, spread = (1000 * float(row[c]) for c in (column, f"{column}_std"))
-        return f"{value:.{digits}f} ± {spread:.{digits}f}".replace("-0 ", "0 ")
+        return f"{value:.1f} ± {spread:.1f}".replace("-0.0 ", "0.0 ")
     values = [float(row[column]) for row in rows if row[column]]
     return ", ".join(f"{1000 * value:.{digits}f}" for value in values)
 

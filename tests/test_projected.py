@@ -151,9 +151,9 @@ def test_the_generator_hears_the_second_discriminator(hybrid):
     assert not np.allclose(weights[0], weights[1])
 
 
-def test_what_fools_it_is_both_losses_and_both_slopes(second):
-    model = hybrid(second, warm_up=0)
-    model.second_weight = 0.3
+def test_what_fools_it_is_both_losses_and_both_slopes(second, hybrid, monkeypatch):
+    model = hybrid(warm_up=0)
+    monkeypatch.setattr(model, "second_weight", 0.3)
     model.steps.assign(1)
     draws = model.draw(4)
     fake = tf.random.stateless_uniform((4, 16, 16, 4), (1, 2), -1.0, 1.0)

@@ -212,7 +212,7 @@ class HybridGAN(GAN):
             return self.second_generator_loss(judged), None
 
         # Differentiated here, by the pictures alone: TensorFlow would differentiate the
-        # branch by all that it reads, and a quarter of the step's time would go into
+        # branch by all that it reads, and a fifth of the step's time would go into
         # gradients of the frozen network, which nobody uses.
         def opinion():
             value, _, slope = gradients.value_and_input_gradient(said, fake, self.state)

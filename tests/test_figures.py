@@ -46,6 +46,8 @@ def test_words_that_are_not_there_once_are_an_error(text):
 
 
 def test_the_table_of_results_is_that_of_its_file():
+    (table,) = figures.TABLE.findall(README)
+    assert "| `modern64` |" in table
     assert figures.with_results(README) == README
 
 

@@ -158,3 +158,18 @@ def test_every_command_of_the_makefile_is_known():
         if "$(set_up)" in block.replace("\t", "") and not block.startswith("define")
     }
     assert sorted(commands) == sorted(set_up.EXTRAS) == sorted(set_up.IMPORTS)
+
+
+@pytest.mark.parametrize(
+    "signal, words",
+    [("ABRT", "needs AVX"), ("ILL", "needs AVX"), ("KILL", "SIGKILL.*memory")],
+)
+def test_a_first_import_that_dies_says_why(monkeypatch, tmp_path, signal, words):
+    """TensorFlow aborts where AVX is missing; a system without memory left kills."""
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\nkill -{signal} $$\n", "utf-8")
+    python.chmod(0o755)
+    monkeypatch.setattr(set_up, "VENV", tmp_path)
+    with pytest.raises(SystemExit, match=words):
+        set_up.first_import("run", lambda line: None)

@@ -179,7 +179,7 @@ def first_import(command, say):
         capture_output=True,
         text=True,
     )
-    if done.returncode == -signal.SIGILL:
+    if done.returncode in (-signal.SIGILL, -signal.SIGABRT):  # it ends itself, mostly
         sys.exit("TensorFlow cannot start on this processor: it needs AVX.")
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name

@@ -90,9 +90,9 @@ def write(generator, path, source="artwork", index=None, runtime=None):
     graph, weights = portable.convert(generator)
     if len(weights) > LARGEST_MODEL:
         raise ValueError(
-            f"This generator takes {len(weights) / 1e6:.1f} MB in half precision; a "
-            f"page should not ask for more than {LARGEST_MODEL / 1e6:.0f} MB. Train a "
-            "narrower one, such as modern64."
+            f"This generator takes {len(weights) / 1e6:.1f} MB; a page should not ask "
+            f"for more than {LARGEST_MODEL / 1e6:.0f} MB. Train a narrower one, such "
+            "as modern64."
         )
     runtime = runtime or fetch_runtime()
     size, channels = generator.output_shape[-2:]
@@ -119,7 +119,7 @@ def write(generator, path, source="artwork", index=None, runtime=None):
         ),
         "size": size,
         "dimensions": dimensions,
-        "weights": f"{len(weights) // 2:,}",
+        "weights": f"{len(weights) - graph['halves']:,}",
         "index": INDEX if index else "",
         "owners": OWNERS[owner],
         "version": VERSION,

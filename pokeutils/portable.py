@@ -1,7 +1,8 @@
 """Trained networks as a list of plain steps, to be run where there is no Keras.
 
 What is constant after training is folded: batch norm into the weights before it.
-Weights are stored in half precision.
+Weights are stored in half precision, and the large matrices of dense layers in eight
+bits: in a generator most weights are in one of those, between latent and first pixels.
 """
 
 import keras
@@ -10,6 +11,7 @@ from keras import layers
 
 from pokeutils.layers import FusedBatchNorm, Palette, SelfModulation, UnitLatent
 
+LARGE = 2**16  # weights of a matrix from which on eight bits must do
 ACTIVATIONS = ("relu", "relu6", "tanh", "sigmoid")
 
 
@@ -21,7 +23,10 @@ def convert(model):
     settings. Settings that name weights are numbers of rows in "weights", which say
     where an array starts and its shape: kernels are (height, width, in, out), those of
     transposed convolutions (height, width, out, in). "output" is a value's number.
-    weights: all arrays one after another, as little-endian float16.
+    weights: all arrays one after another, as little-endian float16; after these
+    "halves", the matrices of at least `LARGE` weights as int8, where 127 stands for the
+    column's largest size, which is kept in an array of its own: its number is in
+    "coarse", by the matrix's. In their rows a start counts the bytes from there.
     Raises ValueError for a layer that it does not know and for weights that half
     precision cannot hold.
     """
@@ -81,17 +86,34 @@ class _Writer:
         return value
 
     def finish(self, output):
-        rows, parts, start = [], [], 0
-        for array in self.arrays:
+        """The graph and the weights; see `convert`."""
+        large = [
+            number
+            for number, array in enumerate(self.arrays)
+            if array.ndim == 2 and array.size >= LARGE
+        ]
+        coarse = {n: self.keep(np.abs(self.arrays[n]).max(0)) for n in large}
+        rows, halves, rest, counts = [], [], [], [0, 0]
+        for number, array in enumerate(self.arrays):
             with np.errstate(over="ignore"):
                 half = array.astype("<f2")
             if not np.isfinite(half).all():
                 raise ValueError("A weight is NaN, or too large for half precision.")
-            rows.append([start, *half.shape])
-            parts.append(half.tobytes())
-            start += half.size
-        graph = {"steps": self.steps, "weights": rows, "output": output}
-        return graph, b"".join(parts)
+            rows.append([counts[number in coarse], *array.shape])
+            counts[number in coarse] += array.size
+            if number in coarse:
+                largest = np.maximum(self.arrays[coarse[number]], 1e-30)
+                rest.append(np.rint(127 * array / largest).astype("int8").tobytes())
+            else:
+                halves.append(half.tobytes())
+        graph = {
+            "steps": self.steps,
+            "weights": rows,
+            "halves": counts[False],
+            "coarse": coarse,
+            "output": output,
+        }
+        return graph, b"".join(halves + rest)
 
 
 # One rule a layer ---------------------------------------------------------------------

@@ -103,16 +103,14 @@ const bytes = (text) =>
   fetch("data:application/octet-stream;base64," + text).then((r) => r.arrayBuffer());
 
 // Halves as floats: 65,536 of them exist, so a table says what each means.
-function floats(buffer) {
+function floats(halves) {
   const table = new Float32Array(65536);
   for (let half = 0; half < 65536; half++) {
     const sign = half >> 15 ? -1 : 1, power = half >> 10 & 31, rest = half & 1023;
     table[half] = sign * (power ? 2 ** (power - 15) * (1 + rest / 1024)
       : 2 ** -24 * rest);
   }
-  const halves = new Uint16Array(buffer), result = new Float32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) result[i] = table[halves[i]];
-  return result;
+  return Float32Array.from(halves, (half) => table[half]);
 }
 
 const product = (shape) => shape.reduce((a, b) => a * b, 1);
@@ -156,10 +154,16 @@ const STEPS = {
 
 class Network {
   constructor(graph, buffer) {
-    const all = floats(buffer);
+    const fine = floats(new Uint16Array(buffer, 0, graph.halves));
+    const coarse = new Int8Array(buffer, 2 * graph.halves);  // 127: a column's largest
     this.graph = graph;
-    this.weights = graph.weights.map(([start, ...shape]) =>
-      tf.tensor(all.subarray(start, start + product(shape)), shape));
+    this.weights = graph.weights.map(([start, ...shape], number) => {
+      const end = start + product(shape), column = graph.coarse[number];
+      if (column === undefined) return tf.tensor(fine.subarray(start, end), shape);
+      const [first, columns] = graph.weights[column];
+      return tf.tensor(Float32Array.from(coarse.subarray(start, end),
+        (one, place) => one / 127 * fine[first + place % columns]), shape);
+    });
   }
 
   // Latents, one after another -> pictures in [-1, 1] as one Float32Array.

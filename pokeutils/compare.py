@@ -6,6 +6,8 @@ seeds. Behind notebook 7; `scoreboard` scores what this trains.
 Training and scoring are apart, so that the first can be done on a machine that has no
 feature networks (--no-score). Both go on where they were stopped: the same command
 again. --pace, on an idle machine, measures the speeds that the table then shows.
+--sweep trains modern64 with one of its numbers changed at a time: give it a number of
+images of its own, for the table is of all runs of that length.
 """
 
 import argparse
@@ -37,13 +39,32 @@ from pokeutils import (
 SAMPLES = 512  # pictures in a snapshot: the first ones of fixed latents
 POINTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the images: where snapshots are taken
 
-# What modern64 is without one of its parts.
+NO_COLOUR = (("brightness", 0.0), ("saturation", 0.0), ("contrast", 0.0))
+STRONG_COLOUR = (("brightness", 0.4), ("saturation", 1.0), ("contrast", 0.5))
+# What modern64 is without one of its parts, small batches among them.
 ABLATIONS = {
+    "batch-32": {"batch": 32},
     "no-ema": {"ema_images": None},
     "no-diffaugment": {"augment": None},
     "no-r1": {"r1_gamma": 0.0},
     "no-mirror": {"mirror": False},
     "no-fused-norm": {"fused_norm": False},
+}
+# What modern64 is with one of its numbers changed, downwards and upwards.
+SWEEP = {
+    "batch-4": {"batch": 4},
+    "batch-16": {"batch": 16},
+    "r1-0.03": {"r1_gamma": 0.03},
+    "r1-3": {"r1_gamma": 3.0},
+    "rates-1.25e-4": {"learning_rates": (1.25e-4, 1.25e-4)},
+    "rates-5e-4": {"learning_rates": (5e-4, 5e-4)},
+    "shift-only": {"augment": (*NO_COLOUR, ("translation", 0.125))},
+    "strong-augment": {"augment": (*STRONG_COLOUR, ("translation", 0.25))},
+    "ema-4000": {"ema_images": 4_000},
+    "ema-60000": {"ema_images": 60_000},
+    "narrow": {"generator_options": (("widths", (96, 56, 32)), ("start", 8))},
+    "wide": {"generator_options": (("widths", (208, 112, 64)), ("start", 8))},
+    "no-minibatch-std": {"discriminator_options": (("minibatch_std", False),)},
 }
 # Networks small enough to try things out.
 MINIATURE = {
@@ -63,16 +84,18 @@ STAND_IN = (
 )
 
 
-def contestants(images, miniature=False):
+def contestants(images, miniature=False, sweep=False):
     """Returns {name: Recipe}: the seeds' systems, modern64, and modern64 without one
     part each, all for `images` images.
 
     miniature: at 16 px with small networks, to try out the comparison itself.
+    sweep: modern64, and modern64 with one of its numbers changed each, instead.
     """
     modern = recipes.get("modern64")
-    found = [*recipes.SEEDS, modern] + [
+    others, changes = ([], SWEEP) if sweep else (recipes.SEEDS, ABLATIONS)
+    found = [*others, modern] + [
         dataclasses.replace(modern, name=f"{modern.name}-{name}", **change)
-        for name, change in ABLATIONS.items()
+        for name, change in changes.items()
     ]
     if miniature:
         found = [_miniature(recipe) for recipe in found]
@@ -261,16 +284,19 @@ def main(arguments=None):
     parser.add_argument("--minutes", type=float, help="of training, then stop")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="such as rgba80")
     parser.add_argument("--source", default="artwork", help="the picture set")
+    parser.add_argument(
+        "--sweep", action="store_true", help="modern64 with other numbers instead"
+    )
     parser.add_argument("--miniature", action="store_true", help="16 px, to try it out")
     parser.add_argument(
         "--pace", action="store_true", help="only measure images a second: when idle"
     )
     parser.add_argument("--no-score", action="store_true", help="only train")
     parser.add_argument(
-        "--publish", action="store_true", help="write outputs/gallery/recipes.csv"
+        "--publish", action="store_true", help="write into outputs/gallery/"
     )
     options = parser.parse_args(arguments)
-    known = contestants(options.images, options.miniature)
+    known = contestants(options.images, options.miniature, options.sweep)
     unknown = sorted(set(options.only or ()) - set(known))
     if unknown:
         parser.error(f"no recipe {', '.join(unknown)}; there are {', '.join(known)}")
@@ -287,7 +313,8 @@ def main(arguments=None):
         folder = env.outputs_dir() / "gallery" if options.publish else here
         words = sys.argv[1:] if arguments is None else arguments
         command = shlex.join(["python", "-m", "pokeutils.compare", *words])
-        print(scoreboard.publish(options.images, command, folder))
+        name = "sweep" if options.sweep else "recipes"
+        print(scoreboard.publish(options.images, command, folder, name))
     print("All done." if done else "Not all done: the same command goes on from here.")
 
 

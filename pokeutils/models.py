@@ -89,7 +89,9 @@ def pyramid_generator(
     return keras.Model(latents, x, name="generator")
 
 
-def pyramid_discriminator(size, channels=4, widths=(48, 96, 128, 192), stem=0, types=0):
+def pyramid_discriminator(
+    size, channels=4, widths=(48, 96, 128, 192), stem=0, types=0, minibatch_std=True
+):
     """Four-pixel strided convolutions down to 4x4, without batch norm, so that a
     gradient penalty means what it says; a minibatch standard deviation at the end.
 
@@ -97,6 +99,7 @@ def pyramid_discriminator(size, channels=4, widths=(48, 96, 128, 192), stem=0, t
     single-pixel detail such as outlines and eyes.
     types: of so many types it also says how well each fits, from the mean of the last
         maps: outputs (n, 1 + types), see `conditional.ConditionalGAN`.
+    minibatch_std: False leaves the minibatch standard deviation out.
     """
     if size != 4 * 2 ** len(widths):
         raise ValueError(
@@ -112,8 +115,9 @@ def pyramid_discriminator(size, channels=4, widths=(48, 96, 128, 192), stem=0, t
         x = layers.Conv2D(width, 4, strides=2, padding="same")(x)
         x = layers.LeakyReLU(0.2)(x)
     pooled = layers.GlobalAveragePooling2D()(x) if types else None
-    x = layers.Flatten()(MinibatchStdDev()(x))
-    x = layers.Dense(1, dtype="float32")(x)
+    if minibatch_std:
+        x = MinibatchStdDev()(x)
+    x = layers.Dense(1, dtype="float32")(layers.Flatten()(x))
     if types:
         fits = layers.Dense(types, dtype="float32")(pooled)
         x = layers.Concatenate(dtype="float32")([x, fits])

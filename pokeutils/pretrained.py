@@ -22,7 +22,7 @@ OWNERS = (
 )
 
 FLAGSHIP = "hybrid64"
-POINTS, FRAMES, STEPS = 120, 24, 6  # of the curves, the film, and the way there
+POINTS, FRAMES, STEPS = 120, 18, 6  # of the curves, the film, and the way there
 CURVES = ("images", "seconds", "d_loss", "g_loss", "d_real", "d_fake")
 
 
@@ -84,7 +84,9 @@ def publish(run, flaws, name=None, which="generator"):
     pictures of it into outputs/gallery: <name>.jpg, .gif and -on-the-way.jpg.
 
     flaws: sentences on what is wrong with its pictures, for the card; which: "best" for
-    best.keras. Scores come from the run's metrics.json, which notebook 6 writes. Raises
+    best.keras. Scores come from the run's metrics.json, which notebook 6 writes. A run
+    that was made in other ways than its recipe says tells of that in its params.json:
+    "parts", a list of sentences, which the card repeats. Raises
     ValueError if half precision would change a picture visibly.
     """
     run = runs.find_run(run)
@@ -183,6 +185,7 @@ def _readable(facts):
             f"`{data['fingerprint'][:12]}`",
         ),
         ("Images seen", f"{facts['images_seen']:,} of {recipe['images']:,}"),
+        *(("In parts", part) for part in facts.get("parts", ())),
         ("Hardware", f"{facts['device']}, {facts['hours']:.1f} hours"),
         ("Seed", str(facts["seed"])),
         (

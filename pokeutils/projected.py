@@ -122,12 +122,20 @@ class HybridGAN(GAN):
         # Its own numbers, so that the warm-up is, bit for bit, a training without it.
         self.second_random = keras.random.SeedGenerator(settings.get("seed", 0) + 1)
 
-    def compile(self, generator_optimizer, discriminator_optimizer, losses, **settings):
+    def compile(
+        self,
+        generator_optimizer,
+        discriminator_optimizer,
+        losses,
+        second_optimizer,
+        **settings,
+    ):
+        """second_optimizer: of the second discriminator. It counts the steps that this
+        takes part in and no others, which a schedule must know."""
         super().compile(
             generator_optimizer, discriminator_optimizer, losses, **settings
         )
-        kind = type(discriminator_optimizer)
-        self.second_optimizer = kind.from_config(discriminator_optimizer.get_config())
+        self.second_optimizer = second_optimizer
         self.second_optimizer.build(self.second.trainable_variables)
 
     @property

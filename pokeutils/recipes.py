@@ -139,10 +139,17 @@ class Recipe:
             two_phase=self.two_phase,
             seed=seed,
         )
-        model.compile(
-            *(self._optimizer(rate) for rate in self.learning_rates),
-            losses=losses.get(self.loss),
-        )
+        optimizers = [self._optimizer(rate) for rate in self.learning_rates]
+        if self.second is not None:
+            rest = self.images - self.warm_up
+            optimizers.append(
+                self._optimizer(
+                    self.learning_rates[1],
+                    max(rest // (self.batch * self.second_interval), 1),
+                    min(self.decay * self.images / max(rest, 1), 1.0),
+                )
+            )
+        model.compile(*optimizers[:2], losses.get(self.loss), *optimizers[2:])
         return model
 
     def _kind(self):
@@ -173,9 +180,10 @@ class Recipe:
     def _diff_augment(self):
         return self.augment and augment.DiffAugment(**dict(self.augment))
 
-    def _optimizer(self, rate):
+    def _optimizer(self, rate, steps=None, decay=None):
         if self.decay:
-            rate = CosineTail(rate, self.images // self.batch, self.decay)
+            steps = steps or self.images // self.batch
+            rate = CosineTail(rate, steps, decay or self.decay)
         return keras.optimizers.Adam(rate, beta_1=self.betas[0], beta_2=self.betas[1])
 
     def pictures(self, data):
@@ -291,7 +299,7 @@ MODERN64 = Recipe(
     size=64,
     images=1_500_000,
     generator_options=(("widths", (144, 80, 48)), ("start", 8)),
-    batch=32,
+    batch=8,  # what counts is steps: half the images of a batch of 32 get as far
     learning_rates=(2.5e-4, 2.5e-4),
     r1_gamma=0.3,
     decay=0.3,
@@ -299,14 +307,15 @@ MODERN64 = Recipe(
     ema_images=15_000,
 )
 
-# Two discriminators: the plain one, and after 40,000 images, in every other step, one
+# Two discriminators: the plain one, and after 15,000 images, in every other step, one
 # that has seen ImageNet.
 HYBRID64 = dataclasses.replace(
     MODERN64,
     name="hybrid64",
     second=(("input_size", 96),),
     second_interval=2,
-    warm_up=40_000,
+    warm_up=15_000,
+    ramp=10_000,
 )
 
 # Only the one that has seen ImageNet, as in Projected GAN.

@@ -28,11 +28,14 @@ SHOWN = 32  # pictures in a sheet of the gallery
 NUMBERS = (
     *("seed", "size", "ground", "images", "seconds"),
     *("kid", "kid_std", "kid_random", "kid_random_std"),
+    *("kid_inception", "kid_inception_std"),
     *("density", "coverage", "precision", "recall", "kid_shape", "speckle"),
     *("d_real", "d_fake", "gated", "images_per_second", "alarms", "final"),
 )
 COLUMNS = ("name", *NUMBERS, "source", "device", "backend")
 REALS = "real halves"  # the name in the table of the noise floors
+JUDGES = "kid", "kid_random", "kid_inception"  # columns of the networks' KIDs
+LAST = "kid_inception", "kid_shape"  # only at the end of a run: the first is slow
 
 
 def folder_of(images):
@@ -100,31 +103,44 @@ def _body(pictures, ground):
 # Scoring ------------------------------------------------------------------------------
 
 
+def judges():
+    """The networks that score: Lite0 at 224 px, a random one, and the Inception of the
+    FID where its package is installed (the extra `fid`)."""
+    found = [features.lite0(), features.random_conv()]
+    try:
+        return [*found, features.fid()]
+    except RuntimeError:  # not installed: the table does without
+        return found
+
+
 def score(images, networks=None, show=print):
     """Scores every snapshot that has no score yet, into the runs' metrics.json.
 
-    networks: two feature networks, by default Lite0 at 224 px and a random one. Reals
-    are all pictures of the set, at each recipe's own size and on its own ground, made
-    smaller in the same way as the samples.
+    networks: two or three feature networks for the columns `JUDGES`, by default
+    `judges()`. Reals are all pictures of the set, at each recipe's own size and on its
+    own ground, made smaller in the same way as the samples.
     """
-    networks = networks or (features.lite0(), features.random_conv())
-    reals = {}
+    networks = dict(zip(JUDGES, networks or judges(), strict=False))
+    grounds = {}
     for run in sorted(folder_of(images).glob("*-seed*")):
         params, scores = runs.read_params(run), read_scores(run)
-        size, ground = (params["recipe"][name] for name in ("size", "background"))
-        todo = [p for p in snapshot_files(run) if str(int(p.stem)) not in scores]
-        if todo and (size, ground) not in reals:
-            data = dataset.load(params["data"]["source"], size)
-            pictures = shrink(plots.over(data.images, ground))
-            seen = _see(networks, pictures, ground, cache=data.folder)
-            reals[size, ground] = seen, _floor(seen, speckle(pictures, ground))
-        for path in todo:
-            real, scores["floor"] = reals[size, ground]
-            pictures = read_snapshot(path, min(size, SIZE))
-            last = path == snapshot_files(run)[-1]
-            row = _score(real, _see(networks, pictures, ground, shapes=last))
-            row["speckle"] = speckle(pictures, ground)
-            scores[str(int(path.stem))] = row
+        place = (*(params["recipe"][k] for k in ("size", "background")),)
+        source = params["data"]["source"]
+        for path in snapshot_files(run):
+            row = scores.setdefault(str(int(path.stem)), {})
+            wanted = [*networks, "kid_shape"]
+            if int(path.stem) < params["recipe"]["images"]:
+                wanted = [name for name in wanted if name not in LAST]
+            missing = [name for name in wanted if name not in row]
+            if not missing:
+                continue
+            if place not in grounds:
+                grounds[place] = _Reals(source, *place, networks)
+            real = grounds[place]
+            pictures = read_snapshot(path, min(place[0], SIZE))
+            row |= _score(real, {n: real.look(n, pictures) for n in missing})
+            row["speckle"] = speckle(pictures, place[1])
+            scores["floor"] = real.floor(scores.get("floor", {}), wanted)
             files.write_json(run / "metrics.json", scores)
             kid = f"KID x 1000 {1000 * row['kid']:.1f}"
             show(f"{run.name} at {int(path.stem):,} images: {kid}", flush=True)
@@ -136,36 +152,73 @@ def read_scores(run):
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
-def _see(networks, pictures, ground, shapes=True, cache=None):
-    """Features of pictures by both networks, and of their silhouettes by the first."""
-    seen = [network(pictures, cache=cache) for network in networks]
-    if shapes:
-        seen.append(networks[0](silhouettes(pictures, ground), cache=cache))
-    return seen
+class _Reals:
+    """The real pictures of one size and ground, as each network sees them."""
+
+    def __init__(self, source, size, ground, networks):
+        data = dataset.load(source, size)
+        self.pictures = shrink(plots.over(data.images, ground))
+        self.ground, self.networks, self.cache = ground, networks, data.folder
+        self.seen = {}
+
+    def look(self, name, pictures, cache=None):
+        """The features of pictures for the column `name`; "kid_shape": of their
+        silhouettes by the first network."""
+        if name == "kid_shape":
+            pictures, name = silhouettes(pictures, self.ground), "kid"
+        return self.networks[name](pictures, cache=cache)
+
+    def features(self, name):
+        if name not in self.seen:
+            self.seen[name] = self.look(name, self.pictures, self.cache)
+        return self.seen[name]
+
+    def floor(self, known, names):
+        """`known`, and what it lacks: the scores of one half against the other."""
+        names = [name for name in names if name not in known]
+        if not names:
+            return known
+        mixed = np.random.default_rng(0).permutation(len(self.pictures))
+        one, other = np.split(mixed, [len(mixed) // 2])
+        halves = {n: (self.features(n)[one], self.features(n)[other]) for n in names}
+        row = _compared(halves)
+        for name in set(names) & set(JUDGES):
+            row[name], row[f"{name}_std"] = metrics.kid_floor(self.features(name))
+        row["speckle"] = speckle(self.pictures, self.ground)
+        return {**known, **row}
 
 
-def _score(real, fake):
-    """One row of scores from what `_see` gives for reals and for samples."""
-    kids = [_kid(r, f) for r, f in zip(real, fake, strict=False)]
-    (kid, kid_std), (other, other_std), *shape = kids
-    # Shares depend on the numbers of pictures: as many reals as samples.
-    count = min(len(real[0]), len(fake[0]))
-    chosen = np.random.default_rng(0).permutation(len(real[0]))[:count]
-    pair = real[0][chosen], fake[0][:count]
+def _score(real, seen):
+    """The columns of a row for {column: features of samples}."""
+    return _compared({name: (real.features(name), fake) for name, fake in seen.items()})
+
+
+def _compared(pairs):
+    """The columns for {column: (features of reals, features of samples)}."""
+    row = {}
+    for name, pair in pairs.items():
+        row[name], row[f"{name}_std"] = _kid(*pair)
+    row.pop("kid_shape_std", None)
+    if "kid" in pairs:
+        row |= _shares(*pairs["kid"], np.isfinite(row["kid"]))
+    return row
+
+
+def _shares(real, fake, told):
+    """Precision, recall, density and coverage; all 0 unless `told` apart."""
+    # They depend on the numbers of pictures: as many reals as samples.
+    count = min(len(real), len(fake))
+    chosen = np.random.default_rng(0).permutation(len(real))[:count]
+    pair = real[chosen], fake[:count]
     precision = recall = density = coverage = 0.0
-    if np.isfinite(kid):
+    if told:
         precision, recall = metrics.precision_recall(*pair)
         density, coverage = metrics.density_coverage(*pair)
     return {
-        "kid": kid,
-        "kid_std": kid_std,
-        "kid_random": other,
-        "kid_random_std": other_std,
         "density": density,
         "coverage": coverage,
         "precision": precision,
         "recall": recall,
-        "kid_shape": shape[0][0] if shape else np.nan,
     }
 
 
@@ -176,16 +229,6 @@ def _kid(real, fake):
     if spread <= 1e-5 * np.abs(fake[0]).max():
         return np.nan, np.nan
     return metrics.kid(real, fake)
-
-
-def _floor(real, speckle):
-    """The scores of one half of the reals against the other."""
-    mixed = np.random.default_rng(0).permutation(len(real[0]))
-    halves = np.split(mixed, [len(mixed) // 2])
-    row = _score(*([seen[half] for seen in real] for half in halves))
-    for name, seen in zip(("kid", "kid_random"), real, strict=False):
-        row[name], row[f"{name}_std"] = metrics.kid_floor(seen)
-    return {**row, "speckle": speckle}
 
 
 # The table ----------------------------------------------------------------------------
@@ -225,20 +268,19 @@ def rows_of(images):
     return [*floors.values(), *rows]
 
 
-def pretrained_rows(source, count=512):
+def pretrained_rows(source, networks=None, count=512):
     """Returns a row for each generator that comes with the repository and learned from
-    `source`, judged by the random network as the others are. Lite0 took part in their
-    training, and they have seen more images: what they share with the others is little.
+    `source`, judged as the others are, but not by Lite0: that took part in their
+    training. They have seen more images.
     """
-    rows, network = [], features.random_conv()
+    rows = []
+    networks = dict(zip(JUDGES[1:], networks or judges()[1:], strict=False))
     for name in pretrained.names():
         card = pretrained.card(name)
         if card["data"]["source"] != source:
             continue
-        reals = dataset.load(source, card["recipe"]["size"]).images
-        samples = gan.sample(pretrained.load(name), count)
-        sets = [network(shrink(plots.over(pictures))) for pictures in (reals, samples)]
-        kid, spread = metrics.kid(*sets)
+        real = _Reals(source, card["recipe"]["size"], 255, networks)
+        samples = shrink(plots.over(gan.sample(pretrained.load(name), count)))
         rows.append(
             {
                 "name": name,
@@ -248,8 +290,7 @@ def pretrained_rows(source, count=512):
                 "source": source,
                 "images": card["images_seen"],
                 "seconds": 3600.0 * card["hours"],
-                "kid_random": kid,
-                "kid_random_std": spread,
+                **_score(real, {n: real.look(n, samples) for n in networks}),
                 "final": 0,
                 "device": card["device"],
                 "backend": card["backend"],
@@ -283,22 +324,23 @@ def write_table(path, rows, command):
 
 
 def read_table(path):
-    """Returns (rows, command) as `write_table` wrote them; empty numbers are NaN."""
+    """Returns (rows, command) as `write_table` wrote them. Numbers that are empty, or
+    that an older table has no column for, are NaN."""
     with open(path, newline="", encoding="utf-8") as file:
         command = file.readline().removeprefix("# ").strip()
         rows = list(csv.DictReader(file))
     for row in rows:
-        row.update({name: float(row[name] or "nan") for name in NUMBERS})
+        row.update({name: float(row.get(name) or "nan") for name in NUMBERS})
     return rows, command
 
 
-def publish(images, command, folder):
-    """Writes `folder`/recipes.csv, and recipes/<name>.jpg with the first samples of
+def publish(images, command, folder, name="recipes"):
+    """Writes `folder`/`name`.csv, and `name`/<recipe>.jpg with the first samples of
     each recipe's first seed. Returns the path of the table.
 
     Raises RuntimeError without scores, and for fewer finished runs than are there.
     """
-    rows, path = rows_of(images), folder / "recipes.csv"
+    rows, path, sheets = rows_of(images), folder / f"{name}.csv", folder / name
     if not rows:
         raise RuntimeError(f"{folder_of(images)} has no scores yet: train, then score.")
     new, old = (
@@ -310,18 +352,18 @@ def publish(images, command, folder):
             f"{path} has {old} finished runs, and here are {new}. Train the others, or "
             "delete it first."
         )
-    (folder / "recipes").mkdir(parents=True, exist_ok=True)
+    sheets.mkdir(parents=True, exist_ok=True)
     if any(row["size"] == SIZE for row in rows):
         rows += pretrained_rows(rows[0]["source"])
     write_table(path, rows, command)
     if (folder_of(images) / "blow-up" / "log.csv").exists():
-        _publish_blow_up(folder_of(images) / "blow-up", folder / "recipes")
+        _publish_blow_up(folder_of(images) / "blow-up", sheets)
     for run in sorted(folder_of(images).glob("*-seed0")):
-        sheets = snapshot_files(run)
-        if sheets:
+        taken = snapshot_files(run)
+        if taken:
             recipe = runs.read_params(run)["recipe"]
-            pictures = read_snapshot(sheets[-1], min(recipe["size"], SIZE))[:SHOWN]
-            with files.atomic(folder / "recipes" / f"{recipe['name']}.jpg") as jpeg:
+            pictures = read_snapshot(taken[-1], min(recipe["size"], SIZE))[:SHOWN]
+            with files.atomic(sheets / f"{recipe['name']}.jpg") as jpeg:
                 jpeg.write_bytes(plots.to_jpeg(plots.tile(pictures)))
     return path
 

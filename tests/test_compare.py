@@ -32,8 +32,9 @@ def folder(tmp_path_factory, chosen):
     assert not compare.train(chosen, minutes=1e-6, **options)
     assert not (scoreboard.folder_of(IMAGES) / f"{NAMES[1]}-seed0").exists()
     assert compare.train(chosen, **options)
-    networks = features.random_conv(0), features.random_conv(1)
-    scoreboard.score(IMAGES, networks, show)
+    networks = [features.random_conv(seed) for seed in range(3)]
+    scoreboard.score(IMAGES, networks[:2], show)
+    scoreboard.score(IMAGES, networks, show)  # the third adds its column
     before = len(said)
     assert compare.train(chosen, **options)
     scoreboard.score(IMAGES, networks, show)
@@ -46,11 +47,28 @@ def test_everything_is_compared_on_equal_terms():
     known = compare.contestants(60_000)
     assert [r.name for r in recipes.SEEDS] + ["modern64"] == list(known)[:8]
     assert {recipe.images for recipe in known.values()} == {60_000}
-    ablated = {name: known[f"modern64-{name}"] for name in compare.ABLATIONS}
-    for name, change in compare.ABLATIONS.items():
-        for field, value in change.items():
-            assert getattr(known["modern64"], field) != value, f"{name} changes nothing"
-            assert getattr(ablated[name], field) == value
+    swept = compare.contestants(60_000, sweep=True)
+    assert known["modern64"] == swept["modern64"]
+    for changes, found in ((compare.ABLATIONS, known), (compare.SWEEP, swept)):
+        for name, change in changes.items():
+            for field, value in change.items():
+                before = getattr(known["modern64"], field)
+                assert before != value, f"{name} changes nothing"
+                assert getattr(found[f"modern64-{name}"], field) == value
+
+
+def test_the_sweep_can_be_built():
+    swept = compare.contestants(64, sweep=True)
+    widths = {
+        name: swept[f"modern64-{name}"].build().generator.count_params()
+        for name in ("narrow", "wide")
+    }
+    assert widths["narrow"] < swept["modern64"].build().generator.count_params()
+    assert widths["narrow"] < widths["wide"]
+    known = compare.contestants(64, miniature=True, sweep=True)
+    model = known["modern64-no-minibatch-std"].build()
+    kinds = {type(layer).__name__ for layer in model.discriminator.layers}
+    assert "MinibatchStdDev" not in kinds
 
 
 def test_every_contestant_has_a_miniature_that_can_be_built():
@@ -97,6 +115,9 @@ def test_the_table_says_what_logs_and_scores_say(folder, tmp_path):
         mine = [row for row in rows if row["name"] == name]
         assert [row["final"] for row in mine] == [0] * (len(mine) - 1) + [1]
         last = mine[-1]
+        assert 0 < last["kid_inception"] != last["kid"]
+        early = [row["kid_inception"] for row in mine[:-1]]
+        assert np.isnan(early).all() and mine[0]["kid"] > 0
         assert last["images"] == log["images"][-1]
         np.testing.assert_allclose(last["seconds"], log["seconds"][-1], rtol=1e-4)
         np.testing.assert_allclose(last["d_fake"], log["d_fake"][-1], rtol=1e-4)

@@ -116,8 +116,9 @@ def logs_of(build, loss, steps):
         keras.utils.set_random_seed(0)
         with scope:
             model = build()
-            adam = keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3)
-            model.compile(*adam, losses.get(loss))
+            adam = [keras.optimizers.Adam(1e-3) for _ in range(3)]
+            second = adam[2:] if hasattr(model, "second") else []
+            model.compile(*adam[:2], losses.get(loss), *second)
         batches = tf.data.Dataset.from_tensor_slices(real)
         history = model.fit(batches, 1, steps).history
         logs.append([history[name] for name in gan.LOGS])

@@ -1,11 +1,13 @@
 """Publishing a run's generator in half precision, loading it, hatching from it."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 from tiny import SILENT
 
-from pokeutils import gan, images, models, pretrained, recipes
+from pokeutils import files, gan, images, models, pretrained, recipes
 
 
 def test_what_the_repository_ships_is_small_and_draws_creatures():
@@ -50,6 +52,17 @@ def test_half_precision_draws_the_same_creatures(run, published):
     a, b = (gan.sample(one, 16).astype("int16") for one in (half, whole))
     assert np.abs(a - b).max() <= 4 and np.ptp(a) > 50
     assert published.stat().st_size < (run / "generator.keras").stat().st_size
+
+
+def test_a_run_in_parts_says_so(run, published):
+    params = json.loads((run / "params.json").read_text("utf-8"))
+    files.write_json(run / "params.json", {**params, "parts": ["320 images", "more"]})
+    try:
+        text = pretrained.publish(run, [], "parted").with_suffix(".md").read_text()
+    finally:
+        files.write_json(run / "params.json", params)
+    assert "| In parts | 320 images |\n| In parts | more |" in text
+    assert "In parts" not in published.with_suffix(".md").read_text()
 
 
 def test_the_card_says_what_was_done(published):

@@ -1,5 +1,7 @@
 """The projected discriminator and the hybrid step, on the real frozen network."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 from tiny import arrays
 
-from pokeutils import augment, losses, models, projected
+from pokeutils import augment, losses, models, projected, recipes
 from pokeutils.layers import FusedBatchNorm, SpectralConv2D
 
 
@@ -70,6 +72,7 @@ def built(second):
         keras.optimizers.Adam(1e-3),
         keras.optimizers.Adam(1e-3),
         losses.get("nonsaturating"),
+        keras.optimizers.Adam(1e-3),
     )
     return model, arrays(model.state)
 
@@ -87,6 +90,26 @@ def hybrid(built, monkeypatch):
         return model
 
     return hybrid
+
+
+def test_its_rate_comes_down_with_the_others():
+    """Its optimiser counts from the end of the warm-up on, every second step only."""
+    recipe = dataclasses.replace(
+        recipes.get("tiny16"),
+        images=3200,  # 100 steps
+        second=(("input_size", 32), ("width", 4), ("scales", (2, 4))),
+        second_interval=2,
+        warm_up=640,  # 20 steps
+        decay=0.5,
+    )
+    model = recipe.build()
+    first, second = model.d_optimizer, model.second_optimizer
+    for step in (20, 40, 60, 80, 100):
+        first.iterations.assign(step)
+        second.iterations.assign((step - 20) // 2)
+        rates = [float(one.learning_rate) for one in (first, second)]
+        assert rates[0] == pytest.approx(rates[1], rel=1e-5)
+    assert rates[0] == pytest.approx(0.1 * recipe.learning_rates[1], rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -185,15 +185,16 @@ def results(path):
         real = row["name"] == "real halves"
         if real or row["final"] == "1" or not row["kid"]:
             groups.setdefault(row["name"], []).append(row)
-    order = sorted(groups, key=lambda name: _middle(groups[name], "kid"))
+    order = sorted(groups, key=lambda name: _middle(groups[name], "kid_inception"))
     lines = [
-        "| | pictures seen | KID x 1000, Lite0 | the same, random network | coverage |",
-        "|---|---|---|---|---|",
+        "| | pictures seen | KID x 1000: Inception | Lite0 | random | coverage |",
+        "|---|---|---|---|---|---|",
     ]
     for name in order:
         mine = groups[name]
         seen = f"{float(mine[0]['images']):,.0f}" if mine[0]["images"] else ""
-        numbers = [_each(mine, "kid", 0), _each(mine, "kid_random", 1)]
+        columns = {"kid_inception": 0, "kid": 0, "kid_random": 1}
+        numbers = [_each(mine, column, digits) for column, digits in columns.items()]
         share = _middle(mine, "coverage")
         coverage = f"{share:.2f}" if share < float("inf") else ""
         cells = name if not seen else f"`{name}`", seen, *numbers, coverage
@@ -211,7 +212,7 @@ def _each(rows, column, digits):
     """All values of a column x 1000, as "12" or "12, 15"; of real pictures, which have
     one for each size and ground, the largest with its spread."""
     if rows[0]["name"] == "real halves":
-        row = max(rows, key=lambda row: float(row[f"{column}_std"]))
+        row = max(rows, key=lambda row: float(row[f"{column}_std"] or 0))
         value, spread = (1000 * float(row[c]) for c in (column, f"{column}_std"))
         return f"{value:.1f} ± {spread:.1f}".replace("-0.0 ", "0.0 ")
     values = [float(row[column]) for row in rows if row[column]]

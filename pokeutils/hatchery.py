@@ -119,7 +119,7 @@ def write(generator, path, source="artwork", index=None, runtime=None):
         ),
         "size": size,
         "dimensions": dimensions,
-        "weights": f"{len(weights) - graph['halves']:,}",
+        "weights": f"{generator.count_params():,}",
         "index": INDEX if index else "",
         "owners": OWNERS[owner],
         "version": VERSION,

@@ -141,6 +141,7 @@ class Recipe:
         )
         optimizers = [self._optimizer(rate) for rate in self.learning_rates]
         if self.second is not None:
+            # It counts only the steps that it takes part in, yet ends with the others.
             rest = self.images - self.warm_up
             optimizers.append(
                 self._optimizer(
@@ -181,6 +182,8 @@ class Recipe:
         return self.augment and augment.DiffAugment(**dict(self.augment))
 
     def _optimizer(self, rate, steps=None, decay=None):
+        """Adam. steps: those that it counts in a whole run, and decay: over which share
+        of them, at their end, the rate falls; by default the recipe's own."""
         if self.decay:
             steps = steps or self.images // self.batch
             rate = CosineTail(rate, steps, decay or self.decay)

@@ -124,7 +124,7 @@ def score(images, networks=None, show=print):
     grounds = {}
     for run in sorted(folder_of(images).glob("*-seed*")):
         params, scores = runs.read_params(run), read_scores(run)
-        place = (*(params["recipe"][k] for k in ("size", "background")),)
+        place = params["recipe"]["size"], params["recipe"]["background"]
         source = params["data"]["source"]
         for path in snapshot_files(run):
             row = scores.setdefault(str(int(path.stem)), {})

@@ -74,6 +74,13 @@ def test_results_are_finished_runs_in_order(tmp_path):
         "| `worse80` | 60,480 | 400 | 500 | 20.0 | 0.10 |",
     ]
     assert figures.with_results(new, tmp_path / "recipes.csv") == new
+    without = ROWS
+    for value in ("0.4,0.01,0.1,1", "0.1,0.01,0.25,1", "0.2,0.01,0.35,1"):
+        without = without.replace(value, f",,{value.split(',', 2)[2]}")
+    without = without.replace("worse80,60480,0.5", "worse80,60480,0.1")
+    (tmp_path / "recipes.csv").write_text(without, "utf-8")
+    lines = figures.with_results(text, tmp_path / "recipes.csv").splitlines()
+    assert lines[6].startswith("| `worse80`") and lines[7].startswith("| `better64`")
     found = figures.unaccounted(new, {"figures": {}, "chosen": []})
     assert found == ["b 3"] or found[0].endswith("b 3")
 

@@ -12,6 +12,7 @@ import html
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import time
 
@@ -51,6 +52,9 @@ def main(arguments=None):
     started = time.time()
     code = run_series(paths, folder)
     if code == 0:
+        if env.profile() != "tiny" and not options.only:
+            print("\nThe hatchery", flush=True)
+            make_hatchery()
         print(f"\nAll done in {minutes(time.time() - started)}.")
         print(f"Notebooks  {folder}")
         page = latest / "index.html"
@@ -59,6 +63,14 @@ def main(arguments=None):
             gallery.write(runs.latest_run(), latest)
             print(f"Gallery    {page}\n           {page.resolve().as_uri()}")
     return code
+
+
+def make_hatchery():
+    """Makes the page of the pretrained generator, to which the gallery links, where it
+    is missing. Whatever stops that, the series is done."""
+    command = [sys.executable, "-m", "pokeutils.hatchery", "--if-missing"]
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run(command, cwd=HERE.parent, env={**os.environ, **quiet}, check=False)
 
 
 def run_series(paths, folder):

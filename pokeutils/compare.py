@@ -135,7 +135,8 @@ class Snapshots(keras.callbacks.Callback):
             return
         with callbacks.calibrated(self.model) as generator:
             pictures = gan.sample(generator, self.samples)
-        pictures = scoreboard.shrink(plots.over(pictures, self.recipe.background))
+        pictures = plots.over(pictures, self.recipe.background)
+        pictures = scoreboard.at_scoring_size(pictures)
         sheet = plots.tile(pictures, columns=32, gap=0)
         plots.save_png(self.run / "snapshots" / f"{seen:09d}.png", sheet)
 

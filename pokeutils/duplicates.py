@@ -48,39 +48,6 @@ def pairs(pictures, others=None, far=FAR, colour=COLOUR):
     return found
 
 
-def report(one, other=None):
-    """Returns what two prepared sets, or one with itself, have in common, as a dict.
-
-    "pairs": [{"first", "second" (files), "notes", "mirrored", "leak"}]; a leak has one
-    picture in training and the other held out. "sentence": the counts, for people.
-    """
-    second = one if other is None else other
-    found = [
-        {
-            "first": str(one.meta["file"][pair.first]),
-            "second": str(second.meta["file"][pair.second]),
-            "notes": pair.notes,
-            "mirrored": pair.mirrored,
-            "leak": bool(one.train[pair.first] != second.train[pair.second]),
-        }
-        for pair in pairs(one.images, None if other is None else other.images)
-    ]
-    firsts, seconds = ({pair[key] for pair in found} for key in ("first", "second"))
-    mirrored, leaks = (sum(pair[key] for pair in found) for key in ("mirrored", "leak"))
-    if other is None:
-        count, sharing = len(firsts | seconds), "have a near copy in it"
-    else:
-        total = len(other.images)
-        count, sharing = len(firsts), f"are also in {other.source}, as {len(seconds)}"
-        sharing += f" of its {total}"
-    sentence = (
-        f"{count} of {len(one.images)} pictures of {one.source} {sharing}: "
-        f"{len(found)} pairs, {mirrored} of them mirrored, {leaks} with one side held "
-        "out of training."
-    )
-    return {"pairs": found, "sentence": sentence}
-
-
 def _describe(pictures):
     """Returns hashes (n, 8) uint64, those of mirror images, cells (n, 16, 16, 3)."""
     hashes = np.empty((2, len(pictures), 2 * GRID * GRID // 64), np.uint64)

@@ -12,6 +12,7 @@ CHUNK = 128  # pictures at a time
 CONTRAST = 40  # levels that a line of six pixels must span to count as an edge
 SHADES = 12  # colours that a clean picture can nearly do with
 FLAT = 4  # levels that neighbours of one area may differ by
+SEEN = 15  # alpha above which a pixel can be seen
 PERIOD = 4  # px after which the lattice of two layers of stride 2 repeats itself
 
 
@@ -85,7 +86,7 @@ class _View:
         return ((self.body & ~_largest(self.body)).sum((1, 2)) / self.count).mean()
 
     def haze(self):
-        seen, solid = self.alpha > 15, self.alpha > 240
+        seen, solid = self.alpha > SEEN, self.alpha > 240
         return ((seen & ~solid).sum((1, 2)) / seen.sum((1, 2)).clip(1)).mean()
 
     def contrast(self):
@@ -119,6 +120,23 @@ MEASURES = {
     "contrast": _View.contrast,
     "lattice": _View.lattice,
 }
+
+
+def largest_piece(pictures):
+    """Returns which share of each creature's mass its largest piece holds: (n,).
+
+    Mass is alpha, and what can be seen hangs together where pixels touch, be it at a
+    corner. 0 for a picture without anything in it.
+    """
+    pictures, shares = check(pictures), []
+    for start in range(0, len(pictures), CHUNK):
+        alpha = pictures[start : start + CHUNK, ..., 3]
+        labels, mass = _labelled(alpha > SEEN), alpha.astype("float64")
+        heaviest = np.bincount(labels.ravel(), mass.ravel())
+        heaviest[0] = 0  # the ground
+        found = heaviest[labels].max((1, 2))
+        shares.append(found / np.maximum(mass.sum((1, 2)), 1))
+    return np.concatenate(shares)
 
 
 def check(pictures):
@@ -209,6 +227,21 @@ def _spread(seeds, mask):
         if (grown == seeds).all():
             return grown
         seeds = grown
+
+
+def _labelled(mask):
+    """A number for each connected piece of masks (n, s, s), other than those of all
+    other pieces; 0 where the mask is not."""
+    labels = np.arange(1, mask.size + 1).reshape(mask.shape) * mask
+    while True:
+        padded = np.pad(labels, ((0, 0), (1, 1), (1, 1)))
+        tall = np.maximum(padded[:, 1:-1], padded[:, 2:])
+        tall = np.maximum(tall, padded[:, :-2])
+        wide = np.maximum(tall[:, :, 1:-1], tall[:, :, 2:])
+        grown = np.maximum(wide, tall[:, :, :-2]) * mask
+        if (grown == labels).all():
+            return labels
+        labels = grown
 
 
 def _filled(body):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pokeutils import env, files, runs
+from pokeutils import env, files, guards, runs
 
 NARROW, WIDE = 820, 1060  # CSS pixels between which the page fits its largest picture
 GIF_LIMIT = 2_500_000  # bytes; a larger animation would make the page slow to open
@@ -72,8 +72,9 @@ def _header(title, run, params, log):
     sentence = "These pictures were made by a small neural network."
     if count and log:
         sentence = (
-            f"For {_duration(log['seconds'][-1])}, a small neural network was shown "
-            f"{count:,} {_kind(data)} over and over. Then it was asked for new ones."
+            f"For {guards.duration(log['seconds'][-1])}, a small neural network was "
+            f"shown {count:,} {_kind(data)} over and over. Then it was asked for new "
+            "ones."
         )
     return (
         f'<header><p class="name">{_text(run.name)}</p><h1>{_text(title)}</h1>'
@@ -205,9 +206,9 @@ def _more_time(params):
         alt = f"A sheet of creatures by {path.stem}, which has trained for longer."
         caption = (
             f"{path.stem} after {card['images_seen']:,} pictures, "
-            f"{_duration(3600 * card['hours'])} on {card['device']}: the first ones it "
-            "makes, none picked. It is part of the repository, and pretrained.hatch "
-            "makes more."
+            f"{guards.duration(3600 * card['hours'])} on {card['device']}: the first "
+            "ones it makes, none picked. It is part of the repository, and "
+            "pretrained.hatch makes more."
         )
         parts.append(_figure(sheet, alt, caption))
     return _section("What more time gives", parts)
@@ -257,7 +258,7 @@ def _facts(params, log, scores):
     if log:
         seconds, images = log["seconds"][-1], log["images"][-1]
         facts["Pictures seen"] = f"{images:,.0f}"
-        facts["Training time"] = _duration(seconds)
+        facts["Training time"] = guards.duration(seconds)
         facts["Speed"] = f"{images / max(seconds, 1e-9):,.0f} pictures a second"
     if {"samples", "reals"} <= scores.keys():
         facts["Judged on"] = f"{scores['samples']:,} samples, {scores['reals']:,} reals"
@@ -386,13 +387,6 @@ def _uri(path):
 
 def _text(value):
     return html.escape(str(value))
-
-
-def _duration(seconds):
-    for limit, unit, word in ((90, 1, "seconds"), (5400, 60, "minutes")):
-        if seconds < limit:
-            return f"{seconds / unit:.0f} {word}"
-    return f"{seconds / 3600:.1f} hours"
 
 
 def _kind(data):

@@ -196,13 +196,13 @@ def earlier_speed(recipe, device):
 
 
 def duration(seconds):
-    """Returns a time in words, such as "3 h 50 min" or "40 s"."""
+    """Returns a time in words, such as "3 h 50 min", "12 minutes" or "40 seconds"."""
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f} seconds"
     minutes = round(seconds / 60)
-    return (
-        f"{minutes // 60} h {minutes % 60} min" if minutes >= 100 else f"{minutes} min"
-    )
+    if minutes < 100:
+        return f"{minutes} minutes"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 class OutOfMemory(RuntimeError):

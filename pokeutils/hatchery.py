@@ -4,6 +4,7 @@ Network, runtime and all else are inside the file, so it opens from a disk, a lo
 server or any web space, works offline and sends nothing.
 
     python -m pokeutils.hatchery                     the pretrained generator
+    python -m pokeutils.hatchery --if-missing        unless its page is there already
     python -m pokeutils.hatchery --run 007-modern64  one of your own
 """
 
@@ -29,6 +30,7 @@ from pokeutils import (
     models,
     packages,
     portable,
+    pretrained,
     runs,
 )
 
@@ -286,15 +288,24 @@ def _fetch(package, progress):
 
 
 def main(arguments=None):
-    """Writes the page of the pretrained generator, or of a run; returns 0."""
+    """Writes the page of the pretrained generator, or of a run; returns 0, or 1 if what
+    it needs could not be fetched."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", help="a run folder, its name, or a .keras file")
+    parser.add_argument(
+        "--if-missing",
+        action="store_true",
+        help="only if the pretrained generator has no page yet, or an older one",
+    )
     parser.add_argument("--source", help="the pictures that the generator learned from")
     parser.add_argument("--to", type=pathlib.Path, help="the page")
     options = parser.parse_args(arguments)
     outputs, source = env.outputs_dir(), options.source
     if options.run is None:
-        generator, path = models.pretrained(), outputs / "hatchery/index.html"
+        path = outputs / "hatchery" / "index.html"
+        if options.if_missing and up_to_date(path):
+            return 0
+        generator = models.pretrained()
     else:
         file, path = pathlib.Path(options.run), outputs / "latest" / "hatchery.html"
         if file.suffix != ".keras":
@@ -303,11 +314,21 @@ def main(arguments=None):
             source = source or runs.read_params(run).get("data", {}).get("source")
         generator = models.load_generator(file)
     source = source or "artwork"
-    index = species_index(source, generator.output_shape[1])
-    path = write(generator, options.to or path, source, index)
+    try:
+        index = species_index(source, generator.output_shape[1])
+        path = write(generator, options.to or path, source, index)
+    except packages.SourceUnavailable as error:
+        print(f"No hatchery: {error}", file=sys.stderr)
+        return 1
     print(f"Hatchery   {path} ({path.stat().st_size / 1e6:.1f} MB)")
     print(f"           {path.resolve().as_uri()}")
     return 0
+
+
+def up_to_date(page):
+    """Whether `page` is there, and not older than the pretrained generator."""
+    made_from = pretrained.folder() / f"{pretrained.FLAGSHIP}.keras"
+    return page.exists() and page.stat().st_mtime >= made_from.stat().st_mtime
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pokeutils import env, files, images, plots, runs
+from pokeutils.flaws import largest_piece
 from pokeutils.gan import sample
 from pokeutils.trusted import in_precision, load_generator
 
@@ -22,7 +23,8 @@ OWNERS = (
 )
 
 FLAGSHIP = "hybrid64"
-POINTS, FRAMES, STEPS = 120, 18, 6  # of the curves, the film, and the way there
+WHOLE = 0.9  # share of its mass in one piece with which a creature is whole
+POINTS, FRAMES, STEPS = 120, 12, 6  # of the curves, the film, and the way there
 CURVES = ("images", "seconds", "d_loss", "g_loss", "d_real", "d_fake")
 
 
@@ -113,6 +115,7 @@ def publish(run, flaws, name=None, which="generator"):
         "weights": int(network.count_params()),
         "largest_pixel_change_by_half_precision": int(difference),
         "sha256": files.sha256(path),
+        "whole": _whole(network),
         "scores": _scores(run),
         "flaws": list(flaws),
         "owners": OWNERS,
@@ -160,6 +163,14 @@ def _difference(one, other, count=32):
     return np.abs(a - b).max()
 
 
+def _whole(network, counts=(64, 512)):
+    """{count: how many of the first so many creatures are in one piece}."""
+    if network.output_shape[-1] != 4:
+        return {}
+    whole = largest_piece(sample(network, max(counts))) >= WHOLE
+    return {str(count): int(whole[:count].sum()) for count in counts}
+
+
 def _scores(run):
     """{space: {row: KID x 1000}} from the run's metrics.json; {} if it has none."""
     path = run / "metrics.json"
@@ -194,6 +205,9 @@ def _readable(facts):
             f"{facts['largest_pixel_change_by_half_precision']} of 255",
         ),
     ]
+    if facts["whole"]:
+        words = " and ".join(f"{n} of the first {m}" for m, n in facts["whole"].items())
+        rows.append((f"With {100 * WHOLE:.0f} % of their mass in one piece", words))
     for space, found in facts["scores"].items():
         kid = ", ".join(f"{row} {value}" for row, value in found.items())
         rows.append((f"KID x 1000, {space}", kid))

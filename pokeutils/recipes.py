@@ -311,7 +311,9 @@ MODERN64 = Recipe(
 )
 
 # Two discriminators: the plain one, and after 15,000 images, in every other step, one
-# that has seen ImageNet.
+# that has seen ImageNet. With a quarter of its weight, tried once for 14,000 images
+# after 202,464, KID x 1000 is 78 by Inception instead of 65 (+- 3), and 93 % of the
+# creatures are in one piece instead of 90 %.
 HYBRID64 = dataclasses.replace(
     MODERN64,
     name="hybrid64",

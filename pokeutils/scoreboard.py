@@ -71,7 +71,7 @@ def read_snapshot(path, size):
     return cells.reshape(-1, size, size, 3)
 
 
-def shrink(pictures, size=SIZE):
+def at_scoring_size(pictures, size=SIZE):
     """uint8 RGB (n, s, s, 3), at `size` px where they are larger."""
     if pictures.shape[1] <= size:
         return pictures
@@ -157,7 +157,7 @@ class _Reals:
 
     def __init__(self, source, size, ground, networks):
         data = dataset.load(source, size)
-        self.pictures = shrink(plots.over(data.images, ground))
+        self.pictures = at_scoring_size(plots.over(data.images, ground))
         self.ground, self.networks, self.cache = ground, networks, data.folder
         self.seen = {}
 
@@ -180,27 +180,26 @@ class _Reals:
             return known
         mixed = np.random.default_rng(0).permutation(len(self.pictures))
         one, other = np.split(mixed, [len(mixed) // 2])
-        halves = {n: (self.features(n)[one], self.features(n)[other]) for n in names}
-        row = _compared(halves)
-        for name in set(names) & set(JUDGES):
-            row[name], row[f"{name}_std"] = metrics.kid_floor(self.features(name))
-        row["speckle"] = speckle(self.pictures, self.ground)
+        row = {"speckle": speckle(self.pictures, self.ground)}
+        for name in names:
+            seen = self.features(name)
+            if name in JUDGES:
+                row[name], row[f"{name}_std"] = metrics.kid_floor(seen)
+            else:
+                row[name], _ = _kid(seen[one], seen[other])
+            if name == "kid":
+                row |= _shares(seen[one], seen[other], told=True)
         return {**known, **row}
 
 
 def _score(real, seen):
     """The columns of a row for {column: features of samples}."""
-    return _compared({name: (real.features(name), fake) for name, fake in seen.items()})
-
-
-def _compared(pairs):
-    """The columns for {column: (features of reals, features of samples)}."""
     row = {}
-    for name, pair in pairs.items():
-        row[name], row[f"{name}_std"] = _kid(*pair)
+    for name, fake in seen.items():
+        row[name], row[f"{name}_std"] = _kid(real.features(name), fake)
     row.pop("kid_shape_std", None)
-    if "kid" in pairs:
-        row |= _shares(*pairs["kid"], np.isfinite(row["kid"]))
+    if "kid" in seen:
+        row |= _shares(real.features("kid"), seen["kid"], np.isfinite(row["kid"]))
     return row
 
 
@@ -258,7 +257,7 @@ def rows_of(images):
                     **place,
                     "images": seen,
                     **scores[str(seen)],
-                    **_from_log(log, seen, pace.get(recipe["name"])),
+                    **_from_log(log, seen, pace and pace.get(recipe["name"], ())),
                     "alarms": len(runs.read_alarms(run)),
                     "final": int(seen >= recipe["images"]),
                     "device": params["device"],
@@ -280,7 +279,7 @@ def pretrained_rows(source, networks=None, count=512):
         if card["data"]["source"] != source:
             continue
         real = _Reals(source, card["recipe"]["size"], 255, networks)
-        samples = shrink(plots.over(gan.sample(pretrained.load(name), count)))
+        samples = at_scoring_size(plots.over(gan.sample(pretrained.load(name), count)))
         rows.append(
             {
                 "name": name,
@@ -301,11 +300,14 @@ def pretrained_rows(source, networks=None, count=512):
 
 def _from_log(log, seen, pace=None):
     """What log.csv says at `seen` images: time, and means of the tenth before it. Times
-    follow from `pace`, images a second, where that was measured apart."""
+    follow from `pace`, images a second, where that was measured apart: empty for a run
+    that was left out of that, whose own speed may not be compared with the others."""
     lately = (log["images"] > 0.9 * seen) & (log["images"] <= seen)
     found = {name: log[name][lately].mean() for name in ("d_real", "d_fake", "gated")}
     found["seconds"] = log["seconds"][log["images"] <= seen][-1]
-    found["images_per_second"] = np.median(pace or log["images_per_second"])
+    found["images_per_second"] = (
+        np.nan if pace == () else np.median(pace or log["images_per_second"])
+    )
     if pace:
         found["seconds"] = seen / found["images_per_second"]
     return {name: float(value) for name, value in found.items()}
@@ -336,7 +338,8 @@ def read_table(path):
 
 def publish(images, command, folder, name="recipes"):
     """Writes `folder`/`name`.csv, and `name`/<recipe>.jpg with the first samples of
-    each recipe's first seed. Returns the path of the table.
+    each recipe's first seed, but not of its variants, which have a dash in their name.
+    Returns the path of the table.
 
     Raises RuntimeError without scores, and for fewer finished runs than are there.
     """
@@ -359,9 +362,8 @@ def publish(images, command, folder, name="recipes"):
     if (folder_of(images) / "blow-up" / "log.csv").exists():
         _publish_blow_up(folder_of(images) / "blow-up", sheets)
     for run in sorted(folder_of(images).glob("*-seed0")):
-        taken = snapshot_files(run)
-        if taken:
-            recipe = runs.read_params(run)["recipe"]
+        taken, recipe = snapshot_files(run), runs.read_params(run)["recipe"]
+        if taken and "-" not in recipe["name"]:
             pictures = read_snapshot(taken[-1], min(recipe["size"], SIZE))[:SHOWN]
             with files.atomic(sheets / f"{recipe['name']}.jpg") as jpeg:
                 jpeg.write_bytes(plots.to_jpeg(plots.tile(pictures)))

@@ -61,28 +61,3 @@ def test_within_a_set_each_pair_is_named_once(drawn):
     assert found == [(0, 5), (1, 6)]
     pictures[2] = pictures[3] = 0  # nothing to see is no reason to stop
     assert (2, 3) in [pair[:2] for pair in duplicates.pairs(pictures)]
-
-
-class Set:
-    def __init__(self, source, pictures, train):
-        self.source, self.images, self.train = source, pictures, np.array(train)
-        names = [f"{source}{number}.png" for number in range(len(pictures))]
-        self.meta = {"file": np.array(names)}
-
-
-def test_the_report_counts_and_names(drawn):
-    one = Set("a", fitted(drawn[:6]), [True] * 6)
-    turned = [images.mirror(drawn[4]), drawn[5], *drawn[20:23]]
-    other = Set("b", fitted(turned), [True, False, True, True, True])
-    told = duplicates.report(one, other)
-    assert told["sentence"] == (
-        "2 of 6 pictures of a are also in b, as 2 of its 5: 2 pairs, 1 of them "
-        "mirrored, 1 with one side held out of training."
-    )
-    assert [(pair["first"], pair["second"]) for pair in told["pairs"]] == [
-        ("a4.png", "b0.png"),
-        ("a5.png", "b1.png"),
-    ]
-    assert [pair["leak"] for pair in told["pairs"]] == [False, True]
-    alone = duplicates.report(one)["sentence"]
-    assert alone.startswith("0 of 6 pictures of a have a near copy in it: 0 pairs")

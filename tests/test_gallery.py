@@ -113,7 +113,7 @@ def test_trained_generators_of_the_repository_are_shown(run, repository, tmp_pat
     with Image.open(tmp_path / "sheet.png") as sheet:
         sheet.save(outputs / "gallery" / "big.jpg")
     page = Page(gallery.write(run, tmp_path / "latest"))
-    assert "big after 123,456 pictures, 2.2 hours on a CPU" in page.text
+    assert "big after 123,456 pictures, 2 h 12 min on a CPU" in page.text
     assert "without_picture" not in page.text
     assert any(i["src"].startswith("data:image/jpeg;base64,") for i in page.all("img"))
 

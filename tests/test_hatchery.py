@@ -6,6 +6,7 @@ import base64
 import functools
 import http.server
 import json
+import os
 import re
 import threading
 
@@ -17,6 +18,7 @@ from PIL import Image
 
 from pokeutils import (
     env,
+    files,
     gallery,
     gan,
     genome,
@@ -586,6 +588,21 @@ def test_the_runtime_is_checked_and_fetched_again(runtime, tmp_path, monkeypatch
     with pytest.raises(packages.SourceUnavailable, match="runtime.*No npm. Once"):
         hatchery.fetch_runtime(tmp_path)
     assert asked == [f"@tensorflow/tfjs-core@{hatchery.VERSION}"]
+
+
+def test_without_a_network_an_older_page_stays(folders, monkeypatch, capsys):
+    def unavailable():
+        raise packages.SourceUnavailable("No npm.")
+
+    monkeypatch.setattr(hatchery, "fetch_runtime", unavailable)
+    monkeypatch.setattr(hatchery, "species_index", lambda source, size: None)
+    page = folders / "outputs" / "hatchery" / "index.html"
+    assert hatchery.main(["--if-missing"]) == 1 and not page.exists()
+    assert capsys.readouterr().err == "No hatchery: No npm.\n"
+    files.write_text(page, "kept")
+    assert hatchery.main(["--if-missing"]) == 0  # newer than the generator
+    os.utime(page, (0, 0))
+    assert hatchery.main(["--if-missing"]) == 1 and page.read_text() == "kept"
 
 
 def test_the_command_writes_the_page_of_a_run(folders, runtime, monkeypatch, capsys):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from tiny import SILENT
 
-from pokeutils import files, gan, images, models, pretrained, recipes
+from pokeutils import files, flaws, gan, images, models, pretrained, recipes
 
 
 def test_what_the_repository_ships_is_small_and_draws_creatures():
@@ -72,6 +72,10 @@ def test_the_card_says_what_was_done(published):
     text = published.with_suffix(".md").read_text("utf-8")
     for part in ("640", "doodles", "make train RECIPE=tiny16", "It is tiny.", "NOTICE"):
         assert part in text
+    creatures = gan.sample(pretrained.load("tiny16"), 512)
+    whole = flaws.largest_piece(creatures) >= pretrained.WHOLE
+    assert abs(card["whole"]["512"] - whole.sum()) <= 5  # half precision: a level
+    assert f"{card['whole']['64']} of the first 64 and" in text
 
 
 def test_its_pictures_go_to_the_gallery(published):

@@ -1,6 +1,7 @@
 """`make bench`: measures and writes benchmarks/results/<machine>.json.
 
     python -m benchmarks [--cases sprites64] [--rounds 5] [--seconds 4]
+    python -m benchmarks --parts quality [--images 60000] [--seeds 3]
 
 Each race replaces what the file has of it, so they can be run one at a time.
 """
@@ -17,16 +18,21 @@ from pokeutils import env, files
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 PARTS = ("race", "roofline", "waits", "growth")
+HOURS = ("quality",)  # only where it is named
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--cases", nargs="+", default=sorted(cases.SYSTEMS))
+    parser.add_argument("--parts", nargs="+", choices=PARTS + HOURS, default=PARTS)
+    parser.add_argument(
+        "--cases", nargs="+", default=sorted([*cases.SYSTEMS, cases.OWN])
+    )
     parser.add_argument("--only", nargs="+", help="contestants of the race")
     parser.add_argument("--batch", type=int, help="pictures a step in the race")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of CPU, a turn")
+    parser.add_argument("--images", type=int, default=60_000, help="of quality")
+    parser.add_argument("--seeds", type=int, default=3, help="of quality")
     options = parser.parse_args(arguments)
     path = RESULTS / f"{machine()['name']}.json"
     for part in options.parts:

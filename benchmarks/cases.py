@@ -1,4 +1,5 @@
-"""What the contestants train: two of the seeds' systems, as plain numbers.
+"""What the contestants train: two of the seeds' systems, as plain numbers, and one
+recipe of ours, which has no others beside it.
 
 A case is a dict that fits into JSON, so that processes without TensorFlow can read it.
 """
@@ -8,16 +9,20 @@ import dataclasses
 from pokeutils import dataset, env, plots, seeds
 
 SYSTEMS = {"sprites64": seeds.sprites64, "rgba80": seeds.rgba80}
+OWN = "modern64"
 
 
 def case(name, size=None, batch=None, width=1.0):
-    """Returns the case `name`, "sprites64" or "rgba80".
+    """Returns the case `name`: "sprites64", "rgba80" or "modern64".
 
-    size: side of the pictures in pixels; batch: pictures a step; None: the seed's.
-    width: factor on the channels of all layers.
+    size: side of the pictures in pixels; batch: pictures a step; None: the recipe's.
+    width: factor on the channels of all layers. Only `batch` is for modern64 as well.
     """
+    if name == OWN:
+        return {"name": name, "size": 64, "batch": batch or 8, "channels": 4}
     if name not in SYSTEMS:
-        raise ValueError(f"Unknown case {name!r}. Choose one of {sorted(SYSTEMS)}.")
+        known = sorted([*SYSTEMS, OWN])
+        raise ValueError(f"Unknown case {name!r}. Choose one of {known}.")
     system = SYSTEMS[name]()
     if name == "sprites64":
         latent_dim, up, down = 64, 128, 128
@@ -47,6 +52,8 @@ def recipe(case):
     """Returns our `recipes.Recipe` for a case."""
     from pokeutils import recipes  # brings TensorFlow
 
+    if case["name"] == OWN:
+        return dataclasses.replace(recipes.get(OWN), batch=case["batch"])
     sprites = case["name"] == "sprites64"
     options = [
         (("width", widths),) if sprites else (("widths", tuple(widths)),)

@@ -12,14 +12,23 @@ from pokeutils import env
 
 OURS = "ours"
 FAKES = "ours, the same fakes for both"
+XLA = "ours, XLA"
+WITHOUT = "ours, without oneDNN"
 NO_ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "0"}
+CHANGES = (  # of `ours`
+    *("Adam", "Dropout", "LeakyReLU", "UpSampling2D", "recolouring", "threads"),
+)
+FLOAT32 = "ours, float32"
+PLAIN = "ours, as plain Keras does it, float32"
 # name -> (class, its options), and environment variables where it needs some
 CONTESTANTS = {
     OURS: ("ours:Ours", {}),
     "ours, Keras' batch norm": ("ours:Ours", {"fused": False}),
     FAKES: ("ours:Ours", {"fresh_fakes": False}),
-    "ours, without oneDNN": ("ours:Ours", {}, NO_ONEDNN),
-    "ours, XLA": ("ours:Ours", {"compiler": True}),
+    WITHOUT: ("ours:Ours", {}, NO_ONEDNN),
+    XLA: ("ours:Ours", {"compiler": True}),
+    FLOAT32: ("ours:Ours", {"dtype": "float32"}),
+    PLAIN: ("ours:Ours", {"fused": False, "plain": CHANGES, "dtype": "float32"}),
     "PyTorch": ("seed_torch:Torch", {}),
     "PyTorch, channels last": ("seed_torch:Torch", {"channels_last": True}),
     "PyTorch, compiled": ("seed_torch:Torch", {"compiled": True}),
@@ -38,6 +47,16 @@ CONTESTANTS = {
     "TensorFlow's tutorial": ("tutorial:Tutorial", {}),
     "keras.io": ("keras_io:KerasIO", {}),
     "keras.io, XLA": ("keras_io:KerasIO", {"compiler": True}),
+}
+ALONE = {  # one thing at a time as Keras does it, shown for our own recipe
+    "ours, Keras' Adam": "Adam",
+    "ours, Keras' leaky ReLU": "LeakyReLU",
+    "ours, Keras' upsampling": "UpSampling2D",
+    "ours, recolouring not compiled": "recolouring",
+    "ours, each operation on all cores": "threads",
+}
+CONTESTANTS |= {
+    name: ("ours:Ours", {"plain": [change]}) for name, change in ALONE.items()
 }
 
 
@@ -164,16 +183,31 @@ def spread(values):
 
 def measure(options, say):
     """Yields the results of a race for each case that was asked for."""
-    names = [*CONTESTANTS]
-    if not bfloat16_is_native():
-        names = [name for name in names if "bf16" not in name]
-    names = [n for n in names if not options.only or n in (OURS, *options.only)]
     for name in options.cases:
         case = cases.case(name, batch=options.batch)
-        if not cases.recipe(case).two_phase:  # then it is so already
-            names = [name for name in names if name != FAKES]
+        names = [
+            n for n in entered(case) if n in (OURS, *(options.only or entered(case)))
+        ]
         found = run(case, names, cases.source(), options.rounds, options.seconds, say)
         yield f"race {name}", found
+
+
+def entered(case):
+    """The names of those that race in a case on this machine."""
+    own = case["name"] == cases.OWN
+    # XLA (TensorFlow 2.20) refuses the whole step of our own recipe in bfloat16.
+    skipped = {FAKES, *([XLA] if own else ALONE)}
+    if cases.recipe(case).two_phase:
+        skipped.remove(FAKES)
+    if bfloat16_is_native():  # where TensorFlow never goes without oneDNN
+        skipped.add(WITHOUT)
+    else:
+        skipped |= {FLOAT32, *(name for name in CONTESTANTS if "bf16" in name)}
+    return [
+        name
+        for name in CONTESTANTS
+        if name not in skipped and (name.startswith(OURS) or not own)
+    ]
 
 
 def bfloat16_is_native():

@@ -10,6 +10,7 @@ import json
 import pathlib
 import re
 
+from benchmarks.quality import spread
 from pokeutils import files
 
 FOLDER = pathlib.Path(__file__).parent
@@ -73,8 +74,9 @@ def race(found):
     rows = [
         [
             "",
-            "images per CPU second",
+            "images a CPU second",
             "ours is faster by",
+            "images a second",
             "compiling, CPU s",
             "first epoch, CPU s",
             "peak memory, GB",
@@ -87,6 +89,7 @@ def race(found):
                 name,
                 between(row["images_per_cpu_second"]),
                 ratio,
+                number(row["images_per_second"]["median"]),
                 number(row["cpu_seconds_compile"]),
                 number(row["cpu_seconds_first_epoch"]),
                 number(row["memory_mb"] / 1e3),
@@ -128,9 +131,21 @@ def step(found):
 
 def highest(found):
     """The highest rate, in GFLOP per CPU second, of products and convolutions measured
-    by themselves in float32."""
-    rates = found["peak"]["float32"]
+    by themselves in the type that the step computes in."""
+    rates = found["peak"].get("bfloat16") or found["peak"]["float32"]
     return max(rate for name, rate in rates.items() if "GB" not in name)
+
+
+def quality(found):
+    rows = [["", "KID x 1000: Lite0", "random", "Inception", "seconds a training"]]
+    for name, row in found["rows"].items():
+        line = [name]
+        for judge in ("kid", "kid_random", "kid_inception"):
+            mean, deviation = spread(row, judge)
+            line.append(f"{number(mean, 3)} ± {number(deviation)}")
+        seconds = [one["seconds"] for one in row.values()]
+        rows.append([*line, number(sum(seconds) / len(seconds))])
+    return rows
 
 
 def waits(found):
@@ -164,6 +179,7 @@ TABLES = {  # name in README.md: (function, name in the results)
     "race": (race, "race"),
     "peak": (peak, "peak"),
     "step": (step, "step"),
+    "quality": (quality, "quality"),
     "waits": (waits, "waits"),
     "growth": (growth, "growth"),
 }

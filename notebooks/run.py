@@ -53,7 +53,6 @@ def main(arguments=None):
     code = run_series(paths, folder)
     if code == 0:
         if env.profile() != "tiny" and not options.only:
-            print("\nThe hatchery", flush=True)
             make_hatchery()
         print(f"\nAll done in {minutes(time.time() - started)}.")
         print(f"Notebooks  {folder}")
@@ -67,7 +66,12 @@ def main(arguments=None):
 
 def make_hatchery():
     """Makes the page of the pretrained generator, to which the gallery links, where it
-    is missing. Whatever stops that, the series is done."""
+    is missing, if the series was on the pictures that this learned from: the page names
+    their species, and nobody else should have to fetch them. Whatever stops that, the
+    series is done."""
+    if env.source() != "artwork":
+        return
+    print("\nThe hatchery", flush=True)
     command = [sys.executable, "-m", "pokeutils.hatchery", "--if-missing"]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run(command, cwd=HERE.parent, env={**os.environ, **quiet}, check=False)

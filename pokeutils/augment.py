@@ -9,6 +9,8 @@ grey fill teaches the generator grey borders.
 import keras
 from keras import ops
 
+from pokeutils.fusion import fused
+
 
 class DiffAugment:
     """Random colour, shift and zoom, one draw a picture.
@@ -52,34 +54,16 @@ class DiffAugment:
         images = ops.convert_to_tensor(images)
         draws = ops.cast(draws, images.dtype)
         if images.shape[-1] == 4:
-            return (
-                2.0 * self._move(self._recolour((images + 1.0) / 2.0, draws), draws)
-                - 1.0
-            )
+            return 2.0 * self._move(self._recolour(images, -1.0, 0.5, draws), draws) - 1
         empty = self.background  # where nothing is, in [-1, 1]
-        return self._move(self._recolour(images - empty, draws), draws) + empty
+        return self._move(self._recolour(images, empty, 1.0, draws), draws) + empty
 
-    def _recolour(self, x, draws):
-        """x: 0 where empty. Colours are premultiplied, so "add brightness b" means
-        "add b times alpha": empty stays empty."""
-        if not (self.brightness or self.saturation or self.contrast):
-            return x
-        b, s, c = (draws[:, i, None, None, None] for i in range(3))
-        if x.shape[-1] == 4:
-            colour, alpha = x[..., :3], x[..., 3:]
-            weight = alpha
-        else:
-            colour, alpha = x, None
-            weight = ops.ones_like(x[..., :1])
-        colour = colour + self.brightness * b * weight
-        grey = ops.mean(colour, axis=-1, keepdims=True)
-        colour = grey + (colour - grey) * (1.0 + self.saturation * s)
-        mean = ops.sum(colour, axis=(1, 2), keepdims=True) / (
-            ops.sum(weight, axis=(1, 2), keepdims=True) + 1e-4
-        )
-        mean = ops.mean(mean, axis=-1, keepdims=True) * weight
-        colour = mean + (colour - mean) * (1.0 + self.contrast * c)
-        return colour if alpha is None else ops.concatenate([colour, alpha], axis=-1)
+    def _recolour(self, images, empty, scale, draws):
+        """Returns recoloured (images - empty) * scale, which is 0 where empty."""
+        strengths = self.brightness, self.saturation, self.contrast
+        if not any(strengths):
+            return (images - empty) * scale
+        return _recolour(images, empty, scale, draws, *strengths)
 
     def _move(self, x, draws):
         """Shift and zoom by two small matrix products, one for rows, one for columns:
@@ -105,6 +89,29 @@ class DiffAugment:
         source = (target[None] - middle - shift[:, None]) / scale[:, None] + middle
         distance = ops.abs(source[:, :, None] - target[None, None, :])
         return ops.cast(ops.relu(1.0 - distance), dtype)
+
+
+@fused
+def _recolour(images, empty, scale, draws, brightness, saturation, contrast):
+    """Colours are premultiplied, so "add brightness b" means "add b times alpha": empty
+    stays empty."""
+    x = (images - empty) * scale
+    b, s, c = (draws[:, i, None, None, None] for i in range(3))
+    if x.shape[-1] == 4:
+        colour, alpha = x[..., :3], x[..., 3:]
+        weight = alpha
+    else:
+        colour, alpha = x, None
+        weight = ops.ones_like(x[..., :1])
+    colour = colour + brightness * b * weight
+    grey = ops.mean(colour, axis=-1, keepdims=True)
+    colour = grey + (colour - grey) * (1.0 + saturation * s)
+    mean = ops.sum(colour, axis=(1, 2), keepdims=True) / (
+        ops.sum(weight, axis=(1, 2), keepdims=True) + 1e-4
+    )
+    mean = ops.mean(mean, axis=-1, keepdims=True) * weight
+    colour = mean + (colour - mean) * (1.0 + contrast * c)
+    return colour if alpha is None else ops.concatenate([colour, alpha], axis=-1)
 
 
 class Identity:

@@ -5,11 +5,14 @@ as one jitted function of all variables. On several devices each takes the step 
 share of the batch, and what concerns the whole batch is averaged (`distribution`).
 """
 
+import contextlib
+import os
+
 import keras
 import numpy as np
 from keras import ops
 
-from pokeutils import distribution, gradients, latent, plots
+from pokeutils import distribution, env, gradients, latent, plots
 from pokeutils.augment import Identity
 from pokeutils.layers import FusedBatchNorm, MinibatchStdDev
 
@@ -296,7 +299,7 @@ class GAN(keras.Model):
         for average, newest in zip(
             self.averaged.weights, self.generator.weights, strict=True
         ):
-            average.assign(keep * average + (1.0 - keep) * newest)
+            average.assign_sub((1.0 - keep) * (average - newest))
 
     # Training ------------------------------------------------------------------------
 
@@ -440,3 +443,19 @@ def tame_the_graph_optimiser():
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
     options = {"remapping": False, "disable_meta_optimizer": not on_gpu}
     tf.config.optimizer.set_experimental_options(options)
+
+
+def two_operations_at_a_time():
+    """On two cores, has TensorFlow give each operation one of them, in this process.
+
+    Operations on small batches are too short to be shared: one after another on both
+    cores, they take a fifth longer (benchmarks/README.md). Does nothing where
+    TensorFlow has begun to compute, or the user has said how many threads there are.
+    """
+    if keras.backend.backend() != "tensorflow" or env.cores() != 2:
+        return
+    import tensorflow as tf
+
+    if "TF_NUM_INTRAOP_THREADS" not in os.environ:
+        with contextlib.suppress(RuntimeError):  # it has begun
+            tf.config.threading.set_intra_op_parallelism_threads(1)

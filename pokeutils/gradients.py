@@ -75,9 +75,12 @@ def output_and_pullback(function, variables, state):
 
 def norm(gradients):
     """The length of all gradients as one vector: NaN or infinite if any number is."""
-    squares = [
-        keras.ops.sum(keras.ops.square(keras.ops.cast(g, "float32"))) for g in gradients
-    ]
+    gradients = [keras.ops.cast(g, "float32") for g in gradients]
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.linalg.global_norm(gradients)  # without writing the squares
+    squares = [keras.ops.sum(keras.ops.square(g)) for g in gradients]
     return keras.ops.sqrt(sum(squares))
 
 

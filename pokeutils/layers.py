@@ -1,10 +1,14 @@
 """The few layers that Keras lacks: a fused batch norm, a minibatch standard
-deviation, modulation by the latent, latents of unit length or with types, a palette."""
+deviation, modulation by the latent, latents of unit length or with types, a palette.
+And three of its own, faster."""
+
+import math
 
 import keras
 from keras import layers, ops
 
 from pokeutils import distribution
+from pokeutils.fusion import fused
 
 register = keras.saving.register_keras_serializable(package="pokeutils")
 
@@ -14,7 +18,8 @@ class FusedBatchNorm(layers.Layer):
     """Batch normalisation (Ioffe & Szegedy 2015) in one kernel, with its activation.
 
     Keras 3 computes it from separate moments on TensorFlow, which reads the maps more
-    often; where convolutions are not fast, that hardly shows (benchmarks/README.md).
+    often. Where convolutions are fast, a step takes up to 1.8 times as long with that,
+    elsewhere it hardly shows (benchmarks/README.md).
     Statistics, scale and offset stay float32 under mixed precision. Input and output:
     (n, h, w, c) or (n, c).
     """
@@ -77,8 +82,10 @@ def _normalise_batch(x, gamma, beta, epsilon):
     if keras.backend.backend() == "tensorflow" and replicas == 1:
         import tensorflow as tf
 
-        x, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x,
+        # oneDNN has a slow kernel for such channels in bfloat16: three times as slow.
+        odd = x.dtype == "bfloat16" and x.shape[-1] % 16
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=ops.cast(x, "float32") if odd else x,
             scale=gamma.value,
             offset=beta.value,
             mean=[],
@@ -86,7 +93,7 @@ def _normalise_batch(x, gamma, beta, epsilon):
             epsilon=epsilon,
             is_training=True,
         )
-        return x, mean, variance
+        return ops.cast(y, x.dtype), mean, variance
     mean, variance = ops.moments(ops.cast(x, "float32"), axes=(0, 1, 2))
     if replicas > 1:
         within, between = variance, mean * mean
@@ -97,6 +104,73 @@ def _normalise_batch(x, gamma, beta, epsilon):
     count = replicas * x.shape[0] * x.shape[1] * x.shape[2]
     variance = variance * count / max(count - 1, 1)
     return x * ops.cast(scale, x.dtype) + ops.cast(shift, x.dtype), mean, variance
+
+
+@register
+class LeakyReLU(layers.LeakyReLU):
+    """Keras' layer. In bfloat16 on TensorFlow its gradient, which takes longer than a
+    convolution, is one loop."""
+
+    def call(self, x):
+        if keras.backend.backend() != "tensorflow" or x.dtype != "bfloat16":
+            return super().call(x)
+        import tensorflow as tf
+
+        @tf.custom_gradient
+        def activate(x):
+            return tf.nn.leaky_relu(x, self.negative_slope), lambda above: _leaky(
+                x, above, ops.cast(self.negative_slope, x.dtype)
+            )
+
+        return activate(x)
+
+
+@fused
+def _leaky(x, above, slope):
+    """The gradient for x of a leaky ReLU, from that for its output."""
+    return ops.where(x > 0, above, slope * above)
+
+
+@register
+class Dropout(layers.Dropout):
+    """Keras' layer. On TensorFlow, two numbers come from one draw of 32 bits, and what
+    is done with them is one loop: a third of the time."""
+
+    def call(self, x, training=False):
+        if keras.backend.backend() != "tensorflow" or not training or not self.rate:
+            return super().call(x, training=training)
+        import tensorflow as tf
+
+        count = math.prod(x.shape)
+        bits = tf.random.stateless_uniform(
+            [count // 2 + 1], self.seed_generator.next(), None, None, "uint32"
+        )
+        return _dropped(x, bits, self.rate)
+
+
+@fused
+def _dropped(x, bits, rate):
+    """x / (1 - rate) or 0, decided by 16 of the bits each."""
+    import tensorflow as tf
+
+    bits = tf.reshape(tf.bitcast(bits, "uint16"), [-1])[: math.prod(x.shape)]
+    kept = tf.cast(tf.reshape(bits, x.shape), "int32") >= round(rate * 2**16)
+    return ops.where(kept, x / ops.cast(1.0 - rate, x.dtype), ops.zeros((), x.dtype))
+
+
+@register
+class UpSampling2D(layers.UpSampling2D):
+    """Keras' layer. In bfloat16 on TensorFlow, that cuts interpolated numbers to what
+    bfloat16 holds, which is never needed, and whose gradient takes longer than the
+    interpolation."""
+
+    def call(self, x):
+        if keras.backend.backend() != "tensorflow" or self.interpolation != "bilinear":
+            return super().call(x)
+        import tensorflow as tf
+
+        (_, h, w, _), (rows, columns) = x.shape, self.size
+        return ops.cast(tf.image.resize(x, (h * rows, w * columns)), x.dtype)
 
 
 @register

@@ -10,7 +10,12 @@ from keras import layers, ops
 
 from pokeutils import distribution, features, gradients
 from pokeutils.gan import GAN
-from pokeutils.layers import FusedBatchNorm, SpectralConv2D
+from pokeutils.layers import (
+    FusedBatchNorm,
+    LeakyReLU,
+    SpectralConv2D,
+    UpSampling2D,
+)
 
 SCALES = (2, 4, 10, 15)  # Lite0's blocks: 1/4, 1/8, 1/16 and 1/32 of the size
 FINEST = 64  # channels of the finest mixed map; each coarser one has twice as many
@@ -41,7 +46,8 @@ def projected_discriminator(
     if input_size != size:
         pixels = layers.Resizing(input_size, input_size, dtype="float32")(pixels)
     logits = [_head(x, width) for x in mixed(lite0(pixels), seed)]
-    return keras.Model(pictures, layers.Concatenate()(logits), name="projected")
+    logits = layers.Concatenate(dtype="float32")(logits)
+    return keras.Model(pictures, logits, name="projected")
 
 
 def mixed(maps, seed=0):
@@ -65,7 +71,7 @@ def mixed(maps, seed=0):
     outputs, coarser = [], None
     for level in reversed(range(len(wider))):
         x = wider[level] if coarser is None else layers.Add()([wider[level], coarser])
-        x = layers.UpSampling2D(interpolation="bilinear")(x)
+        x = UpSampling2D(interpolation="bilinear")(x)
         coarser = random_mix(x, FINEST * 2 ** max(level - 1, 0))
         outputs.append(coarser)
     return outputs[::-1]
@@ -75,11 +81,11 @@ def _head(x, width):
     """Halves the map down to 4x4 and judges it: (n, s, s, c) -> (n, 1)."""
     while x.shape[1] > 4:
         x = SpectralConv2D(width, 4, strides=2, padding="same", use_bias=False)(x)
-        x = layers.LeakyReLU(0.2)(FusedBatchNorm()(x))
+        x = LeakyReLU(0.2)(FusedBatchNorm()(x))
     x = SpectralConv2D(1, x.shape[1], padding="valid", use_bias=False, dtype="float32")(
         x
     )
-    return layers.Reshape((1,))(x)
+    return layers.Reshape((1,), dtype="float32")(x)
 
 
 class HybridGAN(GAN):

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from pokeutils import (
+    adam,
     augment,
     conditional,
     env,
@@ -106,6 +107,8 @@ class Recipe:
                 "types. Use second=None."
             )
         types = {"types": conditional.COUNT} if self.types else {}
+        if self.batch <= 16:
+            gan.two_operations_at_a_time()
         env.seed_everything(seed)
         outside = keras.config.dtype_policy()
         keras.config.set_dtype_policy(dtype or provenance.fastest_dtype())
@@ -124,11 +127,12 @@ class Recipe:
             if not self.fused_norm:
                 generator = seed_models.unfused(generator)
                 discriminator = seed_models.unfused(discriminator)
+            kind = self._kind()
         finally:
             keras.config.set_dtype_policy(outside)
         if not self.as_written:
             check_reach(generator)
-        model = self._kind()(
+        model = kind(
             generator,
             discriminator,
             augment=self._changes(discriminator),
@@ -187,7 +191,7 @@ class Recipe:
         if self.decay:
             steps = steps or self.images // self.batch
             rate = CosineTail(rate, steps, decay or self.decay)
-        return keras.optimizers.Adam(rate, beta_1=self.betas[0], beta_2=self.betas[1])
+        return adam.Adam(rate, beta_1=self.betas[0], beta_2=self.betas[1])
 
     def pictures(self, data):
         """The training pictures of a prepared set, as this recipe wants them: uint8

@@ -186,7 +186,7 @@ class _Reals:
             if name in JUDGES:
                 row[name], row[f"{name}_std"] = metrics.kid_floor(seen)
             else:
-                row[name], _ = _kid(seen[one], seen[other])
+                row[name], _ = kid(seen[one], seen[other])
             if name == "kid":
                 row |= _shares(seen[one], seen[other], told=True)
         return {**known, **row}
@@ -196,7 +196,7 @@ def _score(real, seen):
     """The columns of a row for {column: features of samples}."""
     row = {}
     for name, fake in seen.items():
-        row[name], row[f"{name}_std"] = _kid(real.features(name), fake)
+        row[name], row[f"{name}_std"] = kid(real.features(name), fake)
     row.pop("kid_shape_std", None)
     if "kid" in seen:
         row |= _shares(real.features("kid"), seen["kid"], np.isfinite(row["kid"]))
@@ -221,7 +221,7 @@ def _shares(real, fake, told):
     }
 
 
-def _kid(real, fake):
+def kid(real, fake):
     """KID, or NaN where all samples look the same to the network, as at the very start
     or after a collapse: `metrics` refuses those."""
     spread = np.abs(fake - fake[0]).max()
@@ -257,7 +257,7 @@ def rows_of(images):
                     **place,
                     "images": seen,
                     **scores[str(seen)],
-                    **_from_log(log, seen, pace and pace.get(recipe["name"], ())),
+                    **_from_log(log, seen, recipe["name"], pace),
                     "alarms": len(runs.read_alarms(run)),
                     "final": int(seen >= recipe["images"]),
                     "device": params["device"],
@@ -298,17 +298,21 @@ def pretrained_rows(source, networks=None, count=512):
     return rows
 
 
-def _from_log(log, seen, pace=None):
-    """What log.csv says at `seen` images: time, and means of the tenth before it. Times
-    follow from `pace`, images a second, where that was measured apart: empty for a run
-    that was left out of that, whose own speed may not be compared with the others."""
+def _from_log(log, seen, name, pace):
+    """What log.csv says at `seen` images: time, and means of the tenth before it.
+
+    pace: {name: images a second, ...} where that was measured apart, so that times
+    follow from it; {}: log.csv has to do. The speed of a run that was left out is NaN,
+    because its own may not be compared with the others."""
     lately = (log["images"] > 0.9 * seen) & (log["images"] <= seen)
     found = {name: log[name][lately].mean() for name in ("d_real", "d_fake", "gated")}
     found["seconds"] = log["seconds"][log["images"] <= seen][-1]
-    found["images_per_second"] = (
-        np.nan if pace == () else np.median(pace or log["images_per_second"])
-    )
-    if pace:
+    if not pace:
+        found["images_per_second"] = np.median(log["images_per_second"])
+    elif name not in pace:
+        found["images_per_second"] = np.nan
+    else:
+        found["images_per_second"] = np.median(pace[name])
         found["seconds"] = seen / found["images_per_second"]
     return {name: float(value) for name, value in found.items()}
 
@@ -338,23 +342,18 @@ def read_table(path):
 
 def publish(images, command, folder, name="recipes"):
     """Writes `folder`/`name`.csv, and `name`/<recipe>.jpg with the first samples of
-    each recipe's first seed, but not of its variants, which have a dash in their name.
-    Returns the path of the table.
+    each recipe's first seed, if that is finished, but not of its variants, which have a
+    dash in their name. Returns the path of the table.
 
-    Raises RuntimeError without scores, and for fewer finished runs than are there.
+    A table of the same comparison that is there keeps its finished runs that are not
+    here. Raises RuntimeError without scores, and for a table of another comparison with
+    more finished runs.
     """
     rows, path, sheets = rows_of(images), folder / f"{name}.csv", folder / name
     if not rows:
         raise RuntimeError(f"{folder_of(images)} has no scores yet: train, then score.")
-    new, old = (
-        sum(row.get("final") == 1 for row in one)
-        for one in (rows, read_table(path)[0] if path.exists() else [])
-    )
-    if new < old:
-        raise RuntimeError(
-            f"{path} has {old} finished runs, and here are {new}. Train the others, or "
-            "delete it first."
-        )
+    if path.exists():
+        rows = _with_older(rows, read_table(path)[0], images, path)
     sheets.mkdir(parents=True, exist_ok=True)
     if any(row["size"] == SIZE for row in rows):
         rows += pretrained_rows(rows[0]["source"])
@@ -363,11 +362,50 @@ def publish(images, command, folder, name="recipes"):
         _publish_blow_up(folder_of(images) / "blow-up", sheets)
     for run in sorted(folder_of(images).glob("*-seed0")):
         taken, recipe = snapshot_files(run), runs.read_params(run)["recipe"]
-        if taken and "-" not in recipe["name"]:
+        finished = taken and int(taken[-1].stem) >= recipe["images"]
+        if finished and "-" not in recipe["name"]:
             pictures = read_snapshot(taken[-1], min(recipe["size"], SIZE))[:SHOWN]
             with files.atomic(sheets / f"{recipe['name']}.jpg") as jpeg:
                 jpeg.write_bytes(plots.to_jpeg(plots.tile(pictures)))
     return path
+
+
+def _with_older(rows, old, images, path):
+    """`rows`, and what the table `path` with the rows `old` has of other runs."""
+    finished, ended = (
+        [row for row in one if row.get("final") == 1] for one in (rows, old)
+    )
+    longest = 1.5 * images + 1_000  # runs end with an epoch
+    same = all(
+        row["source"] == rows[0]["source"] and images <= row["images"] < longest
+        for row in ended
+    )
+    if not same:
+        if len(finished) < len(ended):
+            raise RuntimeError(
+                f"{path} is another comparison with {len(ended)} finished runs, and "
+                f"here are {len(finished)}. Delete it first."
+            )
+        return rows
+
+    def run_of(row):
+        return row["name"], int(row["seed"])
+
+    def floor_of(row):
+        return row["name"] == REALS and (int(row["size"]), int(row["ground"]))
+
+    here = {run_of(row) for row in finished}
+    kept = {run_of(row) for row in ended} - here
+    devices = {row["device"] for row in ended if run_of(row) in kept}
+    floors = [row for row in rows if row["name"] == REALS]
+    runs_here = [r for r in rows if r["name"] != REALS and run_of(r) not in kept]
+    for row in runs_here:
+        if devices and row["device"] not in devices:  # times are not to be compared
+            row["seconds"] = row["images_per_second"] = np.nan
+    known = {floor_of(row) for row in floors}
+    floors += [r for r in old if floor_of(r) and floor_of(r) not in known]
+    older = [r for r in old if r["name"] != REALS and run_of(r) in kept]
+    return [*floors, *sorted([*runs_here, *older], key=run_of)]
 
 
 def _publish_blow_up(run, folder):

@@ -13,7 +13,7 @@ from keras import layers, ops
 from PIL import Image
 
 from pokeutils import dataset, degrade, env, files, flaws, gradients, images, plots
-from pokeutils.layers import SpectralConv2D
+from pokeutils.layers import LeakyReLU, SpectralConv2D
 from pokeutils.trusted import load_network
 
 CROP = 32  # px: it learns on pieces of this size, and works on pictures of any
@@ -118,7 +118,7 @@ def critic(width=32):
     x = picture
     for factor in (1, 2, 3):
         x = SpectralConv2D(factor * width, 4, 2, padding="same")(x)
-        x = layers.LeakyReLU(0.2)(x)
+        x = LeakyReLU(0.2)(x)
     return keras.Model(picture, SpectralConv2D(1, 1)(x), name="critic")
 
 

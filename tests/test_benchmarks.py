@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny import eagerly
 
-from benchmarks import cases, child, race, tables
+from benchmarks import cases, child, ours, race, tables
 
 # (case, contestant); compilers take longer than all else together, oneDNN is chosen
 # before TensorFlow is imported, and PyTorch is not installed for these tests.
@@ -26,6 +26,7 @@ def test_the_tables_of_the_readme_are_those_of_the_results():
 def test_tables_notice_other_results():
     row = {
         "images_per_cpu_second": race.spread([10.0, 20.0, 30.0]),
+        "images_per_second": race.spread([30.0, 30.0, 30.0]),
         "cpu_seconds_compile": 2.0,
         "cpu_seconds_first_epoch": 123.4,
         "memory_mb": 1234.0,
@@ -34,7 +35,9 @@ def test_tables_notice_other_results():
         row[f"ours_over_this_{kind}"] = race.spread([0.5, 1.5, 2.5])
     results = {"race sprites64": {"rows": {"PyTorch": row}}}
     line = tables.table("race sprites64", results).splitlines()[-1]
-    assert line == ("| PyTorch | 20 (10 to 30) | 1.5 (0.5 to 2.5) | 2 | 120 | 1.2 |")
+    assert line == (
+        "| PyTorch | 20 (10 to 30) | 1.5 (0.5 to 2.5) | 30 | 2 | 120 | 1.2 |"
+    )
     with pytest.raises(ValueError, match="rgba80"):
         tables.table("race rgba80", results)
 
@@ -59,8 +62,15 @@ def tiny(name):
     return cases.case(name, size=16, batch=4, width=1 / 16)
 
 
+@pytest.fixture
+def undone(monkeypatch):
+    """Puts back what contestants leave as Keras has it."""
+    for target, name, _ in ours.KERAS.values():
+        monkeypatch.setattr(target, name, getattr(target, name))
+
+
 @pytest.mark.parametrize("name, contestant", TAKES_STEPS)
-def test_every_contestant_trains_both_networks(name, contestant, weights):
+def test_every_contestant_trains_both_networks(name, contestant, weights, undone):
     case = tiny(name)
     shape = (8, 16, 16, case["channels"])
     pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -70,6 +80,15 @@ def test_every_contestant_trains_both_networks(name, contestant, weights):
         runner.train(1)
     found = race.check(contestant, before, runner.weights())
     assert found["weights"] == weights[name]
+
+
+def test_what_keras_does_otherwise_can_race(undone):
+    assert set(race.CHANGES) == set(ours.KERAS)
+    # Our own recipe has no dropout.
+    assert {*race.ALONE.values(), "Dropout"} == set(race.CHANGES)
+    entered = race.entered(cases.case(cases.OWN))
+    assert {race.OURS, race.PLAIN, *race.ALONE} <= set(entered)
+    assert not set(race.ALONE) & set(race.entered(cases.case("rgba80")))
 
 
 def test_a_contestant_that_does_not_train_is_refused():
@@ -90,6 +109,9 @@ def test_the_cases_are_the_seeds():
     assert cases.recipe(case).generator_options == (("width", 128),)
     with pytest.raises(ValueError, match="rgba80"):
         cases.case("sprites")
+    case = cases.case("modern64")
+    assert (case["size"], case["batch"], case["channels"]) == (64, 8, 4)
+    assert cases.recipe(case).r1_gamma == 0.3
 
 
 # ---------------------------------------------------------------------------- figures

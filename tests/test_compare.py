@@ -124,9 +124,30 @@ def test_the_table_says_what_logs_and_scores_say(folder, tmp_path):
         assert last["kid"] > 10 * floors[0]["kid_std"], "noise is not like pictures"
         with Image.open(tmp_path / "recipes" / f"{name}.jpg") as sheet:
             assert sheet.size == (8 * 18 + 2, 4 * 18 + 2)
-    scoreboard.write_table(path, [*rows, {**rows[-1], "name": "another"}], command)
-    with pytest.raises(RuntimeError, match="3 finished runs, and here are 2"):
-        scoreboard.publish(IMAGES, command, tmp_path)
+
+
+def test_a_table_keeps_finished_runs_that_are_not_here(folder, tmp_path):
+    path = scoreboard.publish(IMAGES, "one", tmp_path)
+    rows, _ = scoreboard.read_table(path)
+    elsewhere = {**rows[-1], "name": "another", "device": "another", "kid": 0.25}
+    floor = {**rows[0], "size": 100.0, "ground": 0.0}
+    worse = [{**row, "kid": 9.0} for row in rows]  # those that are here count
+    begun = {**elsewhere, "name": "begun", "final": 0.0}
+    scoreboard.write_table(path, [*worse, elsewhere, floor, begun], "two")
+    scoreboard.publish(IMAGES, "three", tmp_path)
+    found, command = scoreboard.read_table(path)
+    assert command == "three" and len(found) == len(rows) + 2
+    assert {row["name"] for row in found} == {scoreboard.REALS, *NAMES, "another"}
+    (kept,) = [row for row in found if row["name"] == "another"]
+    assert kept["kid"] == 0.25 and kept["seconds"] == elsewhere["seconds"]
+    ours = [row for row in found if row["name"] == NAMES[0]]
+    assert max(row["kid"] for row in ours) < 9.0
+    assert all(np.isnan(row["images_per_second"]) for row in ours), "another device"
+    for other in ({"images": 10.0 * IMAGES}, {"source": "artwork"}):
+        rest = [{**elsewhere, **other, "name": str(number)} for number in range(3)]
+        scoreboard.write_table(path, rest, "four")
+        with pytest.raises(RuntimeError, match="3 finished runs, and here are 2"):
+            scoreboard.publish(IMAGES, command, tmp_path)
 
 
 def test_times_follow_from_a_pace_that_was_measured_apart(folder, chosen):

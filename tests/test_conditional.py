@@ -113,7 +113,7 @@ def test_rare_types_come_more_often_but_not_as_often_as_all(data):
 
 
 def test_a_typed_run_goes_on_bit_for_bit(data, outputs):
-    model = TINY.build(0)
+    model = TINY.build(0, dtype="float32")  # as files are loaded
     untrained, states = arrays(model.state), []
     for limits in ((None,), (1e-9, None)):  # in one go; stopped after an epoch
         for variable, value in zip(model.state, untrained, strict=True):

@@ -30,6 +30,83 @@ def test_fused_batch_norm_agrees_with_keras(rng, shape):
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [16, 24])  # 24: by way of float32
+def test_fused_batch_norm_in_bfloat16(rng, channels):
+    x = rng.normal(2.0, 3.0, (8, 5, 5, channels)).astype("float32")
+    exact = layers.FusedBatchNorm()
+    ours = layers.FusedBatchNorm(dtype="mixed_bfloat16")
+    y = ours(x, training=True)
+    assert y.dtype == "bfloat16"
+    np.testing.assert_allclose(
+        ops.cast(y, "float32"), exact(x, training=True), atol=0.04
+    )
+    np.testing.assert_allclose(ours.moving_mean, exact.moving_mean, atol=2e-3)
+
+
+def slopes(layer, x, above):
+    """The gradient of sum(layer(x) * above), and that of its squares' sum for `above`:
+    a gradient penalty differentiates twice."""
+    import tensorflow as tf
+
+    x, above = tf.constant(x), tf.constant(above)
+    with tf.GradientTape() as outer:
+        outer.watch(above)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            total = tf.reduce_sum(layer(x) * above)
+        slope = inner.gradient(total, x)
+        squares = tf.reduce_sum(slope * slope)
+    return [ops.cast(g, "float32") for g in (slope, outer.gradient(squares, above))]
+
+
+def test_leaky_relu_in_bfloat16_has_the_gradients_of_keras(rng):
+    import ml_dtypes
+
+    x, above = rng.normal(size=(2, 4, 3, 3, 5)).astype(ml_dtypes.bfloat16)
+    x[0, 0, 0, :3] = 0.0, -0.0, 1e-3
+    ours = layers.LeakyReLU(0.2, dtype="bfloat16")
+    theirs = keras.layers.LeakyReLU(0.2, dtype="bfloat16")
+    np.testing.assert_array_equal(
+        ops.cast(ours(x), "float32"), ops.cast(theirs(x), "float32")
+    )
+    for mine, other in zip(
+        slopes(ours, x, above), slopes(theirs, x, above), strict=True
+    ):
+        np.testing.assert_allclose(mine, other, rtol=0.02)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_dropout_leaves_out_the_share_it_should_anew_each_time(dtype):
+    import tensorflow as tf
+
+    layer = layers.Dropout(0.3, seed=1, dtype=dtype)
+    x = tf.ones((63, 25, 3, 9), dtype)  # an odd number of numbers
+    assert layer(x) is x
+    one, other = (ops.cast(layer(x, training=True), "float32") for _ in range(2))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=True)
+    for found in (one, other, ops.cast(tape.gradient(y, x), "float32")):
+        found = np.array(found)
+        assert abs((found == 0).mean() - 0.3) < 0.01
+        np.testing.assert_allclose(found[found != 0], 1 / 0.7, rtol=0.01)
+    # Independent: both are left out in 9 %, and neighbours share no bits.
+    one, other = np.array(one) == 0, np.array(other) == 0
+    assert abs((one & other).mean() - 0.09) < 0.01
+    assert abs((one[..., 1:] & one[..., :-1]).mean() - 0.09) < 0.01
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_upsampling_agrees_with_keras(rng, dtype):
+    x = ops.cast(rng.normal(size=(2, 3, 5, 4)), dtype)
+    ours = layers.UpSampling2D(interpolation="bilinear", dtype=dtype)(x)
+    theirs = keras.layers.UpSampling2D(interpolation="bilinear", dtype=dtype)(x)
+    assert ours.dtype == theirs.dtype == dtype
+    np.testing.assert_array_equal(
+        ops.cast(ours, "float32"), ops.cast(theirs, "float32")
+    )
+
+
 def test_fused_batch_norm_applies_its_activation(rng):
     x = rng.normal(size=(4, 3, 3, 2)).astype("float32")
     y = ops.convert_to_numpy(layers.FusedBatchNorm("relu")(x, training=True))

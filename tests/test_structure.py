@@ -36,9 +36,11 @@ MAY_IMPORT = {
     "prepare": "duplicates env files images sources species",
     "dataset": "env files images prepare sources species",
     "gradients": "",
-    "augment": "",
+    "fusion": "",
+    "augment": "fusion",
     "distribution": "",
-    "layers": "distribution",
+    "adam": "distribution",
+    "layers": "distribution fusion",
     "losses": "",
     "seed_models": "layers",
     "trusted": "",
@@ -51,7 +53,7 @@ MAY_IMPORT = {
     "scoreboard": "dataset env features files gan metrics plots pretrained runs",
     "compare": "callbacks checkpoints dataset env features files gan guards plots "
     "provenance recipes runs scoreboard training",
-    "gan": "augment distribution gradients latent layers plots",
+    "gan": "augment distribution env gradients latent layers plots",
     "conditional": "gan species traits",
     "type_judge": "quiz_scores species",
     "runs": "env",
@@ -61,8 +63,8 @@ MAY_IMPORT = {
     "callbacks": "checkpoints files gan guards latent measures plots runs trusted",
     "training": "callbacks checkpoints dataset distribution env files guards plots "
     "provenance runs",
-    "recipes": "augment conditional env film gan guards losses models plots projected "
-    "provenance recolour seed_models seeds training",
+    "recipes": "adam augment conditional env film gan guards losses models plots "
+    "projected provenance recolour seed_models seeds training",
     "torchfile": "env files",
     "networks": "torchfile",
     "features": "env files images networks",

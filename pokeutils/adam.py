@@ -1,0 +1,33 @@
+"""Adam (Kingma and Ba 2015), faster on TensorFlow."""
+
+import keras
+
+from pokeutils import distribution
+
+
+class Adam(keras.optimizers.Adam):
+    """Keras' own, with the same numbers up to rounding. On TensorFlow, each weight's
+    update is one operation that reads and writes everything once, instead of a dozen;
+    in small batches those take as long as half of the convolutions."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        if keras.backend.backend() != "tensorflow" or distribution.replicas() > 1:
+            return super().update_step(gradient, variable, learning_rate)
+        import tensorflow as tf
+
+        index = self._get_variable_index(variable)
+        if isinstance(variable, keras.Variable):  # or what it keeps, under a strategy
+            variable = variable.value
+        step = keras.ops.cast(self.iterations + 1, "float32")
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=keras.ops.power(self.beta_1, step),
+            beta2_power=keras.ops.power(self.beta_2, step),
+            lr=keras.ops.cast(learning_rate, "float32"),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=keras.ops.cast(gradient, "float32"),
+        )

@@ -68,10 +68,16 @@ class KerasGAN(keras.Model):
 
 
 class KerasIO:
-    """compiler: True for XLA; "auto", Keras' default, means XLA on a GPU only."""
+    """compiler: True for XLA; "auto", Keras' default, means XLA on a GPU only.
+    dtype: Keras' policy for the layers."""
 
-    def __init__(self, case, pictures, compiler="auto"):
-        self.model = KerasGAN(case)
+    def __init__(self, case, pictures, compiler="auto", dtype="float32"):
+        outside = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(dtype)
+        try:
+            self.model = KerasGAN(case)
+        finally:
+            keras.config.set_dtype_policy(outside)
         adam = {"beta_1": case["betas"][0], "beta_2": case["betas"][1]}
         self.model.compile(
             d_optimizer=keras.optimizers.Adam(case["rate"], **adam),

@@ -1,4 +1,5 @@
-"""The networks of both cases in plain Keras layers, as a Keras user writes them."""
+"""The networks of both cases in plain Keras layers, as a Keras user writes them; the
+last ones in float32, as mixed precision wants it."""
 
 from keras import Input, Sequential, layers
 
@@ -24,7 +25,7 @@ def sprite_networks(case):
         generator.add(
             layers.Conv2DTranspose(filters, 4, 2, padding="same", use_bias=False)
         )
-    generator.add(layers.Activation("tanh"))
+    generator.add(layers.Activation("tanh", dtype="float32"))
 
     width = case["discriminator_widths"]
     discriminator = Sequential([Input((case["size"],) * 2 + (case["channels"],))])
@@ -34,7 +35,7 @@ def sprite_networks(case):
         discriminator.add(layers.BatchNormalization(momentum=0.9, epsilon=1e-5))
         discriminator.add(layers.LeakyReLU(0.2))
     discriminator.add(layers.Flatten())
-    discriminator.add(layers.Dense(1))
+    discriminator.add(layers.Dense(1, dtype="float32"))
     return generator, discriminator
 
 
@@ -53,10 +54,9 @@ def tutorial_networks(case):
         generator.add(layers.BatchNormalization())
         generator.add(layers.LeakyReLU(0.3))
     generator.add(
-        layers.Conv2DTranspose(
-            case["channels"], 5, 2, padding="same", use_bias=False, activation="tanh"
-        )
+        layers.Conv2DTranspose(case["channels"], 5, 2, padding="same", use_bias=False)
     )
+    generator.add(layers.Activation("tanh", dtype="float32"))
 
     discriminator = Sequential([Input((case["size"],) * 2 + (case["channels"],))])
     for width in case["discriminator_widths"]:
@@ -64,7 +64,7 @@ def tutorial_networks(case):
         discriminator.add(layers.LeakyReLU(0.3))
         discriminator.add(layers.Dropout(0.3))
     discriminator.add(layers.Flatten())
-    discriminator.add(layers.Dense(1))
+    discriminator.add(layers.Dense(1, dtype="float32"))
     return generator, discriminator
 
 

@@ -46,6 +46,7 @@ CONTESTANTS = {
     ),
     "TensorFlow's tutorial": ("tutorial:Tutorial", {}),
     "keras.io": ("keras_io:KerasIO", {}),
+    "keras.io, bf16": ("keras_io:KerasIO", {"dtype": "mixed_bfloat16"}),
     "keras.io, XLA": ("keras_io:KerasIO", {"compiler": True}),
 }
 ALONE = {  # one thing at a time as Keras does it, shown for our own recipe

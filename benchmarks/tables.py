@@ -83,7 +83,7 @@ def race(found):
         ]
     ]
     for name, row in found["rows"].items():
-        ratio = "1" if name == "ours" else between(row["ours_over_this_cpu"])
+        ratio = "1" if name == "ours" else between(row["ours_over_this_cpu"], 3)
         rows.append(
             [
                 name,

@@ -18,12 +18,14 @@ def test_what_the_repository_ships_is_small_and_draws_creatures():
     for name in names:
         generator = models.pretrained(name)
         card = pretrained.card(name)
-        pictures = gan.sample(generator, 8)
+        pictures = gan.sample(generator, 64)
+        whole = int((flaws.largest_piece(pictures) >= pretrained.WHOLE).sum())
+        assert 0 < whole < 64 and abs(card["whole"]["64"] - whole) <= 1
         size = card["recipe"]["size"]
-        assert pictures.shape == (8, size, size, 4)
+        assert pictures.shape == (64, size, size, 4)
         alpha = pictures[..., 3]
         assert 0.05 < (alpha > 128).mean() < 0.8 and np.mean(alpha < 16) > 0.1
-        assert len({picture.tobytes() for picture in pictures}) == 8
+        assert len({picture.tobytes() for picture in pictures}) == 64
         assert (
             (folder / f"{name}.md").read_text("utf-8").count(f"{card['images_seen']:,}")
         )

@@ -1,6 +1,8 @@
 """Chains of small operations as one, on TensorFlow."""
 
+import contextlib
 import functools
+import os
 
 import keras
 
@@ -28,4 +30,22 @@ def _compiled(function):
 
     if tf.config.list_physical_devices("GPU"):  # where XLA needs more than TensorFlow
         return function
+    _hear_xla_out()
     return tf.function(function, jit_compile=True, autograph=False)
+
+
+@functools.cache
+def _hear_xla_out():
+    """XLA logs two lines, once, about the first thing that it compiles, past all log
+    levels: has it do so where nobody reads, instead of in the middle of a notebook."""
+    import tensorflow as tf
+
+    with tf.init_scope(), contextlib.suppress(OSError):  # no standard error to hide
+        kept = os.dup(2)
+        try:
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            tf.function(lambda x: x + x, jit_compile=True)(tf.constant(1.0))
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

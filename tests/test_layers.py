@@ -1,11 +1,14 @@
 """Layers: each against a plain, slow reference."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from pokeutils import layers
+from pokeutils import env, layers
 
 
 @pytest.fixture
@@ -174,3 +177,14 @@ def test_palette_paints_sharply_and_trains_softly(rng):
     np.testing.assert_allclose(
         ops.convert_to_numpy(layer([scores * 1e3, z], training=True)), sharp, atol=1e-5
     )
+
+
+def test_xla_says_nothing_about_what_is_fused():
+    code = (
+        "import tensorflow as tf; from pokeutils.fusion import fused;"
+        "double = fused(lambda x: x + x);"
+        "print(float(tf.function(double)(tf.constant(2.0))), float(double(3.0)))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
+    assert done.stdout == "4.0 6.0\n" and "XLA" not in done.stderr

@@ -49,7 +49,7 @@ help:
 	@echo 'make lab         open the notebooks in JupyterLab'
 	@echo 'make hatchery    the generator as a web page: outputs/hatchery/index.html'
 	@echo 'make compare     train all recipes for notebook 7 (hours); goes on if stopped'
-	@echo 'make bench       speed beside PyTorch and keras.io (an hour, 2 GB more)'
+	@echo 'make bench       speed beside PyTorch and keras.io (half an hour, 2 GB more)'
 	@echo
 	@echo 'PROFILE=quick    tiny (a test), quick (2 CPU cores, 7 minutes) or full (a GPU)'
 	@echo 'SOURCE=artwork   artwork, sprites, doodles (needs no network) or folder:/my/pictures'

@@ -5,12 +5,11 @@ Every training is a process of its own on one core, as many at a time as there a
 """
 
 import concurrent.futures
-import os
 import queue
 import statistics
 
 from benchmarks import cases, ours, race
-from benchmarks.child import Clock, call
+from benchmarks.child import Clock, call, one_core
 from pokeutils import dataset, env
 
 SAMPLES = 512
@@ -22,7 +21,7 @@ def trained(name, contestant, seed, images, core):
     Returns {"kid x 1000": {judge: number}, "images": those seen, "seconds": the
     training's, by the clock}.
     """
-    os.sched_setaffinity(0, {core})
+    one_core(core)
     from pokeutils import gan, scoreboard
 
     case = cases.case(name)
@@ -48,7 +47,7 @@ def measure(options, say):
     """Yields, for each case, the scores of both steps, again after every training, so
     that what has been measured is kept."""
     cores = queue.Queue()
-    for core in sorted(os.sched_getaffinity(0)):
+    for core in range(env.cores()):
         cores.put(core)
 
     def one(job):

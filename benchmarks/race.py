@@ -186,9 +186,9 @@ def measure(options, say):
     """Yields the results of a race for each case that was asked for."""
     for name in options.cases:
         case = cases.case(name, batch=options.batch)
-        names = [
-            n for n in entered(case) if n in (OURS, *(options.only or entered(case)))
-        ]
+        names = entered(case)
+        if options.only:
+            names = [name for name in names if name in (OURS, *options.only)]
         found = run(case, names, cases.source(), options.rounds, options.seconds, say)
         yield f"race {name}", found
 

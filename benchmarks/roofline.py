@@ -3,7 +3,8 @@ the step's time goes.
 
 TensorFlow computes convolutions, matrix products and batch norms with oneDNN, which
 writes a line about each of them where it is asked to (ONEDNN_VERBOSE): what it was,
-with which shapes, and how long it took. Everything else is what is left of the step.
+with which shapes, and how long it took by the clock. All of it is on one core, where
+that is the processor's time. Everything else is what is left of the step.
 """
 
 import json
@@ -17,7 +18,7 @@ import sys
 import numpy as np
 
 from benchmarks import cases, ours
-from benchmarks.child import QUIET, Clock, call, peak_memory
+from benchmarks.child import QUIET, Clock, call, one_core, peak_memory
 from pokeutils import env
 
 REST = "everything else"
@@ -70,13 +71,6 @@ def peak(dtype):
     target = np.empty_like(array)
     seconds = least(lambda: np.copyto(target, array))
     return {**found, "copy, GB/s": 2 * BYTES / seconds / 1e9}
-
-
-def one_core():
-    """Leaves this process one core: oneDNN's log has the time by the clock, which is
-    then that of the processor. Call it before TensorFlow is imported."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 def least(function, repeats=12):

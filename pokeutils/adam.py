@@ -6,9 +6,9 @@ from pokeutils import distribution
 
 
 class Adam(keras.optimizers.Adam):
-    """Keras' own, with the same numbers up to rounding. On TensorFlow, each weight's
-    update is one operation that reads and writes everything once, instead of a dozen;
-    in small batches those take as long as half of the convolutions."""
+    """Keras' own, with the same numbers up to rounding. On TensorFlow, the update of
+    each weight is one operation, which reads and writes everything once, instead of a
+    dozen."""
 
     def update_step(self, gradient, variable, learning_rate):
         if keras.backend.backend() != "tensorflow" or distribution.replicas() > 1:

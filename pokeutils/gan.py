@@ -456,6 +456,7 @@ def two_operations_at_a_time():
         return
     import tensorflow as tf
 
-    if "TF_NUM_INTRAOP_THREADS" not in os.environ:
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    if not threads and "TF_NUM_INTRAOP_THREADS" not in os.environ:
         with contextlib.suppress(RuntimeError):  # it has begun
             tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -6,7 +6,7 @@ seeds. Behind notebook 7; `scoreboard` scores what this trains.
 Training and scoring are apart, so that the first can be done on a machine that has no
 feature networks (--no-score). Both go on where they were stopped: the same command
 again. --pace, on an idle machine, measures the speeds that the table then shows.
---sweep trains modern64 with one of its numbers changed at a time: give it a number of
+--sweep trains modern64 with one thing changed at a time: give it a number of
 images of its own, for the table is of all runs of that length.
 """
 
@@ -50,7 +50,8 @@ ABLATIONS = {
     "no-mirror": {"mirror": False},
     "no-fused-norm": {"fused_norm": False},
 }
-# What modern64 is with one of its numbers changed, downwards and upwards.
+# What modern64 is with one of its numbers changed, downwards and upwards, or with
+# another head or discriminator.
 SWEEP = {
     "batch-4": {"batch": 4},
     "batch-16": {"batch": 16},
@@ -65,11 +66,24 @@ SWEEP = {
     "narrow": {"generator_options": (("widths", (96, 56, 32)), ("start", 8))},
     "wide": {"generator_options": (("widths", (208, 112, 64)), ("start", 8))},
     "no-minibatch-std": {"discriminator_options": (("minibatch_std", False),)},
+    "palette-16": {"generator_options": recipes.get("pixels64").generator_options},
+    "hybrid": {
+        **{"second": (("input_size", 96),), "second_interval": 2},
+        **{"warm_up": 7_500, "ramp": 5_000},
+    },
+    "projected": {
+        name: getattr(recipes.get("projected64"), name)
+        for name in (
+            *("discriminator", "discriminator_options", "loss"),
+            *("r1_gamma", "betas"),
+        )
+    },
 }
 # Networks small enough to try things out.
 MINIATURE = {
     "pyramid_generator": {"start": 4, "latent_dim": 16, "widths": (8, 8), "detail": 8},
     "pyramid_discriminator": {"widths": (8, 8)},
+    "projected_discriminator": {"input_size": 32},
     "tutorial_generator": {"widths": (32, 16, 8)},
     "tutorial_discriminator": {"widths": (8, 16)},
     "block_generator": {"widths": (32, 16, 8, 8)},

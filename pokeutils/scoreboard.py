@@ -29,13 +29,15 @@ NUMBERS = (
     *("seed", "size", "ground", "images", "seconds"),
     *("kid", "kid_std", "kid_random", "kid_random_std"),
     *("kid_inception", "kid_inception_std"),
-    *("density", "coverage", "precision", "recall", "kid_shape", "speckle"),
+    *("density", "coverage", "precision", "recall"),
+    *("recall_inception", "coverage_inception", "kid_shape", "speckle"),
     *("d_real", "d_fake", "gated", "images_per_second", "alarms", "final"),
 )
 COLUMNS = ("name", *NUMBERS, "source", "device", "backend")
 REALS = "real halves"  # the name in the table of the noise floors
 JUDGES = "kid", "kid_random", "kid_inception"  # columns of the networks' KIDs
 LAST = "kid_inception", "kid_shape"  # only at the end of a run: the first is slow
+OF_LITE0 = "kid", "kid_shape"
 
 
 def folder_of(images):
@@ -131,6 +133,8 @@ def score(images, networks=None, show=print):
             wanted = [*networks, "kid_shape"]
             if int(path.stem) < params["recipe"]["images"]:
                 wanted = [name for name in wanted if name not in LAST]
+            if _was_taught_by_lite0(params["recipe"]):
+                wanted = [name for name in wanted if name not in OF_LITE0]
             missing = [name for name in wanted if name not in row]
             if not missing:
                 continue
@@ -142,8 +146,16 @@ def score(images, networks=None, show=print):
             row["speckle"] = speckle(pictures, place[1])
             scores["floor"] = real.floor(scores.get("floor", {}), wanted)
             files.write_json(run / "metrics.json", scores)
-            kid = f"KID x 1000 {1000 * row['kid']:.1f}"
-            show(f"{run.name} at {int(path.stem):,} images: {kid}", flush=True)
+            column = next(name for name in JUDGES if name in row)
+            said = f"KID x 1000 {1000 * row[column]:.1f}"
+            show(f"{run.name} at {int(path.stem):,} images: {said}", flush=True)
+
+
+def _was_taught_by_lite0(recipe):
+    """Whether a recipe's discriminator looked through the network of the column "kid",
+    which then may not judge it."""
+    frozen = recipe["discriminator"] == "projected_discriminator"
+    return frozen or recipe["second"] is not None
 
 
 def read_scores(run):
@@ -187,8 +199,7 @@ class _Reals:
                 row[name], row[f"{name}_std"] = metrics.kid_floor(seen)
             else:
                 row[name], _ = kid(seen[one], seen[other])
-            if name == "kid":
-                row |= _shares(seen[one], seen[other], told=True)
+            row |= _shares(name, seen[one], seen[other], told=True)
         return {**known, **row}
 
 
@@ -197,14 +208,16 @@ def _score(real, seen):
     row = {}
     for name, fake in seen.items():
         row[name], row[f"{name}_std"] = kid(real.features(name), fake)
+        row |= _shares(name, real.features(name), fake, np.isfinite(row[name]))
     row.pop("kid_shape_std", None)
-    if "kid" in seen:
-        row |= _shares(real.features("kid"), seen["kid"], np.isfinite(row["kid"]))
     return row
 
 
-def _shares(real, fake, told):
-    """Precision, recall, density and coverage; all 0 unless `told` apart."""
+def _shares(judge, real, fake, told):
+    """{column: value} of the shares by the network of the column `judge`, for the two
+    that have columns for them; all 0 unless `told` apart."""
+    if judge not in ("kid", "kid_inception"):
+        return {}
     # They depend on the numbers of pictures: as many reals as samples.
     count = min(len(real), len(fake))
     chosen = np.random.default_rng(0).permutation(len(real))[:count]
@@ -213,6 +226,8 @@ def _shares(real, fake, told):
     if told:
         precision, recall = metrics.precision_recall(*pair)
         density, coverage = metrics.density_coverage(*pair)
+    if judge == "kid_inception":
+        return {"recall_inception": recall, "coverage_inception": coverage}
     return {
         "density": density,
         "coverage": coverage,
@@ -346,8 +361,8 @@ def publish(images, command, folder, name="recipes"):
     dash in their name. Returns the path of the table.
 
     A table of the same comparison that is there keeps its finished runs that are not
-    here. Raises RuntimeError without scores, and for a table of another comparison with
-    more finished runs.
+    here; times stay only of the device that made most of them. Raises RuntimeError
+    without scores, and for a table of another comparison with more finished runs.
     """
     rows, path, sheets = rows_of(images), folder / f"{name}.csv", folder / name
     if not rows:
@@ -396,16 +411,16 @@ def _with_older(rows, old, images, path):
 
     here = {run_of(row) for row in finished}
     kept = {run_of(row) for row in ended} - here
-    devices = {row["device"] for row in ended if run_of(row) in kept}
     floors = [row for row in rows if row["name"] == REALS]
-    runs_here = [r for r in rows if r["name"] != REALS and run_of(r) not in kept]
-    for row in runs_here:
-        if devices and row["device"] not in devices:  # times are not to be compared
-            row["seconds"] = row["images_per_second"] = np.nan
     known = {floor_of(row) for row in floors}
     floors += [r for r in old if floor_of(r) and floor_of(r) not in known]
-    older = [r for r in old if r["name"] != REALS and run_of(r) in kept]
-    return [*floors, *sorted([*runs_here, *older], key=run_of)]
+    merged = [r for r in rows if r["name"] != REALS and run_of(r) not in kept]
+    merged += [r for r in old if r["name"] != REALS and run_of(r) in kept]
+    devices = [row["device"] for row in merged if row["final"] == 1]
+    for row in merged:
+        if row["device"] != max(devices, key=devices.count):  # not to be compared
+            row["seconds"] = row["images_per_second"] = np.nan
+    return [*floors, *sorted(merged, key=run_of)]
 
 
 def _publish_blow_up(run, folder):

@@ -1,12 +1,13 @@
 """The comparison in miniature: trained, interrupted, scored, published, read again."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pokeutils import compare, features, recipes, runs, scoreboard
+from pokeutils import compare, features, files, recipes, runs, scoreboard
 
 IMAGES = 320
 NAMES = ("sprites64", "pokegan_dense")
@@ -66,6 +67,9 @@ def test_the_sweep_can_be_built():
     assert widths["narrow"] < swept["modern64"].build().generator.count_params()
     assert widths["narrow"] < widths["wide"]
     known = compare.contestants(64, miniature=True, sweep=True)
+    for name in ("palette-16", "hybrid", "projected"):
+        model = known[f"modern64-{name}"].build()
+        assert model.generator.output_shape[1:] == (16, 16, 4)
     model = known["modern64-no-minibatch-std"].build()
     kinds = {type(layer).__name__ for layer in model.discriminator.layers}
     assert "MinibatchStdDev" not in kinds
@@ -116,7 +120,9 @@ def test_the_table_says_what_logs_and_scores_say(folder, tmp_path):
         assert [row["final"] for row in mine] == [0] * (len(mine) - 1) + [1]
         last = mine[-1]
         assert 0 < last["kid_inception"] != last["kid"]
-        early = [row["kid_inception"] for row in mine[:-1]]
+        assert 0 <= last["recall_inception"] <= 1 and 0 <= last["coverage_inception"]
+        late = "kid_inception", "recall_inception", "coverage_inception"
+        early = [row[column] for row in mine[:-1] for column in late]
         assert np.isnan(early).all() and mine[0]["kid"] > 0
         assert last["images"] == log["images"][-1]
         np.testing.assert_allclose(last["seconds"], log["seconds"][-1], rtol=1e-4)
@@ -139,15 +145,39 @@ def test_a_table_keeps_finished_runs_that_are_not_here(folder, tmp_path):
     assert command == "three" and len(found) == len(rows) + 2
     assert {row["name"] for row in found} == {scoreboard.REALS, *NAMES, "another"}
     (kept,) = [row for row in found if row["name"] == "another"]
-    assert kept["kid"] == 0.25 and kept["seconds"] == elsewhere["seconds"]
+    assert kept["kid"] == 0.25 and np.isnan(kept["seconds"]), "another device"
     ours = [row for row in found if row["name"] == NAMES[0]]
     assert max(row["kid"] for row in ours) < 9.0
-    assert all(np.isnan(row["images_per_second"]) for row in ours), "another device"
+    assert all(row["images_per_second"] > 0 for row in ours)
+    many = [{**elsewhere, "seed": float(seed)} for seed in range(3)]
+    scoreboard.write_table(path, [*rows, *many], "more there than here")
+    scoreboard.publish(IMAGES, "three", tmp_path)
+    found, _ = scoreboard.read_table(path)
+    there = [row for row in found if row["name"] == "another"]
+    assert [row["seconds"] for row in there] == 3 * [elsewhere["seconds"]]
+    ours = [row for row in found if row["name"] == NAMES[0]]
+    assert ours and all(np.isnan(row["images_per_second"]) for row in ours)
     for other in ({"images": 10.0 * IMAGES}, {"source": "artwork"}):
         rest = [{**elsewhere, **other, "name": str(number)} for number in range(3)]
         scoreboard.write_table(path, rest, "four")
         with pytest.raises(RuntimeError, match="3 finished runs, and here are 2"):
             scoreboard.publish(IMAGES, command, tmp_path)
+
+
+def test_a_network_does_not_judge_what_it_taught(folder, tmp_path, monkeypatch):
+    run = tmp_path / "taught-seed0"
+    monkeypatch.setattr(scoreboard, "folder_of", lambda images: tmp_path)
+    shutil.copytree(folder / f"{NAMES[0]}-seed0", run)
+    (run / "metrics.json").unlink()
+    params = runs.read_params(run)
+    params["recipe"]["second"] = [["input_size", 96]]
+    files.write_json(run / "params.json", params)
+    networks = [features.random_conv(seed) for seed in range(3)]
+    scoreboard.score(IMAGES, networks, lambda *words, **_: None)
+    path = scoreboard.publish(IMAGES, "one", tmp_path)
+    rows = [row for row in scoreboard.read_table(path)[0] if row["final"] == 1]
+    assert len(rows) == 1 and np.isnan(rows[0]["kid"]) and np.isnan(rows[0]["coverage"])
+    assert rows[0]["kid_random"] > 0 and 0 <= rows[0]["recall_inception"] <= 1
 
 
 def test_times_follow_from_a_pace_that_was_measured_apart(folder, chosen):

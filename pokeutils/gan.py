@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from pokeutils import distribution, env, gradients, latent, plots
+from pokeutils import distribution, env, gradients, latent, plots, scaling
 from pokeutils.augment import Identity
 from pokeutils.layers import FusedBatchNorm, MinibatchStdDev
 
@@ -73,6 +73,7 @@ class GAN(keras.Model):
         self.two_phase = two_phase
         self.latent_dim = generator.input_shape[-1]
         self.random = keras.random.SeedGenerator(seed)
+        self.loss_scale = scaling.LossScale() if scaling.needed(discriminator) else None
         self.steps = self.add_weight(
             (), "zeros", "int32", trainable=False, name="steps"
         )
@@ -116,6 +117,7 @@ class GAN(keras.Model):
             self.g_optimizer.variables,
             self.d_optimizer.variables,
             [self.random.state, self.steps],
+            self.loss_scale.variables if self.loss_scale else [],
         )
         return [variable for part in parts for variable in part]
 
@@ -159,20 +161,45 @@ class GAN(keras.Model):
         if self.two_phase:
             fake, generator_pullback = self._generate(draws["new latents"])
         g_loss, _, fake_gradient = gradients.value_and_input_gradient(
-            lambda fake: self._fool(fake, draws), fake, self.state
+            lambda fake: self._scaled(*self._fool(fake, draws)), fake, self.state
         )
-        g_gradients = distribution.mean(generator_pullback(fake_gradient))
+        g_loss, g_gradients = self._unscaled(g_loss, generator_pullback(fake_gradient))
+        g_gradients = distribution.mean(g_gradients)
         self._apply(self.g_optimizer, g_gradients, self.generator.trainable_variables)
         self.steps.assign_add(1)
         self._average(real.shape[0] * distribution.replicas())
         logs = {**d_logs, "g_loss": g_loss, "g_norm": gradients.norm(g_gradients)}
+        if self.loss_scale:
+            sound = {n: ops.isfinite(logs[n]) for n in ("d_norm", "g_norm")}
+            self.loss_scale.adjust(ops.logical_not(ops.logical_and(*sound.values())))
+            logs |= {n: ops.where(sound[n], logs[n], 0.0) for n in sound}
         return distribution.mean(logs)
 
-    def _apply(self, optimizer, found, variables):
+    def _scaled(self, loss, extras):
+        """A loss as it is to be differentiated, and what goes with it."""
+        return (self.loss_scale.up(loss) if self.loss_scale else loss), extras
+
+    def _unscaled(self, loss, found):
+        """A loss and its gradients, of what `_scaled` gave, as they are."""
+        return self.loss_scale.down(loss, found) if self.loss_scale else (loss, found)
+
+    def _apply(self, optimizer, found, variables, skip=None):
         """Applies gradients that are the same on all replicas, where Keras adds them
-        up."""
+        up. With `skip`, a boolean scalar, or if scaled ones are not finite, all stays
+        as it was, also what the optimiser remembers.
+
+        Choosing between old and new values needs no branch, so it compiles to the same
+        on every backend and the decision never leaves the device.
+        """
+        if self.loss_scale:
+            overflow = ops.logical_not(ops.isfinite(gradients.norm(found)))
+            skip = overflow if skip is None else ops.logical_or(skip, overflow)
+        touched = [] if skip is None else [*variables, *optimizer.variables]
+        before = [ops.copy(variable) for variable in touched]  # not a live view
         count = distribution.replicas()
         optimizer.apply(found if count == 1 else [g / count for g in found], variables)
+        for variable, old in zip(touched, before, strict=True):
+            variable.assign(ops.where(skip, old, ops.copy(variable)))
 
     def _generate(self, latents):
         """Fakes, and the function that turns their gradient into the weights'."""
@@ -201,12 +228,13 @@ class GAN(keras.Model):
                 "gated": distribution.mean(ops.mean(ops.sigmoid(says_fake))) >= gate,
             }
             value = self.discriminator_loss(real_logits, fake_logits, *targets)
-            return self._plus(value, said, draws), logs
+            return self._scaled(self._plus(value, said, draws), logs)
 
         variables = self.discriminator.trainable_variables
         d_loss, logs, d_gradients = gradients.value_and_gradients(
             loss, variables, self.state
         )
+        d_loss, d_gradients = self._unscaled(d_loss, d_gradients)
         penalty = ops.zeros(())
         if self.r1_gamma:
             penalty, penalty_gradients = ops.cond(
@@ -219,11 +247,8 @@ class GAN(keras.Model):
                 for g, p in zip(d_gradients, penalty_gradients, strict=True)
             ]
         d_gradients = distribution.mean(d_gradients)
-        if self.gate is None:
-            self._apply(self.d_optimizer, d_gradients, variables)
-        else:
-            skip = logs["gated"]
-            self._apply_unless(skip, self.d_optimizer, d_gradients, variables)
+        skip = None if self.gate is None else logs["gated"]
+        self._apply(self.d_optimizer, d_gradients, variables, skip)
         logs["gated"] = ops.cast(logs["gated"], "float32")
         norm = gradients.norm(d_gradients)
         return {"d_loss": d_loss, "r1": penalty, "d_norm": norm, **logs}
@@ -236,18 +261,6 @@ class GAN(keras.Model):
         return keras.tree.map_structure(
             lambda x, y: ops.where(condition, x, y), yes(), no()
         )
-
-    def _apply_unless(self, skip, optimizer, found, variables):
-        """An update, undone if `skip`, with all that the optimiser remembers.
-
-        Choosing between old and new values needs no branch, so it compiles to the same
-        on every backend and the decision never leaves the device.
-        """
-        touched = [*variables, *optimizer.variables]
-        before = [ops.copy(variable) for variable in touched]  # not a live view
-        self._apply(optimizer, found, variables)
-        for variable, old in zip(touched, before, strict=True):
-            variable.assign(ops.where(skip, old, ops.copy(variable)))
 
     def _penalty(self, real, draws):
         """R1: gamma / 2 x the squared gradient of D(real) for the pixels."""
@@ -262,11 +275,12 @@ class GAN(keras.Model):
             )
             slope = ops.cast(slope, "float32")
             squared = ops.mean(ops.sum(slope * slope, axis=(1, 2, 3)))
-            return 0.5 * self.r1_gamma * self.r1_interval * squared, None
+            return self._scaled(0.5 * self.r1_gamma * self.r1_interval * squared, None)
 
         penalty, _, penalty_gradients = gradients.value_and_gradients(
             loss, self.discriminator.trainable_variables, self.state
         )
+        penalty, penalty_gradients = self._unscaled(penalty, penalty_gradients)
         # The last bias moves no slope: its gradient is absent, not zero.
         return penalty / self.r1_interval, [
             ops.zeros(v.shape) if g is None else ops.cast(g, "float32")
@@ -361,8 +375,8 @@ class GAN(keras.Model):
     @property
     def strategy(self):
         """The strategy that the model was built under, or None on one device."""
-        several = self.distribute_strategy.num_replicas_in_sync > 1
-        return self.distribute_strategy if several else None
+        strategy = getattr(self, "distribute_strategy", None)  # of TensorFlow only
+        return strategy if strategy and strategy.num_replicas_in_sync > 1 else None
 
     def make_train_function(self, force=False):
         if keras.backend.backend() == "jax" or not self.strategy:

@@ -188,9 +188,10 @@ class HybridGAN(GAN):
         fake = self.second_augment(ops.stop_gradient(fake), draws["second fake"])
 
         def loss():
-            return self.second_discriminator_loss(
+            value = self.second_discriminator_loss(
                 self.second(real, training=True), self.second(fake, training=True)
-            ), None
+            )
+            return self._scaled(value, None)
 
         # Batch statistics change inside a branch: both branches hand them out, so that
         # they are assigned outside of it, as JAX demands.
@@ -199,6 +200,7 @@ class HybridGAN(GAN):
 
         def learn():
             value, _, found = gradients.value_and_gradients(loss, variables, self.state)
+            value, found = self._unscaled(value, found)
             found = [ops.cast(g, "float32") for g in found]
             return value, found, [ops.convert_to_tensor(v) for v in statistics]
 
@@ -211,7 +213,9 @@ class HybridGAN(GAN):
             variable.assign(new)
         found = distribution.mean(found)
         skip = ops.logical_not(takes_part)
-        self._apply_unless(skip, self.second_optimizer, found, variables)
+        self._apply(self.second_optimizer, found, variables, skip)
+        if self.loss_scale:  # an overflow here is one of the step
+            logs["d_norm"] = logs["d_norm"] + 0.0 * gradients.norm(found)
         return {**logs, "d_loss": logs["d_loss"] + value}
 
     def _fool(self, fake, draws):
@@ -223,13 +227,14 @@ class HybridGAN(GAN):
         def said(fake):
             pictures = self.second_augment(fake, draws["second fool"])
             judged = self.second(pictures, training=True)
-            return self.second_generator_loss(judged), None
+            return self._scaled(self.second_generator_loss(judged), None)
 
         # Differentiated here, by the pictures alone: TensorFlow would differentiate the
         # branch by all that it reads, and a fifth of the step's time would go into
         # gradients of the frozen network, which nobody uses.
         def opinion():
             value, _, slope = gradients.value_and_input_gradient(said, fake, self.state)
+            value, (slope,) = self._unscaled(value, [slope])
             return value, ops.cast(slope, fake.dtype)
 
         takes_part = self._takes_part(batch)

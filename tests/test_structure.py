@@ -53,7 +53,8 @@ MAY_IMPORT = {
     "scoreboard": "dataset env features files gan metrics plots pretrained runs",
     "compare": "callbacks checkpoints dataset env features files gan guards plots "
     "provenance recipes runs scoreboard training",
-    "gan": "augment distribution env gradients latent layers plots",
+    "gan": "augment distribution env gradients latent layers plots scaling",
+    "scaling": "",
     "conditional": "gan species traits",
     "type_judge": "quiz_scores species",
     "runs": "env",

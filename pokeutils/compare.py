@@ -6,8 +6,9 @@ seeds. Behind notebook 7; `scoreboard` scores what this trains.
 Training and scoring are apart, so that the first can be done on a machine that has no
 feature networks (--no-score). Both go on where they were stopped: the same command
 again. --pace, on an idle machine, measures the speeds that the table then shows.
---sweep trains modern64 with one thing changed at a time: give it a number of
-images of its own, for the table is of all runs of that length.
+--sweep trains modern64 with one thing changed at a time, --heads pixel art with a
+palette and without one: give each a number of images of its own, for the table is of
+all runs of that length.
 """
 
 import argparse
@@ -79,6 +80,17 @@ SWEEP = {
         )
     },
 }
+# What paints pixel art: 16 colours a picture, or any.
+HEADS = {
+    f"{head}{size}": dataclasses.replace(
+        recipes.get(f"pixels{size}"), name=f"{head}{size}", **change
+    )
+    for size, plain in ((32, "quick32"), (64, "modern64"))
+    for head, change in (
+        ("palette", {}),
+        ("plain", {"generator_options": recipes.get(plain).generator_options}),
+    )
+}
 # Networks small enough to try things out.
 MINIATURE = {
     "pyramid_generator": {"start": 4, "latent_dim": 16, "widths": (8, 8), "detail": 8},
@@ -98,19 +110,22 @@ STAND_IN = (
 )
 
 
-def contestants(images, miniature=False, sweep=False):
-    """Returns {name: Recipe}: the seeds' systems, modern64, and modern64 without one
-    part each, all for `images` images.
+def contestants(images, miniature=False, kind="recipes"):
+    """Returns {name: Recipe} of one kind, all for `images` images. "recipes": the
+    seeds' systems, modern64, and modern64 without one part each. "sweep": modern64, and
+    modern64 with one thing changed each. "heads": `HEADS`.
 
     miniature: at 16 px with small networks, to try out the comparison itself.
-    sweep: modern64, and modern64 with one of its numbers changed each, instead.
     """
-    modern = recipes.get("modern64")
-    others, changes = ([], SWEEP) if sweep else (recipes.SEEDS, ABLATIONS)
-    found = [*others, modern] + [
-        dataclasses.replace(modern, name=f"{modern.name}-{name}", **change)
-        for name, change in changes.items()
-    ]
+    modern, others = recipes.get("modern64"), {"recipes": recipes.SEEDS, "sweep": []}
+    changes = {"recipes": ABLATIONS, "sweep": SWEEP}
+    if kind == "heads":
+        found = list(HEADS.values())
+    else:
+        found = [*others[kind], modern] + [
+            dataclasses.replace(modern, name=f"{modern.name}-{name}", **change)
+            for name, change in changes[kind].items()
+        ]
     if miniature:
         found = [_miniature(recipe) for recipe in found]
     return {r.name: dataclasses.replace(r, images=images) for r in found}
@@ -155,16 +170,18 @@ class Snapshots(keras.callbacks.Callback):
         plots.save_png(self.run / "snapshots" / f"{seen:09d}.png", sheet)
 
 
-def train(chosen, seeds=2, source="artwork", minutes=None, samples=SAMPLES, show=print):
+def train(chosen, seeds=2, source=None, minutes=None, samples=SAMPLES, show=print):
     """Trains every Recipe of {name: Recipe} with every seed, all with the first seed
     before any with the second; returns whether all are done.
 
+    source: the pictures; None for each recipe's own.
     minutes: stop then, in the middle of a run if need be; the next call goes on.
     """
     began = time.monotonic()
     for seed in range(seeds):
         for recipe in chosen.values():
-            run = _open_run(recipe, source, seed)
+            pictures = source or recipe.source
+            run = _open_run(recipe, pictures, seed)
             if training.is_over(run):
                 continue
             left = minutes and minutes - (time.monotonic() - began) / 60
@@ -172,7 +189,7 @@ def train(chosen, seeds=2, source="artwork", minutes=None, samples=SAMPLES, show
                 return False
             show(f"{recipe.name}, seed {seed}", flush=True)
             snapshots = Snapshots(run, recipe, samples)
-            _train_one(recipe, source, seed, run, left, snapshots, show)
+            _train_one(recipe, pictures, seed, run, left, snapshots, show)
             if not training.is_over(run):
                 return False
             if (run / "generator.keras").exists() and recipe.name != "keras120":
@@ -203,7 +220,7 @@ def _train_one(recipe, source, seed, run, minutes, snapshots, show):
         show(f"{run.name} ended: {alarm}")
 
 
-def measure_pace(chosen, source="artwork", rounds=3, least=256, show=print):
+def measure_pace(chosen, source=None, rounds=3, least=256, show=print):
     """Measures how many images a second every Recipe of {name: Recipe} trains: all in
     turn, `rounds` times, so that a busy minute does not hit one alone. Writes them into
     the comparison's pace.json and returns {name: [images a second, ...]}.
@@ -216,7 +233,8 @@ def measure_pace(chosen, source="artwork", rounds=3, least=256, show=print):
     found = {name: [] for name in chosen}
     for _ in range(rounds):
         for name, recipe in chosen.items():
-            found[name].append(_pace(recipe, dataset.load(source, recipe.size), least))
+            data = dataset.load(source or recipe.source, recipe.size)
+            found[name].append(_pace(recipe, data, least))
             show(f"{name}: {found[name][-1]:.1f} images/s", flush=True)
             keras.backend.clear_session()
     path = scoreboard.pace_file(recipe.images)
@@ -298,10 +316,11 @@ def main(arguments=None):
     parser.add_argument("--seeds", type=int, default=2, help="runs of each recipe")
     parser.add_argument("--minutes", type=float, help="of training, then stop")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="such as rgba80")
-    parser.add_argument("--source", default="artwork", help="the picture set")
-    parser.add_argument(
-        "--sweep", action="store_true", help="modern64 with other numbers instead"
-    )
+    parser.add_argument("--source", help="the picture set; otherwise the recipes' own")
+    group = parser.add_mutually_exclusive_group()
+    store = {"dest": "kind", "action": "store_const"}
+    group.add_argument("--sweep", const="sweep", help="modern64, changed", **store)
+    group.add_argument("--heads", const="heads", help="heads for pixel art", **store)
     parser.add_argument("--miniature", action="store_true", help="16 px, to try it out")
     parser.add_argument(
         "--pace", action="store_true", help="only measure images a second: when idle"
@@ -311,7 +330,8 @@ def main(arguments=None):
         "--publish", action="store_true", help="write into outputs/gallery/"
     )
     options = parser.parse_args(arguments)
-    known = contestants(options.images, options.miniature, options.sweep)
+    kind = options.kind or "recipes"
+    known = contestants(options.images, options.miniature, kind)
     unknown = sorted(set(options.only or ()) - set(known))
     if unknown:
         parser.error(f"no recipe {', '.join(unknown)}; there are {', '.join(known)}")
@@ -321,15 +341,14 @@ def main(arguments=None):
         return
     done = train(chosen, options.seeds, options.source, options.minutes)
     if done and "keras120" in chosen:
-        blow_up(chosen["keras120"], options.source)
+        blow_up(chosen["keras120"], options.source or "artwork")
     if not options.no_score:
         scoreboard.score(options.images)
         here = scoreboard.folder_of(options.images)
         folder = env.outputs_dir() / "gallery" if options.publish else here
         words = sys.argv[1:] if arguments is None else arguments
         command = shlex.join(["python", "-m", "pokeutils.compare", *words])
-        name = "sweep" if options.sweep else "recipes"
-        print(scoreboard.publish(options.images, command, folder, name))
+        print(scoreboard.publish(options.images, command, folder, kind))
     print("All done." if done else "Not all done: the same command goes on from here.")
 
 

@@ -16,6 +16,7 @@ from pokeutils import (
     env,
     features,
     files,
+    flaws,
     gan,
     metrics,
     plots,
@@ -31,7 +32,7 @@ NUMBERS = (
     *("kid_inception", "kid_inception_std"),
     *("density", "coverage", "precision", "recall"),
     *("recall_inception", "coverage_inception", "kid_shape", "speckle"),
-    *("d_real", "d_fake", "gated", "images_per_second", "alarms", "final"),
+    *("flat", "d_real", "d_fake", "gated", "images_per_second", "alarms", "final"),
 )
 COLUMNS = ("name", *NUMBERS, "source", "device", "backend")
 REALS = "real halves"  # the name in the table of the noise floors
@@ -97,6 +98,15 @@ def speckle(pictures, ground=255):
     return float(change[inside].mean()) if inside.any() else 0.0
 
 
+def flat(pictures, ground=255):
+    """Share of neighbouring pixels inside of the bodies that have one colour, give or
+    take the four levels of `flaws`: high in pixel art."""
+    body = _body(pictures, ground)[..., 0]
+    change = np.abs(np.diff(pictures.astype("int16"), axis=2)).max(-1)
+    inside = body[:, :, 1:] & body[:, :, :-1]
+    return float((change[inside] <= flaws.FLAT).mean()) if inside.any() else 0.0
+
+
 def _body(pictures, ground):
     difference = np.abs(pictures.astype("int16") - int(ground))
     return difference.max(-1, keepdims=True) > 48
@@ -144,6 +154,7 @@ def score(images, networks=None, show=print):
             pictures = read_snapshot(path, min(place[0], SIZE))
             row |= _score(real, {n: real.look(n, pictures) for n in missing})
             row["speckle"] = speckle(pictures, place[1])
+            row["flat"] = flat(pictures, place[1])
             scores["floor"] = real.floor(scores.get("floor", {}), wanted)
             files.write_json(run / "metrics.json", scores)
             column = next(name for name in JUDGES if name in row)
@@ -192,7 +203,10 @@ class _Reals:
             return known
         mixed = np.random.default_rng(0).permutation(len(self.pictures))
         one, other = np.split(mixed, [len(mixed) // 2])
-        row = {"speckle": speckle(self.pictures, self.ground)}
+        row = {
+            "speckle": speckle(self.pictures, self.ground),
+            "flat": flat(self.pictures, self.ground),
+        }
         for name in names:
             seen = self.features(name)
             if name in JUDGES:

@@ -1,5 +1,6 @@
 """The comparison in miniature: trained, interrupted, scored, published, read again."""
 
+import dataclasses
 import os
 import shutil
 
@@ -48,7 +49,7 @@ def test_everything_is_compared_on_equal_terms():
     known = compare.contestants(60_000)
     assert [r.name for r in recipes.SEEDS] + ["modern64"] == list(known)[:8]
     assert {recipe.images for recipe in known.values()} == {60_000}
-    swept = compare.contestants(60_000, sweep=True)
+    swept = compare.contestants(60_000, kind="sweep")
     assert known["modern64"] == swept["modern64"]
     for changes, found in ((compare.ABLATIONS, known), (compare.SWEEP, swept)):
         for name, change in changes.items():
@@ -59,20 +60,37 @@ def test_everything_is_compared_on_equal_terms():
 
 
 def test_the_sweep_can_be_built():
-    swept = compare.contestants(64, sweep=True)
+    swept = compare.contestants(64, kind="sweep")
     widths = {
         name: swept[f"modern64-{name}"].build().generator.count_params()
         for name in ("narrow", "wide")
     }
     assert widths["narrow"] < swept["modern64"].build().generator.count_params()
     assert widths["narrow"] < widths["wide"]
-    known = compare.contestants(64, miniature=True, sweep=True)
+    known = compare.contestants(64, miniature=True, kind="sweep")
     for name in ("palette-16", "hybrid", "projected"):
         model = known[f"modern64-{name}"].build()
         assert model.generator.output_shape[1:] == (16, 16, 4)
     model = known["modern64-no-minibatch-std"].build()
     kinds = {type(layer).__name__ for layer in model.discriminator.layers}
     assert "MinibatchStdDev" not in kinds
+
+
+def test_heads_differ_in_their_heads_alone():
+    heads = compare.contestants(64, kind="heads")
+    assert list(heads) == ["palette32", "plain32", "palette64", "plain64"]
+    for size in (32, 64):
+        palette, plain = heads[f"palette{size}"], heads[f"plain{size}"]
+        assert palette.source == plain.source == "sprites" and plain.size == size
+        changed = dataclasses.replace(
+            plain, name=palette.name, generator_options=palette.generator_options
+        )
+        assert changed == palette
+        extra = set(palette.generator_options) - set(plain.generator_options)
+        assert extra == {("palette", 16)}
+    small = compare.contestants(64, miniature=True, kind="heads")
+    for recipe in small.values():
+        assert recipe.build().generator.output_shape[1:] == (16, 16, 4)
 
 
 def test_every_contestant_has_a_miniature_that_can_be_built():
@@ -195,6 +213,15 @@ def test_times_follow_from_a_pace_that_was_measured_apart(folder, chosen):
                 assert np.isnan(row["images_per_second"])
     finally:
         scoreboard.pace_file(IMAGES).unlink()
+
+
+def test_flat_counts_neighbours_of_one_colour():
+    pictures = np.full((1, 8, 8, 3), 255, "uint8")
+    pictures[0, 2:6, 2:6] = 50  # four rows of three pairs
+    assert scoreboard.flat(pictures) == 1.0
+    pictures[0, 2, 3] = 60
+    assert scoreboard.flat(pictures) == pytest.approx(10 / 12)
+    assert scoreboard.flat(np.full((1, 8, 8, 3), 255, "uint8")) == 0.0
 
 
 def test_larger_pictures_are_scored_smaller():

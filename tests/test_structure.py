@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "recolour": "",
     "seeds": "",
     "film": "plots runs",
-    "scoreboard": "dataset env features files gan metrics plots pretrained runs",
+    "scoreboard": "dataset env features files flaws gan metrics plots pretrained runs",
     "compare": "callbacks checkpoints dataset env features files gan guards plots "
     "provenance recipes runs scoreboard training",
     "gan": "augment distribution env gradients latent layers plots scaling",

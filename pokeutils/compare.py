@@ -170,18 +170,16 @@ class Snapshots(keras.callbacks.Callback):
         plots.save_png(self.run / "snapshots" / f"{seen:09d}.png", sheet)
 
 
-def train(chosen, seeds=2, source=None, minutes=None, samples=SAMPLES, show=print):
+def train(chosen, seeds=2, source="artwork", minutes=None, samples=SAMPLES, show=print):
     """Trains every Recipe of {name: Recipe} with every seed, all with the first seed
     before any with the second; returns whether all are done.
 
-    source: the pictures; None for each recipe's own.
     minutes: stop then, in the middle of a run if need be; the next call goes on.
     """
     began = time.monotonic()
     for seed in range(seeds):
         for recipe in chosen.values():
-            pictures = source or recipe.source
-            run = _open_run(recipe, pictures, seed)
+            run = _open_run(recipe, source, seed)
             if training.is_over(run):
                 continue
             left = minutes and minutes - (time.monotonic() - began) / 60
@@ -189,7 +187,7 @@ def train(chosen, seeds=2, source=None, minutes=None, samples=SAMPLES, show=prin
                 return False
             show(f"{recipe.name}, seed {seed}", flush=True)
             snapshots = Snapshots(run, recipe, samples)
-            _train_one(recipe, pictures, seed, run, left, snapshots, show)
+            _train_one(recipe, source, seed, run, left, snapshots, show)
             if not training.is_over(run):
                 return False
             if (run / "generator.keras").exists() and recipe.name != "keras120":
@@ -220,7 +218,7 @@ def _train_one(recipe, source, seed, run, minutes, snapshots, show):
         show(f"{run.name} ended: {alarm}")
 
 
-def measure_pace(chosen, source=None, rounds=3, least=256, show=print):
+def measure_pace(chosen, source="artwork", rounds=3, least=256, show=print):
     """Measures how many images a second every Recipe of {name: Recipe} trains: all in
     turn, `rounds` times, so that a busy minute does not hit one alone. Writes them into
     the comparison's pace.json and returns {name: [images a second, ...]}.
@@ -233,8 +231,7 @@ def measure_pace(chosen, source=None, rounds=3, least=256, show=print):
     found = {name: [] for name in chosen}
     for _ in range(rounds):
         for name, recipe in chosen.items():
-            data = dataset.load(source or recipe.source, recipe.size)
-            found[name].append(_pace(recipe, data, least))
+            found[name].append(_pace(recipe, dataset.load(source, recipe.size), least))
             show(f"{name}: {found[name][-1]:.1f} images/s", flush=True)
             keras.backend.clear_session()
     path = scoreboard.pace_file(recipe.images)
@@ -316,7 +313,7 @@ def main(arguments=None):
     parser.add_argument("--seeds", type=int, default=2, help="runs of each recipe")
     parser.add_argument("--minutes", type=float, help="of training, then stop")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="such as rgba80")
-    parser.add_argument("--source", help="the picture set; otherwise the recipes' own")
+    parser.add_argument("--source", help="the picture set; artwork, of heads sprites")
     group = parser.add_mutually_exclusive_group()
     store = {"dest": "kind", "action": "store_const"}
     group.add_argument("--sweep", const="sweep", help="modern64, changed", **store)
@@ -331,17 +328,18 @@ def main(arguments=None):
     )
     options = parser.parse_args(arguments)
     kind = options.kind or "recipes"
+    source = options.source or ("sprites" if kind == "heads" else "artwork")
     known = contestants(options.images, options.miniature, kind)
     unknown = sorted(set(options.only or ()) - set(known))
     if unknown:
         parser.error(f"no recipe {', '.join(unknown)}; there are {', '.join(known)}")
     chosen = {n: r for n, r in known.items() if not options.only or n in options.only}
     if options.pace:
-        measure_pace(chosen, options.source)
+        measure_pace(chosen, source)
         return
-    done = train(chosen, options.seeds, options.source, options.minutes)
+    done = train(chosen, options.seeds, source, options.minutes)
     if done and "keras120" in chosen:
-        blow_up(chosen["keras120"], options.source or "artwork")
+        blow_up(chosen["keras120"], source)
     if not options.no_score:
         scoreboard.score(options.images)
         here = scoreboard.folder_of(options.images)

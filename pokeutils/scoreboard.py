@@ -376,11 +376,18 @@ def publish(images, command, folder, name="recipes"):
 
     A table of the same comparison that is there keeps its finished runs that are not
     here; times stay only of the device that made most of them. Raises RuntimeError
-    without scores, and for a table of another comparison with more finished runs.
+    without scores, for runs that saw different pictures, and for a table of another
+    comparison with more finished runs.
     """
     rows, path, sheets = rows_of(images), folder / f"{name}.csv", folder / name
     if not rows:
         raise RuntimeError(f"{folder_of(images)} has no scores yet: train, then score.")
+    if len(sources := sorted({row["source"] for row in rows})) > 1:
+        raise RuntimeError(
+            f"The runs in {folder_of(images)} saw different pictures, "
+            f"{' and '.join(sources)}: that says nothing about the recipes. Move "
+            "those of one set away."
+        )
     if path.exists():
         rows = _with_older(rows, read_table(path)[0], images, path)
     sheets.mkdir(parents=True, exist_ok=True)

@@ -198,6 +198,18 @@ def test_a_network_does_not_judge_what_it_taught(folder, tmp_path, monkeypatch):
     assert rows[0]["kid_random"] > 0 and 0 <= rows[0]["recall_inception"] <= 1
 
 
+def test_runs_that_saw_different_pictures_make_no_table(folder, tmp_path, monkeypatch):
+    for name, source in zip(NAMES, ("artwork", "sprites"), strict=True):
+        run = tmp_path / f"{name}-seed0"
+        shutil.copytree(folder / run.name, run)
+        params = runs.read_params(run)
+        params["data"]["source"] = source
+        files.write_json(run / "params.json", params)
+    monkeypatch.setattr(scoreboard, "folder_of", lambda images: tmp_path)
+    with pytest.raises(RuntimeError, match="different pictures, artwork and sprites"):
+        scoreboard.publish(IMAGES, "one", tmp_path)
+
+
 def test_times_follow_from_a_pace_that_was_measured_apart(folder, chosen):
     said = []
     options = {"rounds": 2, "least": 64, "show": lambda line, **_: said.append(line)}

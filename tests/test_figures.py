@@ -52,14 +52,14 @@ def test_the_table_of_results_is_that_of_its_file():
 
 
 ROWS = """# python -m pokeutils.compare
-name,images,kid,kid_std,kid_random,kid_random_std,kid_inception,kid_inception_std,coverage,final
-real halves,,-0.0001,0.002,0.0001,0.0004,0.0001,0.001,0.9,
-real halves,,0.0002,0.003,0.0001,0.0003,0.0002,0.002,0.9,
-worse80,60480,0.5,0.01,0.02,0.001,0.4,0.01,0.1,1
-better64,3000,0.9,0.01,0.02,0.001,,,0.1,0
-better64,60000,0.2,0.01,0.01,0.001,0.1,0.01,0.25,1
-better64,60000,0.3,0.01,0.03,0.001,0.2,0.01,0.35,1
-shipped,161856,,,0.0066,0.001,0.07,0.005,,0
+name,images,kid,kid_std,kid_random,kid_random_std,kid_inception,kid_inception_std,recall_inception,coverage_inception,final
+real halves,,-0.0001,0.002,0.0001,0.0004,0.0001,0.001,0.8,0.9,
+real halves,,0.0002,0.003,0.0001,0.0003,0.0002,0.002,0.8,0.9,
+worse80,60480,0.5,0.01,0.02,0.001,0.4,0.01,0,0.1,1
+better64,3000,0.9,0.01,0.02,0.001,,,,0.1,0
+better64,60000,0.2,0.01,0.01,0.001,0.1,0.01,nan,0.25,1
+better64,60000,0.3,0.01,0.03,0.001,0.2,0.01,0.04,0.35,1
+shipped,161856,,,0.0066,0.001,0.07,0.005,,,0
 """
 
 
@@ -68,14 +68,14 @@ def test_results_are_finished_runs_in_order(tmp_path):
     text = "a\n<!-- results -->\nold\n<!-- end -->\nb 3\n"
     new = figures.with_results(text, tmp_path / "recipes.csv")
     assert new.splitlines()[4:-2] == [
-        "| real halves |  | 0.2 ± 2.0 | 0.2 ± 3.0 | 0.1 ± 0.4 | 0.90 |",
-        "| `shipped` | 161,856 | 70 |  | 6.6 |  |",
-        "| `better64` | 60,000 | 100, 200 | 200, 300 | 10.0, 30.0 | 0.30 |",
-        "| `worse80` | 60,480 | 400 | 500 | 20.0 | 0.10 |",
+        "| real halves |  | 0.2 ± 2.0 | 0.2 ± 3.0 | 0.1 ± 0.4 | 0.80 | 0.90 |",
+        "| `shipped` | 161,856 | 70 |  | 6.6 |  |  |",
+        "| `better64` | 60,000 | 100, 200 | 200, 300 | 10.0, 30.0 | 0.04 | 0.30 |",
+        "| `worse80` | 60,480 | 400 | 500 | 20.0 | 0.00 | 0.10 |",
     ]
     assert figures.with_results(new, tmp_path / "recipes.csv") == new
     without = ROWS
-    for value in ("0.4,0.01,0.1,1", "0.1,0.01,0.25,1", "0.2,0.01,0.35,1"):
+    for value in ("0.4,0.01,0,0.1,1", "0.1,0.01,nan,0.25,1", "0.2,0.01,0.04,0.35,1"):
         without = without.replace(value, f",,{value.split(',', 2)[2]}")
     without = without.replace("worse80,60480,0.5", "worse80,60480,0.1")
     (tmp_path / "recipes.csv").write_text(without, "utf-8")

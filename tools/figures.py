@@ -188,24 +188,25 @@ def results(path):
     judges = "kid_inception", "kid"  # without the first one, by the second
     order = sorted(groups, key=lambda n: [_middle(groups[n], j) for j in judges])
     lines = [
-        "| | pictures seen | KID x 1000: Inception | Lite0 | random | coverage |",
-        "|---|---|---|---|---|---|",
+        "| | images | KID x 1000: Inception | Lite0 | random | recall | coverage |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in order:
         mine = groups[name]
         seen = f"{float(mine[0]['images']):,.0f}" if mine[0]["images"] else ""
         columns = {"kid_inception": 0, "kid": 0, "kid_random": 1}
         numbers = [_each(mine, column, digits) for column, digits in columns.items()]
-        share = _middle(mine, "coverage")
-        coverage = f"{share:.2f}" if share < float("inf") else ""
-        cells = name if not seen else f"`{name}`", seen, *numbers, coverage
+        shares = [_middle(mine, f"{name}_inception") for name in ("recall", "coverage")]
+        shares = [f"{share:.2f}" if share < float("inf") else "" for share in shares]
+        cells = name if not seen else f"`{name}`", seen, *numbers, *shares
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def _middle(rows, column):
     """The mean of a column; infinite where it is empty, so that it sorts last."""
-    values = [float(row[column]) for row in rows if row[column]]
+    values = [float(row[column]) for row in rows if row.get(column)]
+    values = [value for value in values if value == value]  # not NaN: not known
     return sum(values) / len(values) if values else float("inf")
 
 

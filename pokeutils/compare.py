@@ -68,16 +68,15 @@ SWEEP = {
     "wide": {"generator_options": (("widths", (208, 112, 64)), ("start", 8))},
     "no-minibatch-std": {"discriminator_options": (("minibatch_std", False),)},
     "palette-16": {"generator_options": recipes.get("pixels64").generator_options},
-    "hybrid": {
-        **{"second": (("input_size", 96),), "second_interval": 2},
-        **{"warm_up": 7_500, "ramp": 5_000},
+    "hybrid": {  # hybrid64, with a warm-up for runs of tens of thousands of images
+        "second": recipes.get("hybrid64").second,
+        "second_interval": recipes.get("hybrid64").second_interval,
+        "warm_up": 7_500,
+        "ramp": 5_000,
     },
     "projected": {
         name: getattr(recipes.get("projected64"), name)
-        for name in (
-            *("discriminator", "discriminator_options", "loss"),
-            *("r1_gamma", "betas"),
-        )
+        for name in "discriminator discriminator_options loss r1_gamma betas".split()
     },
 }
 # What paints pixel art: 16 colours a picture, or any.
@@ -117,14 +116,12 @@ def contestants(images, miniature=False, kind="recipes"):
 
     miniature: at 16 px with small networks, to try out the comparison itself.
     """
-    modern, others = recipes.get("modern64"), {"recipes": recipes.SEEDS, "sweep": []}
-    changes = {"recipes": ABLATIONS, "sweep": SWEEP}
-    if kind == "heads":
-        found = list(HEADS.values())
-    else:
-        found = [*others[kind], modern] + [
+    modern, found = recipes.get("modern64"), list(HEADS.values())
+    if kind != "heads":
+        others, changes = ([], SWEEP) if kind == "sweep" else (recipes.SEEDS, ABLATIONS)
+        found = [*others, modern] + [
             dataclasses.replace(modern, name=f"{modern.name}-{name}", **change)
-            for name, change in changes[kind].items()
+            for name, change in changes.items()
         ]
     if miniature:
         found = [_miniature(recipe) for recipe in found]
@@ -346,7 +343,8 @@ def main(arguments=None):
         folder = env.outputs_dir() / "gallery" if options.publish else here
         words = sys.argv[1:] if arguments is None else arguments
         command = shlex.join(["python", "-m", "pokeutils.compare", *words])
-        print(scoreboard.publish(options.images, command, folder, kind))
+        sheets = kind != "sweep"  # of one recipe, changed: there is little to see
+        print(scoreboard.publish(options.images, command, folder, kind, sheets))
     print("All done." if done else "Not all done: the same command goes on from here.")
 
 

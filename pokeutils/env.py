@@ -177,6 +177,26 @@ def compute_dtype():
     return "float32"
 
 
+DTYPES = "float32", "mixed_bfloat16", "mixed_float16"
+
+
+def training_dtype():
+    """Returns the Keras dtype policy of trainings: POKEUTILS_DTYPE, else the fastest
+    one that has been tried.
+
+    Cards that know float16 only (T4, V100) compute in float32 unless asked: float16
+    works with loss scaling (`scaling`), but nobody has measured there what it brings.
+    Raises ValueError if POKEUTILS_DTYPE is none of `DTYPES`.
+    """
+    asked = os.environ.get("POKEUTILS_DTYPE")
+    if asked and asked not in DTYPES:
+        raise ValueError(
+            f"POKEUTILS_DTYPE is {asked!r}; expected one of {', '.join(DTYPES)}."
+        )
+    dtype = compute_dtype()
+    return asked or ("float32" if dtype == "mixed_float16" else dtype)
+
+
 def device_name():
     """Returns a line for people, such as "Tesla T4, 15 GiB" or "Xeon ..., 2 cores"."""
     device = accelerator()
@@ -272,7 +292,7 @@ def report():
     packages = ", ".join(f"{name} {found.get(name, 'missing')}" for name in names)
     chosen = "POKEUTILS_PROFILE" if os.environ.get("POKEUTILS_PROFILE") else "device"
     print(f"platform  {platform()}, {packages}")
-    print(f"device    {accelerator().upper()}: {device_name()}; {compute_dtype()}")
+    print(f"device    {accelerator().upper()}: {device_name()}; {training_dtype()}")
     print(f"profile   {profile()} (chosen by {chosen}), pictures: {source()}")
     print(f"folders   {_short(data_dir())}, {_short(outputs_dir())}")
     for hint in _hints():

@@ -6,7 +6,6 @@ and versions are written down as well; they may change the last bits of numbers.
 
 import dataclasses
 import json
-import os
 
 from pokeutils import env, runs
 
@@ -24,7 +23,7 @@ def params(recipe, data, seed):
             "fingerprint": data.fingerprint,
         },
         "backend": env.backend(),
-        "dtype": fastest_dtype(),
+        "dtype": env.training_dtype(),
         "device": env.device_name(),
         "versions": env.versions(),
         "git_commit": env.git_commit(),
@@ -80,21 +79,3 @@ def note_changes(run, before, now, show=print):
     ]
     if found:
         show(f"{run.name} goes on, but not bit for bit the same: {', '.join(found)}.")
-
-
-DTYPES = "float32", "mixed_bfloat16", "mixed_float16"
-
-
-def fastest_dtype():
-    """The dtype policy that recipes use here: POKEUTILS_DTYPE, else the fastest one
-    that has been tried. Cards that know float16 only (T4, V100) compute in float32
-    unless asked: float16 works with loss scaling (`scaling`), but nobody has measured
-    there what it brings. Raises ValueError if POKEUTILS_DTYPE is none of `DTYPES`.
-    """
-    asked = os.environ.get("POKEUTILS_DTYPE")
-    if asked and asked not in DTYPES:
-        raise ValueError(
-            f"POKEUTILS_DTYPE is {asked!r}; expected one of {', '.join(DTYPES)}."
-        )
-    dtype = env.compute_dtype()
-    return asked or ("float32" if dtype == "mixed_float16" else dtype)

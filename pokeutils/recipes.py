@@ -24,7 +24,6 @@ from pokeutils import (
     models,
     plots,
     projected,
-    provenance,
     recolour,
     seed_models,
     seeds,
@@ -111,7 +110,7 @@ class Recipe:
             gan.two_operations_at_a_time()
         env.seed_everything(seed)
         outside = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(dtype or provenance.fastest_dtype())
+        keras.config.set_dtype_policy(dtype or env.training_dtype())
         try:
             generator = _network(self.generator)(
                 size=self.size,

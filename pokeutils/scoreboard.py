@@ -92,19 +92,23 @@ def silhouettes(pictures, ground=255):
 def speckle(pictures, ground=255):
     """Mean difference of neighbouring pixels inside of the bodies, in grey levels: low
     where a body has areas of one colour, high where each pixel has its own."""
-    body = _body(pictures, ground)[..., 0]
-    change = np.abs(np.diff(pictures.astype("int16"), axis=2)).mean(-1)
-    inside = body[:, :, 1:] & body[:, :, :-1]
-    return float(change[inside].mean()) if inside.any() else 0.0
+    change = _changes(pictures, ground)
+    return float(change.mean()) if change.size else 0.0
 
 
 def flat(pictures, ground=255):
     """Share of neighbouring pixels inside of the bodies that have one colour, give or
     take the four levels of `flaws`: high in pixel art."""
+    change = _changes(pictures, ground).max(-1, initial=0)
+    return float((change <= flaws.FLAT).mean()) if change.size else 0.0
+
+
+def _changes(pictures, ground):
+    """How much each pair of neighbours in a row differs, both inside of a body: (pairs,
+    channels), in levels."""
     body = _body(pictures, ground)[..., 0]
-    change = np.abs(np.diff(pictures.astype("int16"), axis=2)).max(-1)
-    inside = body[:, :, 1:] & body[:, :, :-1]
-    return float((change[inside] <= flaws.FLAT).mean()) if inside.any() else 0.0
+    change = np.abs(np.diff(pictures.astype("int16"), axis=2))
+    return change[body[:, :, 1:] & body[:, :, :-1]]
 
 
 def _body(pictures, ground):
@@ -369,17 +373,17 @@ def read_table(path):
     return rows, command
 
 
-def publish(images, command, folder, name="recipes"):
-    """Writes `folder`/`name`.csv, and `name`/<recipe>.jpg with the first samples of
-    each recipe's first seed, if that is finished, but not of its variants, which have a
-    dash in their name. Returns the path of the table.
+def publish(images, command, folder, name="recipes", sheets=True):
+    """Writes `folder`/`name`.csv, and with `sheets` `name`/<recipe>.jpg with the first
+    samples of each recipe's first seed, if that is finished, but not of its variants,
+    which have a dash in their name. Returns the path of the table.
 
     A table of the same comparison that is there keeps its finished runs that are not
     here; times stay only of the device that made most of them. Raises RuntimeError
     without scores, for runs that saw different pictures, and for a table of another
     comparison with more finished runs.
     """
-    rows, path, sheets = rows_of(images), folder / f"{name}.csv", folder / name
+    rows, path = rows_of(images), folder / f"{name}.csv"
     if not rows:
         raise RuntimeError(f"{folder_of(images)} has no scores yet: train, then score.")
     if len(sources := sorted({row["source"] for row in rows})) > 1:
@@ -390,10 +394,17 @@ def publish(images, command, folder, name="recipes"):
         )
     if path.exists():
         rows = _with_older(rows, read_table(path)[0], images, path)
-    sheets.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     if any(row["size"] == SIZE for row in rows):
         rows += pretrained_rows(rows[0]["source"])
     write_table(path, rows, command)
+    if sheets:
+        _publish_sheets(images, folder / name)
+    return path
+
+
+def _publish_sheets(images, sheets):
+    sheets.mkdir(exist_ok=True)
     if (folder_of(images) / "blow-up" / "log.csv").exists():
         _publish_blow_up(folder_of(images) / "blow-up", sheets)
     for run in sorted(folder_of(images).glob("*-seed0")):
@@ -403,7 +414,6 @@ def publish(images, command, folder, name="recipes"):
             pictures = read_snapshot(taken[-1], min(recipe["size"], SIZE))[:SHOWN]
             with files.atomic(sheets / f"{recipe['name']}.jpg") as jpeg:
                 jpeg.write_bytes(plots.to_jpeg(plots.tile(pictures)))
-    return path
 
 
 def _with_older(rows, old, images, path):

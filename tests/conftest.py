@@ -19,6 +19,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 for _name in (
     "POKEUTILS_RECIPE",
     "POKEUTILS_DEVICES",
+    "POKEUTILS_DTYPE",
     "POKEUTILS_REPOSITORY",
     "TF_CONFIG",
     "COLAB_RELEASE_TAG",

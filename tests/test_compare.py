@@ -132,6 +132,7 @@ def test_the_table_says_what_logs_and_scores_say(folder, tmp_path):
     assert command == "python -m pokeutils.compare"
     floors = [row for row in rows if row["name"] == scoreboard.REALS]
     assert len(floors) == 1 and abs(floors[0]["kid"]) < 5 * floors[0]["kid_std"]
+    assert min(floors[0][f"{name}_inception"] for name in ("recall", "coverage")) > 0.4
     for name in NAMES:
         log = runs.read_log(folder / f"{name}-seed0")
         mine = [row for row in rows if row["name"] == name]

@@ -23,7 +23,6 @@ from pokeutils import (
     gan,
     losses,
     models,
-    provenance,
     runs,
     training,
 )
@@ -49,7 +48,7 @@ def child(target, output, *arguments, **keywords):
 def within(target, output, arguments, keywords):
     write_to(output)
     # What bfloat16 rounds away is more than what is looked for.
-    provenance.fastest_dtype = lambda: "float32"
+    os.environ["POKEUTILS_DTYPE"] = "float32"
     target(*arguments, **keywords)
 
 

@@ -165,6 +165,22 @@ def test_a_hidden_gpu_is_no_gpu(monkeypatch, add_gpu):
     assert env.device_name().startswith("Some CPU, ")
 
 
+def test_trainings_compute_in_what_has_been_tried_or_is_asked_for(
+    monkeypatch, capsys, add_gpu
+):
+    add_gpu("Tesla T4, 7.5, 15360")
+    monkeypatch.delenv("POKEUTILS_DTYPE", raising=False)
+    assert env.compute_dtype() == "mixed_float16"
+    assert env.training_dtype() == "float32"
+    monkeypatch.setenv("POKEUTILS_DTYPE", "mixed_float16")
+    assert env.training_dtype() == "mixed_float16"
+    env.report()
+    assert "; mixed_float16\n" in capsys.readouterr().out
+    monkeypatch.setenv("POKEUTILS_DTYPE", "half")
+    with pytest.raises(ValueError, match="'half'; expected one of float32, mixed_bf"):
+        env.training_dtype()
+
+
 def test_report_names_no_folder_of_this_machine(capsys):
     env.report()
     text = capsys.readouterr().out

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny import arrays
 
-from pokeutils import env, provenance, recipes, scaling
+from pokeutils import env, recipes, scaling
 
 BATCH = 8
 
@@ -117,17 +117,6 @@ def test_an_overflow_changes_nothing_but_the_factor(real):
     step(model, real)
     moved = [(a != b).any() for a, b in zip(before, weights(model), strict=True)]
     assert all(moved)
-
-
-def test_the_environment_chooses_the_dtype(monkeypatch):
-    monkeypatch.setattr(env, "compute_dtype", lambda: "mixed_float16")
-    monkeypatch.delenv("POKEUTILS_DTYPE", raising=False)
-    assert provenance.fastest_dtype() == "float32"
-    monkeypatch.setenv("POKEUTILS_DTYPE", "mixed_float16")
-    assert provenance.fastest_dtype() == "mixed_float16"
-    monkeypatch.setenv("POKEUTILS_DTYPE", "half")
-    with pytest.raises(ValueError, match="'half'; expected one of float32, mixed_bf"):
-        provenance.fastest_dtype()
 
 
 ON_JAX = """

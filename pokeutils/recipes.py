@@ -320,6 +320,7 @@ MODERN64 = Recipe(
 HYBRID64 = dataclasses.replace(
     MODERN64,
     name="hybrid64",
+    learning_rates=(5e-4, 5e-4),  # ahead of half of them by all judges of the sweep
     second=(("input_size", 96),),
     second_interval=2,
     warm_up=15_000,

@@ -9,8 +9,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from pokeutils import damage, env, files
+from pokeutils import damage, env, files, plots, runs
 from pokeutils.measures import (  # also for those who want one number
     authentic,
     authentic_ones,
@@ -33,7 +34,8 @@ from pokeutils.measures import (  # also for those who want one number
 )
 
 __all__ = ["authentic", "density_coverage", "diversity", "frechet", "kid", "kid_floor"]
-__all__ += ["precision_recall", "report", "sliced_wasserstein", "NETWORKS", "Report"]
+__all__ += ["on_the_way", "precision_recall", "report", "sliced_wasserstein"]
+__all__ += ["NETWORKS", "Report"]
 
 NETWORKS = {"Lite0": "lite0", "random": "random"}  # offline, and quick on a CPU
 LINES = 256  # directions of the sliced Wasserstein distance
@@ -123,6 +125,33 @@ def report(
         }
     if folder is not None:
         found.save(folder)
+    return found
+
+
+def on_the_way(run, reals, networks=None, cache=None, progress=None):
+    """How quality grew: the KID of every sheet in a run's samples/ to real pictures.
+
+    reals: pictures (n, h, w, 3 or 4) of the run's size; networks, cache, progress: as
+    for `report`. Returns {"images": [...], title: [KID, ...]} and keeps it as
+    on_the_way.json in the run folder. A sheet has only 64 creatures: KID is not biased
+    by that, but neighbours in the list differ by chance, and more than in `report`.
+    """
+    from pokeutils import features
+
+    sheets, size = runs.sample_files(run), reals.shape[1]
+    found = {"images": [seen for seen, _ in sheets]}
+    for title, network in (NETWORKS if networks is None else networks).items():
+        network = features.named(network) if isinstance(network, str) else network
+        real = network(reals, cache=cache or env.data_dir() / "features")
+        found[title] = []
+        for seen, path in sheets:
+            with Image.open(path) as sheet:
+                fake = network(plots.cut(sheet.convert("RGB"), size))
+            found[title].append(kid(real, fake, subset_size=len(fake))[0])
+            if progress:
+                value = 1000 * found[title][-1]
+                progress(f"{title}: KID x 1000 {value:.1f} at {seen:,} images")
+    files.write_json(Path(run) / "on_the_way.json", found)
     return found
 
 

@@ -76,6 +76,17 @@ def tile(pictures, columns=8, scale=1, gap=2, background=255):
     return sheet
 
 
+def cut(sheet, size, gap=2):
+    """A sheet that `tile` made at scale 1 -> its pictures, uint8 (n, size, size, 3).
+
+    A last row that was not full ends in pictures of the background.
+    """
+    sheet, side = np.asarray(sheet)[gap:, gap:], size + gap
+    rows, columns = sheet.shape[0] // side, sheet.shape[1] // side
+    cells = sheet.reshape(rows, side, columns, side, 3)[:, :size, :, :size]
+    return cells.swapaxes(1, 2).reshape(-1, size, size, 3)
+
+
 def labelled(sheets, labels, scale=1, gap=8, columns=None):
     """Sheets (RGB uint8 arrays) in a grid, a label above each -> a figure.
 

@@ -86,7 +86,8 @@ def publish(run, flaws, name=None, which="generator"):
     pictures of it into outputs/gallery: <name>.jpg, .gif and -on-the-way.jpg.
 
     flaws: sentences on what is wrong with its pictures, for the card; which: "best" for
-    best.keras. Scores come from the run's metrics.json, which notebook 6 writes. A run
+    best.keras. Scores come from the run's metrics.json, which notebook 6 writes,
+    and those on the way from its on_the_way.json (`metrics.on_the_way`). A run
     that was made in other ways than its recipe says tells of that in its params.json:
     "parts", a list of sentences, which the card repeats. Raises
     ValueError if half precision would change a picture visibly.
@@ -117,6 +118,7 @@ def publish(run, flaws, name=None, which="generator"):
         "sha256": files.sha256(path),
         "whole": _whole(network),
         "scores": _scores(run),
+        "on_the_way": _on_the_way(run, log),
         "flaws": list(flaws),
         "owners": OWNERS,
         "log": {c: [float(f"{x:.5g}") for x in log[c][kept]] for c in CURVES},
@@ -183,6 +185,19 @@ def _scores(run):
             (space, part["rows"]) for space, part in found["spaces"].items()
         )
     }
+
+
+def _on_the_way(run, log):
+    """{"images", "seconds", and for each space KID x 1000: a list each} of the run's
+    on_the_way.json; {} if it has none."""
+    path = run / "on_the_way.json"
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text("utf-8"))
+    seen = found.pop("images")
+    seconds = np.interp(seen, [0, *log["images"]], [0, *log["seconds"]])
+    scores = {title: [round(1000 * v, 1) for v in one] for title, one in found.items()}
+    return {"images": seen, "seconds": seconds.round().tolist(), **scores}
 
 
 def _readable(facts):

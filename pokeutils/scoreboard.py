@@ -68,10 +68,7 @@ def snapshot_files(run):
 def read_snapshot(path, size):
     """The pictures of a snapshot: uint8 (n, size, size, 3)."""
     with Image.open(path) as file:
-        sheet = np.asarray(file.convert("RGB"))
-    rows, columns = sheet.shape[0] // size, sheet.shape[1] // size
-    cells = sheet.reshape(rows, size, columns, size, 3).swapaxes(1, 2)
-    return cells.reshape(-1, size, size, 3)
+        return plots.cut(file.convert("RGB"), size, gap=0)
 
 
 def at_scoring_size(pictures, size=SIZE):

@@ -34,6 +34,14 @@ def test_tile_places_rows_scales_and_gaps():
     assert (sheet[8:, 8:] == 9).all() and (sheet[0] == 9).all()
 
 
+def test_cut_takes_apart_what_tile_put_together():
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3)).astype("uint8")
+    for gap in (0, 2):
+        cut = plots.cut(plots.tile(pictures, columns=3, gap=gap), 4, gap)
+        assert cut.shape == (6, 4, 4, 3) and (cut[5] == 255).all()
+        np.testing.assert_array_equal(cut[:5], pictures)
+
+
 @pytest.mark.parametrize("shape, dtype", [
     ((2, 4, 4, 3), "float64"), ((4, 4, 3), "uint8"), ((0, 2, 2, 3), "uint8")
 ])  # fmt: skip

@@ -7,7 +7,17 @@ import pytest
 from PIL import Image
 from tiny import SILENT
 
-from pokeutils import files, flaws, gan, images, models, pretrained, recipes
+from pokeutils import (
+    features,
+    files,
+    flaws,
+    gan,
+    images,
+    models,
+    pretrained,
+    recipes,
+    runs,
+)
 
 
 def test_what_the_repository_ships_is_small_and_draws_creatures():
@@ -78,6 +88,26 @@ def test_the_card_says_what_was_done(published):
     whole = flaws.largest_piece(creatures) >= pretrained.WHOLE
     assert abs(card["whole"]["512"] - whole.sum()) <= 5  # half precision: a level
     assert f"{card['whole']['64']} of the first 64 and" in text
+
+
+def test_the_card_has_scores_on_the_way_if_they_were_measured(run, published):
+    from pokeutils import dataset, metrics
+
+    assert pretrained.card("tiny16")["on_the_way"] == {}
+    reals = dataset.load("doodles", 16).images
+    found = metrics.on_the_way(run, reals, {"random": "random"})
+    sheets = runs.sample_files(run)
+    assert found["images"] == [seen for seen, _ in sheets]
+    # The first sheet is of the untrained network, the last of what is published.
+    last = gan.sample(models.load_generator(run / "generator.keras"), 64)
+    look = features.random_conv()
+    value, _ = metrics.kid(look(reals), look(last), subset_size=64)
+    assert found["random"][0] > found["random"][-1] == pytest.approx(value, rel=0.02)
+    pretrained.publish(run, [], "measured")
+    way, log = pretrained.card("measured")["on_the_way"], runs.read_log(run)
+    assert way["random"] == [round(1000 * v, 1) for v in found["random"]]
+    assert way["seconds"][0] == 0
+    assert way["seconds"][-1] == pytest.approx(log["seconds"][-1], abs=1)
 
 
 def test_its_pictures_go_to_the_gallery(published):

@@ -74,7 +74,7 @@ MAY_IMPORT = {
     "flaws": "images",
     "degrade": "flaws",
     "sharpen": "dataset degrade env files flaws gradients images layers plots trusted",
-    "metrics": "damage env features files measures",
+    "metrics": "damage env features files measures plots runs",
     "gallery": "env files guards runs",
     "genome": "latent",
     "traits": "",

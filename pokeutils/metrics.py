@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pokeutils import damage, env, files, plots, runs
 from pokeutils.measures import (  # also for those who want one number
@@ -145,8 +144,7 @@ def on_the_way(run, reals, networks=None, cache=None, progress=None):
         real = network(reals, cache=cache or env.data_dir() / "features")
         found[title] = []
         for seen, path in sheets:
-            with Image.open(path) as sheet:
-                fake = network(plots.cut(sheet.convert("RGB"), size))
+            fake = network(plots.cut(path, size))
             found[title].append(kid(real, fake, subset_size=len(fake))[0])
             if progress:
                 value = 1000 * found[title][-1]

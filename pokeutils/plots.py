@@ -79,9 +79,13 @@ def tile(pictures, columns=8, scale=1, gap=2, background=255):
 def cut(sheet, size, gap=2):
     """A sheet that `tile` made at scale 1 -> its pictures, uint8 (n, size, size, 3).
 
-    A last row that was not full ends in pictures of the background.
+    sheet: an RGB array, or the path of a picture file. A last row that was not full
+    ends in pictures of the background.
     """
-    sheet, side = np.asarray(sheet)[gap:, gap:], size + gap
+    if not isinstance(sheet, np.ndarray):
+        with Image.open(sheet) as file:
+            sheet = np.asarray(file.convert("RGB"))
+    sheet, side = sheet[gap:, gap:], size + gap
     rows, columns = sheet.shape[0] // side, sheet.shape[1] // side
     cells = sheet.reshape(rows, side, columns, side, 3)[:, :size, :, :size]
     return cells.swapaxes(1, 2).reshape(-1, size, size, 3)

@@ -67,8 +67,7 @@ def snapshot_files(run):
 
 def read_snapshot(path, size):
     """The pictures of a snapshot: uint8 (n, size, size, 3)."""
-    with Image.open(path) as file:
-        return plots.cut(file.convert("RGB"), size, gap=0)
+    return plots.cut(path, size, gap=0)
 
 
 def at_scoring_size(pictures, size=SIZE):

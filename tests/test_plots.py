@@ -34,12 +34,15 @@ def test_tile_places_rows_scales_and_gaps():
     assert (sheet[8:, 8:] == 9).all() and (sheet[0] == 9).all()
 
 
-def test_cut_takes_apart_what_tile_put_together():
+def test_cut_takes_apart_what_tile_put_together(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3)).astype("uint8")
     for gap in (0, 2):
         cut = plots.cut(plots.tile(pictures, columns=3, gap=gap), 4, gap)
         assert cut.shape == (6, 4, 4, 3) and (cut[5] == 255).all()
         np.testing.assert_array_equal(cut[:5], pictures)
+    plots.save_png(tmp_path / "sheet.png", plots.tile(pictures))
+    cut = plots.cut(tmp_path / "sheet.png", 4)[:5]
+    np.testing.assert_array_equal(cut, pictures)
 
 
 @pytest.mark.parametrize("shape, dtype", [

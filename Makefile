@@ -55,6 +55,7 @@ help:
 	@echo 'SOURCE=artwork   artwork, sprites, doodles (needs no network) or folder:/my/pictures'
 	@echo 'RECIPE=sprites64 what notebook 4 and train make: a recipe by name'
 	@echo 'DEVICES=all      train on all GPUs of this machine instead of one'
+	@echo 'PARAMS=FILE      make again the run of that params.json, or of a generator'"'"'s card'
 	@echo 'MINUTES=60       how long train and compare go on; they can be called again'
 	@echo 'RUN=007-modern64 the run that hatchery shows; ONLY=05_animate what render makes'
 	@echo 'IMAGES= SEEDS=   of compare: how long each recipe is trained, and how often'
@@ -74,7 +75,8 @@ badges:
 
 train:
 	$(set_up)
-	@.venv/bin/python tools/train.py $(if $(MINUTES),--minutes $(MINUTES))
+	@.venv/bin/python tools/train.py $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(PARAMS),--params $(PARAMS))
 
 test:
 	$(set_up)

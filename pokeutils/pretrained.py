@@ -233,7 +233,6 @@ def _readable(facts):
         f"## What is wrong with its pictures\n\n{flaws}\n\n"
         "## Use and make again\n\n```python\nfrom pokeutils import models\n\n"
         f'generator = models.pretrained("{facts["name"]}")\n```\n\n'
-        f"    make train RECIPE={recipe['name']} SOURCE={data['source']} "
-        "PROFILE=full\n\n"
+        f"    make train PARAMS=outputs/pretrained/{facts['name']}.json\n\n"
         f"{facts['owners']}\n"
     )

@@ -6,8 +6,10 @@ train one with `recipe.train("artwork")`.
 
 import dataclasses
 import functools
+import json
 import math
 import os
+import pathlib
 
 import keras
 import numpy as np
@@ -429,6 +431,31 @@ def get(name, **options):
     if not options:
         return RECIPES[name]
     return Recipe(**{"name": name, "balanced": False, **seeds.SYSTEMS[name](**options)})
+
+
+def read(path):
+    """Returns (recipe, source, seed) of the run that a params.json tells of, or of the
+    trained generator that a card such as outputs/pretrained/hybrid64.json belongs to.
+
+    `recipe.train(source, seed)` makes that run again, on its CPU bit for bit. Raises
+    ValueError if the file is something else, or of a version with other fields.
+    """
+    try:
+        params = json.loads(pathlib.Path(path).read_text("utf-8"))
+        fields, seed = params["recipe"], params["seed"]
+        source = params["data"]["source"]
+        recipe = Recipe(**{name: _frozen(value) for name, value in fields.items()})
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} does not say how to train ({error}). Expected the params.json of "
+            "a run folder of this version, or the card of a generator."
+        ) from error
+    return recipe, source, seed
+
+
+def _frozen(value):
+    """Lists as JSON has them, as the tuples that a recipe has."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def for_profile():

@@ -82,7 +82,13 @@ def test_the_card_says_what_was_done(published):
     assert card["images_seen"] >= recipes.get("tiny16").images
     assert card["recipe"]["name"] == "tiny16" and card["flaws"] == ["It is tiny."]
     text = published.with_suffix(".md").read_text("utf-8")
-    for part in ("640", "doodles", "make train RECIPE=tiny16", "It is tiny.", "NOTICE"):
+    for part in (
+        "640",
+        "doodles",
+        "make train PARAMS=outputs/pretrained/tiny16.json",
+        "It is tiny.",
+        "NOTICE",
+    ):
         assert part in text
     creatures = gan.sample(pretrained.load("tiny16"), 512)
     whole = flaws.largest_piece(creatures) >= pretrained.WHOLE

@@ -150,6 +150,22 @@ def test_unknown_recipe_names_the_known_ones():
         recipes.get("stylegan")
 
 
+@pytest.mark.parametrize("recipe", recipes.RECIPES.values(), ids=lambda r: r.name)
+def test_every_recipe_comes_back_from_the_params_of_its_run(recipe, tmp_path):
+    fields = {"recipe": dataclasses.asdict(recipe), "seed": 3, "data": {"source": "x"}}
+    (tmp_path / "params.json").write_text(json.dumps(fields))
+    assert recipes.read(tmp_path / "params.json") == (recipe, "x", 3)
+
+
+@pytest.mark.parametrize("text", ["[", "[]", '{"seed": 0}', '{"recipe": {"kernel": 5}}',
+    '{"recipe": {"name": "a", "size": 16, "images": 9, "kernel": 5}, "seed": 0,'
+    ' "data": {"source": "doodles"}}'])  # fmt: skip
+def test_a_file_that_does_not_say_how_to_train_is_refused(text, tmp_path):
+    (tmp_path / "params.json").write_text(text)
+    with pytest.raises(ValueError, match="params.json does not say how to train"):
+        recipes.read(tmp_path / "params.json")
+
+
 def test_the_example_for_contributors_is_a_recipe():
     text = (env.ROOT / "CONTRIBUTING.md").read_text("utf-8")
     space = dict(vars(recipes))

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import set_up
 
-from pokeutils import env
+from pokeutils import dataset, env, files
 
 PROJECT = {"name": "pokeutils", "dependencies": ["keras==3.13.*"]}
 
@@ -47,8 +47,8 @@ def train(monkeypatch):
 
     calls = []
 
-    def record(recipe, source, **options):
-        calls.append((recipe.name, source, options))
+    def record(recipe, source, seed, **options):
+        calls.append((recipe.name, source, seed, options))
 
     monkeypatch.setattr(recipes.Recipe, "train", record)
     return train, calls
@@ -61,10 +61,24 @@ def test_make_train_trains_what_is_asked_for(train, monkeypatch, capsys):
     monkeypatch.delenv("POKEUTILS_SOURCE")
     program.main(["--minutes", "2.5"])
     assert calls == [
-        ("tiny16", "doodles", {"minutes": None}),
-        ("sprites64", "sprites", {"minutes": 2.5}),
+        ("tiny16", "doodles", 0, {"minutes": None}),
+        ("sprites64", "sprites", 0, {"minutes": 2.5}),
     ]
     assert "the same command goes on" in capsys.readouterr().out
+
+
+def test_make_train_makes_a_run_again_from_its_params(train, tmp_path, capsys):
+    from pokeutils import provenance, recipes
+
+    program, calls = train
+    data = dataset.load("doodles", 16)
+    params = provenance.params(recipes.get("tiny16"), data, seed=7)
+    files.write_json(tmp_path / "params.json", params)
+    program.main(["--params", str(tmp_path / "params.json"), "--minutes", "1"])
+    assert calls == [("tiny16", "doodles", 7, {"minutes": 1.0})]
+    with pytest.raises(SystemExit):
+        program.main(["--params", str(tmp_path / "none.json")])
+    assert "none.json" in capsys.readouterr().err
 
 
 @pytest.mark.slow

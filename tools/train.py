@@ -1,9 +1,10 @@
 """Train a recipe, or go on with its newest unfinished run: what `make train` calls.
 
-    python tools/train.py [--minutes 60]
+    python tools/train.py [--minutes 60] [--params FILE]
 
 POKEUTILS_RECIPE and POKEUTILS_SOURCE name the recipe and the pictures,
-POKEUTILS_DEVICES says on how many devices.
+POKEUTILS_DEVICES says on how many devices. FILE, the params.json of a run or the card
+of a generator, names all that and the seed: the run is made again.
 """
 
 import argparse
@@ -20,11 +21,18 @@ from pokeutils import recipes  # noqa: E402
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, help="stop after that time, and save")
-    minutes = parser.parse_args(arguments).minutes
-    recipe = recipes.for_profile()
-    source = os.environ.get("POKEUTILS_SOURCE") or recipe.source
+    parser.add_argument("--params", metavar="FILE", help="make this run again")
+    options = parser.parse_args(arguments)
+    if options.params:
+        try:
+            recipe, source, seed = recipes.read(options.params)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
+    else:
+        recipe, seed = recipes.for_profile(), 0
+        source = os.environ.get("POKEUTILS_SOURCE") or recipe.source
     print(f"{recipe.name} on {source}. Ctrl-C saves; the same command goes on.")
-    run = recipe.train(source, minutes=minutes)
+    run = recipe.train(source, seed, minutes=options.minutes)
     print(f"The run folder is {run}")
 
 

@@ -31,6 +31,9 @@ def test_what_the_repository_ships_is_small_and_draws_creatures():
         pictures = gan.sample(generator, 64)
         whole = int((flaws.largest_piece(pictures) >= pretrained.WHOLE).sum())
         assert 0 < whole < 64 and abs(card["whole"]["64"] - whole) <= 1
+        # make train PARAMS=<card> trains what the recipe of that name is.
+        made_from = recipes.read(folder / f"{name}.json")
+        assert made_from == (recipes.get(name), card["data"]["source"], card["seed"])
         size = card["recipe"]["size"]
         assert pictures.shape == (64, size, size, 4)
         alpha = pictures[..., 3]

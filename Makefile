@@ -76,7 +76,7 @@ badges:
 train:
 	$(set_up)
 	@.venv/bin/python tools/train.py $(if $(MINUTES),--minutes $(MINUTES)) \
-		$(if $(PARAMS),--params $(PARAMS))
+		$(if $(PARAMS),--params "$(PARAMS)")
 
 test:
 	$(set_up)

@@ -134,6 +134,7 @@ def on_the_way(run, reals, networks=None, cache=None, progress=None):
     for `report`. Returns {"images": [...], title: [KID, ...]} and keeps it as
     on_the_way.json in the run folder. A sheet has only 64 creatures: KID is not biased
     by that, but neighbours in the list differ by chance, and more than in `report`.
+    Raises ValueError for a sheet or reals that all look the same to a network.
     """
     from pokeutils import features
 
@@ -145,7 +146,8 @@ def on_the_way(run, reals, networks=None, cache=None, progress=None):
         found[title] = []
         for seen, path in sheets:
             fake = network(plots.cut(path, size))
-            found[title].append(kid(real, fake, subset_size=len(fake))[0])
+            count = min(len(real), len(fake))
+            found[title].append(kid(real, fake, subset_size=count)[0])
             if progress:
                 value = 1000 * found[title][-1]
                 progress(f"{title}: KID x 1000 {value:.1f} at {seen:,} images")

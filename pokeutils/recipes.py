@@ -446,7 +446,7 @@ def read(path):
         fields, seed = params["recipe"], params["seed"]
         source = params["data"]["source"]
         recipe = Recipe(**{name: _frozen(value) for name, value in fields.items()})
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             f"{path} does not say how to train ({error}). Expected the params.json of "
             "a run folder of this version, or the card of a generator."

@@ -157,11 +157,15 @@ def test_every_recipe_comes_back_from_the_params_of_its_run(recipe, tmp_path):
     assert recipes.read(tmp_path / "params.json") == (recipe, "x", 3)
 
 
-@pytest.mark.parametrize("text", ["[", "[]", '{"seed": 0}', '{"recipe": {"kernel": 5}}',
+@pytest.mark.parametrize("text", ["[", "[]", "\xff", '{"seed": 0}',
+    '{"recipe": {"kernel": 5}}',
+    '{"recipe": [1], "seed": 0, "data": {"source": "doodles"}}',
     '{"recipe": {"name": "a", "size": 16, "images": 9, "kernel": 5}, "seed": 0,'
     ' "data": {"source": "doodles"}}'])  # fmt: skip
 def test_a_file_that_does_not_say_how_to_train_is_refused(text, tmp_path):
-    (tmp_path / "params.json").write_text(text)
+    (tmp_path / "params.json").write_text(
+        text, "latin-1" if text == "\xff" else "utf-8"
+    )
     with pytest.raises(ValueError, match="params.json does not say how to train"):
         recipes.read(tmp_path / "params.json")
 

@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "training": "callbacks checkpoints dataset distribution env files guards plots "
     "provenance runs",
     "recipes": "adam augment conditional env film gan guards losses models plots "
-    "projected provenance recolour seed_models seeds training",
+    "projected recolour seed_models seeds training",
     "torchfile": "env files",
     "networks": "torchfile",
     "features": "env files images networks",

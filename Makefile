@@ -23,7 +23,7 @@ ifneq ($(DEVICES),)
 export POKEUTILS_DEVICES := $(DEVICES)
 endif
 # These count on the command line only: a shell may have a RUN of its own.
-$(foreach name,MINUTES ONLY RUN IMAGES SEEDS REPO,\
+$(foreach name,MINUTES ONLY PARAMS RUN IMAGES SEEDS REPO,\
 	$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
 # The Python of .venv, or the first one found that can make a .venv.

@@ -35,6 +35,10 @@ def main(arguments=None):
     parser.add_argument("--only", nargs="+", metavar="NAME", help="such as 04_train")
     parser.add_argument("--folder", type=pathlib.Path, help="where results are written")
     options = parser.parse_args(arguments)
+    try:
+        env.profile()
+    except ValueError as error:
+        parser.error(str(error))
 
     paths = sorted(HERE.glob("[0-9][0-9]_*.ipynb"))
     names = [path.stem for path in paths]

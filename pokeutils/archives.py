@@ -49,6 +49,8 @@ def unpack(tarball, *wanted):
                         continue
                     if not member.isreg():
                         raise _refusal(tarball, member.name, "is a link or a device")
+                    if member.issparse():  # its holes take no bytes of the stream
+                        raise _refusal(tarball, member.name, "is a sparse file")
                     name = "/".join(pathlib.PurePosixPath(member.name).parts[1:])
                     if not pattern.match(name):
                         continue

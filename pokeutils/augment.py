@@ -56,7 +56,8 @@ class DiffAugment:
         if images.shape[-1] == 4:
             return 2.0 * self._move(self._recolour(images, -1.0, 0.5, draws), draws) - 1
         empty = self.background  # where nothing is, in [-1, 1]
-        return self._move(self._recolour(images, empty, 1.0, draws), draws) + empty
+        changed = self._move(self._recolour(images, empty, 0.5, draws), draws)
+        return 2.0 * changed + empty
 
     def _recolour(self, images, empty, scale, draws):
         """Returns recoloured (images - empty) * scale, which is 0 where empty."""

@@ -121,7 +121,7 @@ class Samples(Watcher):
         self.folder = run / "samples"
         self.batch, self.seed = batch, seed
         regular = [images * (i / frames) ** 2 for i in range(1, frames + 1)]
-        self.milestones = sorted([*regular, *also])
+        self.planned = sorted([*regular, *also])
 
     def begin(self, memory):
         seen, last = self.model.step * self.batch, 0
@@ -134,7 +134,7 @@ class Samples(Watcher):
             self.save(0)
         # Not those up to the checkpoint: one in the middle of an epoch has passed some
         # whose sheet is made at the epoch's end.
-        self.milestones = [m for m in self.milestones if m > last]
+        self.milestones = [m for m in self.planned if m > last]
 
     def on_epoch_end(self, epoch, logs=None):
         seen = self.model.step * self.batch
@@ -201,11 +201,13 @@ class Best(Watcher):
             self.keep()
 
     def _kept(self):
-        """What is known of the best checkpoint in the run folder."""
+        """What is known of the best checkpoint in the run folder; of two, if it was
+        killed before the first was removed, of the better one."""
+        known = [{"score": math.inf, "step": -1}]
         for folder in checkpoints.list_checkpoints(self.run, best=True):
             with contextlib.suppress(OSError, ValueError, KeyError):
-                return checkpoints.read_facts(folder)["memory"]["Best"]
-        return {"score": math.inf, "step": -1}
+                known.append(checkpoints.read_facts(folder)["memory"]["Best"])
+        return min(known, key=lambda one: one["score"])
 
     def keep(self):
         self.checkpoint.save()
@@ -306,7 +308,8 @@ class Guard(Watcher):
 
     Looks at the epoch's mean of each loss and gradient norm, which one NaN in any step
     spoils, and every `LOOK_IMAGES` images at the samples of `GRID` fixed latents.
-    pictures: real ones, uint8, to compare with; ignore: record alarms, raise none.
+    pictures: real ones, uint8, to compare with; ignore: only record what `guards.Watch`
+    finds. NaN always ends it.
     """
 
     SECONDS = 2.0  # between looks for NaN within an epoch
@@ -387,9 +390,11 @@ class TimeLimit(Watcher):
     def __init__(self, minutes, show=print):
         super().__init__()
         self.minutes, self.show = minutes, show
+        self.began = None
 
     def begin(self, memory):
-        self.began = time.monotonic()
+        if self.began is None:  # going back to a checkpoint wins no time
+            self.began = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
         if time.monotonic() - self.began >= 60 * self.minutes:

@@ -78,15 +78,16 @@ def save(model, run, facts, best=False):
         with files.atomic(new / "state.npz") as path, open(path, "wb") as file:
             np.savez(file, **arrays)
         files.write_json(new / "state.json", content)
-    _prune(run)
+    if best:
+        _keep(list_checkpoints(run, best=True), [run / "checkpoint" / name])
+    else:
+        ordinary = list_checkpoints(run)
+        healthy = [folder for folder in ordinary if _is_healthy(folder)]
+        _keep(ordinary, [*ordinary[:KEEP], *healthy[:1]])
 
 
-def _prune(run):
-    """Removes all but the newest ones, the newest healthy one, and the newest best."""
-    ordinary = list_checkpoints(run)
-    kept = [*ordinary[:KEEP], *list_checkpoints(run, best=True)[:1]]
-    kept += [folder for folder in ordinary if _is_healthy(folder)][:1]
-    for folder in (*ordinary, *list_checkpoints(run, best=True)):
+def _keep(folders, kept):
+    for folder in folders:
         if folder not in kept:
             shutil.rmtree(folder, ignore_errors=True)
 

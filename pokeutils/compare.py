@@ -37,8 +37,9 @@ from pokeutils import (
     training,
 )
 
-SAMPLES = 512  # pictures in a snapshot: the first ones of fixed latents
+SAMPLES = scoreboard.SAMPLES  # in a snapshot: the first ones of fixed latents
 POINTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the images: where snapshots are taken
+FASTER = 50  # times the learning rates of a run that is made to blow up
 
 NO_COLOUR = (("brightness", 0.0), ("saturation", 0.0), ("contrast", 0.0))
 STRONG_COLOUR = (("brightness", 0.4), ("saturation", 1.0), ("contrast", 0.5))
@@ -254,15 +255,15 @@ def _pace(recipe, data, least):
 # What seed 001 saw --------------------------------------------------------------------
 
 
-def blow_up(recipe, source="artwork", factor=50, show=print):
-    """Goes on with the finished first run of `recipe` at `factor` times its rate, which
+def blow_up(recipe, source="artwork", show=print):
+    """Goes on with the finished first run of `recipe` at `FASTER` times its rate, which
     does in minutes what the seed saw after days, until the guard stops it.
 
     Both networks are those of that run; the optimisers begin anew. Returns the run
     folder `blow-up` beside it, with log.csv, samples/ and alarms.json.
     """
     before = scoreboard.folder_of(recipe.images) / f"{recipe.name}-seed0"
-    rates = tuple(factor * rate for rate in recipe.learning_rates)
+    rates = tuple(FASTER * rate for rate in recipe.learning_rates)
     fast = dataclasses.replace(recipe, learning_rates=rates)
     run = _open_run(fast, source, 0, name="blow-up")
     if training.is_over(run):
@@ -281,9 +282,10 @@ def blow_up(recipe, source="artwork", factor=50, show=print):
     return run
 
 
-def stand_in(images=320, show=print):
+def stand_in():
     """Makes a table of a few recipes in miniature, on drawn creatures, in a minute: for
     where there is no table of a real comparison. Returns its path."""
+    images = 320
     known = contestants(images, miniature=True)
     chosen = {name: known[name] for name in STAND_IN}
 
@@ -291,7 +293,7 @@ def stand_in(images=320, show=print):
         pass
 
     for recipe in chosen.values():
-        show(f"in miniature: {recipe.name}", flush=True)
+        print(f"in miniature: {recipe.name}", flush=True)
         train({recipe.name: recipe}, 1, "doodles", samples=64, show=quiet)
     blow_up(chosen["keras120"], "doodles", show=quiet)
     networks = features.lite0(64), features.random_conv()

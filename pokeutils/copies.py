@@ -27,7 +27,7 @@ Nearest = namedtuple("Nearest", "indices distances mirrored")
 # ------------------------------------------------------------------ the search
 
 
-def search(samples, reals, held_out=None, features=None, groups=None, plant=50, seed=0):
+def search(samples, reals, held_out=None, features=None, groups=None, plant=50):
     """Looks for the originals of generated pictures; returns `Copies`, which prints.
 
     All are uint8 pictures of one size, premultiplied RGBA or RGB on white: `samples`,
@@ -66,15 +66,15 @@ def search(samples, reals, held_out=None, features=None, groups=None, plant=50, 
         found = known.look(samples)
         unseen = held_out is not None and len(held_out)
         alarms = _shares(known.look(held_out).flags) if unseen else {}
-        trial = _trial(known, reals, plant, seed) if plant else {}
+        trial = _trial(known, reals, plant) if plant else {}
     return found._replace(false_alarms=alarms, planted=trial)
 
 
-def _trial(known, reals, plant, seed):
+def _trial(known, reals, plant):
     """{kind: shares} of planted copies that are flagged, with their originals named."""
     chosen = np.unique(np.linspace(0, len(reals) - 1, plant).astype(int))
     wanted, trial = known.groups[chosen], {}
-    for kind, pictures in planted.all_kinds(reals[chosen], seed).items():
+    for kind, pictures in planted.all_kinds(reals[chosen]).items():
         one = known.look(pictures)
         right = {
             name: flags & (known.groups[one.nearest[name].indices[:, 0]] == wanted)

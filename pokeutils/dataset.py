@@ -131,7 +131,7 @@ def _read(source, folder, expected):
         if prepare.fingerprint(array, table) != report["fingerprint"]:
             return None
         meta = {column: _column(column, rows) for column in prepare.COLUMNS}
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, AttributeError, EOFError, csv.Error):
         return None
     return PictureSet(source, size, array, meta, report, folder)
 

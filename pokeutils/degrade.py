@@ -9,6 +9,8 @@ import numpy as np
 
 from pokeutils.flaws import CHUNK, PERIOD, blur, check, measure
 
+STEPS, HALVINGS = 8, 2  # of the search for a strength: coarse steps, then finer ones
+
 # Each takes floats (n, s, s, 4) in [0, 1], strengths (n, 1, 1, 1) and random numbers.
 # What it is called is what it does; what it raises or lowers stands in MEASURED.
 
@@ -214,17 +216,17 @@ def calibrate(samples, clean, seed=0, count=64, rounds=2, show=None):
     return found
 
 
-def _weakest(lacks, steps=8, halvings=2):
+def _weakest(lacks):
     """The lowest of 0 to 1 at which `lacks` falls to 0, or else the one nearest to it.
     Roots of strengths, because little is met more often than much."""
     last, values = 0.0, {0.0: lacks(0.0)}
     while values[last] > 0 and last < 1:
-        values[last + 1 / steps] = lacks(last + 1 / steps)
-        last += 1 / steps
+        values[last + 1 / STEPS] = lacks(last + 1 / STEPS)
+        last += 1 / STEPS
     if values[last] > 0:
         return min(values, key=values.get)
-    low, high = max(0.0, last - 1 / steps), last
-    for _ in range(halvings if high else 0):
+    low, high = max(0.0, last - 1 / STEPS), last
+    for _ in range(HALVINGS if high else 0):
         middle = (low + high) / 2
         low, high = (middle, high) if lacks(middle) > 0 else (low, middle)
     return (low + high) / 2

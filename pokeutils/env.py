@@ -94,9 +94,9 @@ def source():
 def accelerator():
     """Returns "gpu", "tpu" or "cpu": what Keras will compute on, as far as one can see.
 
-    A GPU does not count when the TensorFlow installed is the one built without CUDA.
+    A GPU does not count when the TensorFlow or JAX installed is built without CUDA.
     """
-    if gpu() is not None and not _cpu_only_tensorflow():
+    if gpu() is not None and not _cpu_only_backend():
         return "gpu"
     if "TPU_NAME" in os.environ or pathlib.Path("/dev/accel0").exists():
         return "tpu"
@@ -132,12 +132,17 @@ def _nvidia_smi():
         return None  # a driver without a device, or one too old to ask
 
 
-def _cpu_only_tensorflow():
+def _cpu_only_backend():
+    if backend() == "jax":  # which finds its CUDA plugins by these names, too
+        found = importlib.util.find_spec("jax_plugins")
+        places = found.submodule_search_locations if found else ()
+        return not any(list(pathlib.Path(place).glob("*cuda*")) for place in places)
     if backend() != "tensorflow":
         return False
     if "tensorflow" in sys.modules:
         return not sys.modules["tensorflow"].config.list_physical_devices("GPU")
-    return version_of("tensorflow-cpu") is not None
+    # From 2.11 on, TensorFlow for Windows is built without CUDA. WSL is Linux.
+    return sys.platform == "win32" or version_of("tensorflow-cpu") is not None
 
 
 @functools.cache
@@ -310,7 +315,8 @@ def _short(path):
 def _hints():
     where = platform()
     if gpu() is not None and accelerator() == "cpu":
-        yield f"Note: this TensorFlow does not use the {gpu()['name']} that is here."
+        framework = {"tensorflow": "TensorFlow", "jax": "JAX"}[backend()]
+        yield f"Note: this {framework} does not use the {gpu()['name']} that is here."
     if accelerator() == "cpu" and where == "colab":
         yield "No GPU: Runtime > Change runtime type > T4 GPU, then Run all again."
     if accelerator() == "cpu" and where == "kaggle":

@@ -100,11 +100,10 @@ def one_each(data, random):
     return np.sort(order[np.unique(species[order], return_index=True)[1]])
 
 
-def from_folder(folder, size, native=0):
+def from_folder(folder, size):
     """Returns Fakes of all pictures in a folder, cut out and scaled as real ones are.
 
-    `native` is the side of pixel art, placed and enlarged by whole factors; 0 for
-    pictures of any other kind. Raises ValueError that names a file that cannot be used.
+    Raises ValueError that names a file that cannot be used.
     """
     folder = pathlib.Path(folder)
     paths = sorted(p for p in folder.glob("[!.]*") if p.is_file())
@@ -113,7 +112,7 @@ def from_folder(folder, size, native=0):
     pictures = []
     for path in paths:
         try:
-            pictures.append(_finish(images.read(path, max(256, size)), size, native))
+            pictures.append(_finish(images.read(path, max(256, size)), size, 0))
         except (ValueError, OSError) as error:
             raise ValueError(f"{path.name} cannot be used as a fake: {error}") from None
     labels = [path.stem.replace("_", " ") for path in paths]

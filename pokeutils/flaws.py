@@ -13,6 +13,7 @@ CONTRAST = 40  # levels that a line of six pixels must span to count as an edge
 SHADES = 12  # colours that a clean picture can nearly do with
 FLAT = 4  # levels that neighbours of one area may differ by
 SEEN = 15  # alpha above which a pixel can be seen
+NEAR = 24  # levels by which the ground of a picture to cut out may differ from white
 PERIOD = 4  # px after which the lattice of two layers of stride 2 repeats itself
 
 
@@ -150,18 +151,15 @@ def check(pictures):
     return np.asarray(pictures)
 
 
-def cut_out(pictures, near=24):
+def cut_out(pictures):
     """RGB pictures on white, uint8 (n, size, size, 3) -> premultiplied RGBA: the ground
-    that touches the border becomes transparent. RGBA comes back as it is.
-
-    near: levels by which the ground may differ from white.
-    """
+    that touches the border becomes transparent. RGBA comes back as it is."""
     if pictures.shape[-1] == 4:
         return pictures
     opaque = np.pad(
         pictures, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=np.uint8(255)
     )
-    return np.stack([images.cut_ground(one, near) for one in opaque])
+    return np.stack([images.cut_ground(one, NEAR) for one in opaque])
 
 
 def _sharpness(planes, where=None):
@@ -260,13 +258,13 @@ def _largest(body):
     return _spread(seeds, body)
 
 
-def compare(sets, show=print):
-    """Shows a table of `measure` for {name: pictures}; returns {name: measures}."""
+def compare(sets):
+    """Prints a table of `measure` for {name: pictures}; returns {name: measures}."""
     found = {name: measure(pictures) for name, pictures in sets.items()}
     wide = max(map(len, sets)) + 2
-    show(" " * wide + "".join(f"{kind:>10}" for kind in next(iter(found.values()))))
+    print(" " * wide + "".join(f"{kind:>10}" for kind in next(iter(found.values()))))
     for name, row in found.items():
-        show(f"{name:{wide}}" + "".join(f"{value:10.3g}" for value in row.values()))
+        print(f"{name:{wide}}" + "".join(f"{value:10.3g}" for value in row.values()))
     return found
 
 

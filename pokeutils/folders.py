@@ -76,9 +76,12 @@ def _species(stem):
 
 
 def _pictures(folder):
-    # Hidden files are not pictures: macOS puts a "._cat.png" beside every cat.png.
+    # What is hidden is not meant: macOS puts a "._cat.png" beside every cat.png, and
+    # programs keep thumbnails and checkpoints in folders such as .thumbnails.
     return sorted(
         picture
         for picture in folder.rglob("[!.]*")
-        if picture.suffix.lower() in PICTURES and not picture.is_dir()
+        if picture.suffix.lower() in PICTURES
+        and not any(part[0] == "." for part in picture.relative_to(folder).parts)
+        and not picture.is_dir()
     )

@@ -181,7 +181,8 @@ def _copies(run, scores):
         if planted:
             verdict += (
                 " To try it, copies were planted: exact, mirrored, in other colours, "
-                f"and warped. It found {sum(one['judged'] for one in planted):,} of "
+                "warped, spoilt and cut off. It found "
+                f"{sum(one['judged'] for one in planted):,} of "
                 f"{sum(one['total'] for one in planted):,}."
             )
         verdict += "</p>"

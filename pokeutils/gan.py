@@ -51,12 +51,16 @@ class GAN(keras.Model):
         seed=0,
     ):
         super().__init__(name="gan")
-        if r1_gamma and any(
-            isinstance(layer, FusedBatchNorm) for layer in discriminator.layers
-        ):
+        for network in (generator, discriminator):
+            if not network.trainable_variables:
+                raise ValueError(
+                    f"{network.name} has no trainable weights, so it would learn "
+                    "nothing: set its .trainable = True first."
+                )
+        if r1_gamma and any(norm.trainable for norm in _norms(discriminator)):
             raise ValueError(
-                "The R1 penalty needs a discriminator without batch norm: remove its "
-                "FusedBatchNorm layers or set r1_gamma=0."
+                "The R1 penalty needs a discriminator without batch norm: remove such "
+                "layers or set r1_gamma=0."
             )
         self.generator = generator
         self.discriminator = discriminator
@@ -160,10 +164,11 @@ class GAN(keras.Model):
         d_logs = self._update_discriminator(real, fake, draws)
         if self.two_phase:
             fake, generator_pullback = self._generate(draws["new latents"])
-        g_loss, _, fake_gradient = gradients.value_and_input_gradient(
+        _, g_loss, fake_gradient = gradients.value_and_input_gradient(
             lambda fake: self._scaled(*self._fool(fake, draws)), fake, self.state
         )
-        g_loss, g_gradients = self._unscaled(g_loss, generator_pullback(fake_gradient))
+        g_gradients = generator_pullback(fake_gradient)
+        _, g_gradients = self._unscaled(g_loss, g_gradients)
         g_gradients = distribution.mean(g_gradients)
         self._apply(self.g_optimizer, g_gradients, self.generator.trainable_variables)
         self.steps.assign_add(1)
@@ -282,7 +287,7 @@ class GAN(keras.Model):
         )
         penalty, penalty_gradients = self._unscaled(penalty, penalty_gradients)
         # The last bias moves no slope: its gradient is absent, not zero.
-        return penalty / self.r1_interval, [
+        return penalty, [
             ops.zeros(v.shape) if g is None else ops.cast(g, "float32")
             for g, v in zip(
                 penalty_gradients, self.discriminator.trainable_variables, strict=True
@@ -290,9 +295,11 @@ class GAN(keras.Model):
         ]
 
     def _fool(self, fake, draws):
+        """The generator's loss, as it is to be differentiated and as it is told."""
         said = self.discriminator(self.augment(fake, draws["fool"]), training=True)
         value = self.generator_loss(self._logits(said, draws))
-        return self._plus(value, said, draws), None
+        value = self._plus(value, said, draws)
+        return value, value
 
     def _logits(self, said, draws):
         """Turns what the discriminator said of pictures into logits (n, 1)."""
@@ -405,14 +412,20 @@ class GAN(keras.Model):
         """
         if not self.ema_images:
             return
-        kinds = FusedBatchNorm, keras.layers.BatchNormalization
-        norms = [x for x in self.averaged.layers if isinstance(x, kinds)]
+        norms = _norms(self.averaged)
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = 0.0
         self.averaged(latent.draw(count, self.latent_dim, seed), training=True)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+
+
+def _norms(network):
+    """The batch norms of a network, those within its parts as well."""
+    kinds = FusedBatchNorm, keras.layers.BatchNormalization
+    inner = [_norms(x) for x in network.layers if isinstance(x, keras.Model)]
+    return sum(inner, [x for x in network.layers if isinstance(x, kinds)])
 
 
 def _count(batch):

@@ -32,6 +32,7 @@ from pokeutils import (
     portable,
     pretrained,
     runs,
+    sources,
 )
 
 FOLDER = pathlib.Path(__file__).with_name("hatchery_page")
@@ -89,13 +90,7 @@ def write(generator, path, source="artwork", index=None, runtime=None):
     runtime: what `fetch_runtime` returns; None fetches it
     Raises ValueError for a generator that cannot be converted or is too large.
     """
-    graph, weights = portable.convert(generator)
-    if len(weights) > LARGEST_MODEL:
-        raise ValueError(
-            f"This generator takes {len(weights) / 1e6:.1f} MB; a page should not ask "
-            f"for more than {LARGEST_MODEL / 1e6:.0f} MB. Train a narrower one, such "
-            "as modern64."
-        )
+    graph, weights = _network(generator)
     runtime = runtime or fetch_runtime()
     size, channels = generator.output_shape[-2:]
     dimensions = generator.input_shape[-1]
@@ -113,7 +108,7 @@ def write(generator, path, source="artwork", index=None, runtime=None):
         (FOLDER / name).read_text("utf-8") for name in ("network.js", "page.js")
     ]
     tags, hashes = zip(*map(_script, scripts), strict=True)
-    owner = "drawn" if source == "doodles" else "" if ":" in source else "Pokémon"
+    owner = _owner(source)
     parts = {
         "hashes": " ".join(hashes),
         "taught": {"Pokémon": "Pokémon", "drawn": "creatures drawn by code"}.get(
@@ -136,6 +131,26 @@ def write(generator, path, source="artwork", index=None, runtime=None):
     return pathlib.Path(path)
 
 
+def _network(generator):
+    """What `portable.convert` returns; ValueError if it is too large for a page."""
+    graph, weights = portable.convert(generator)
+    if len(weights) > LARGEST_MODEL:
+        raise ValueError(
+            f"This generator takes {len(weights) / 1e6:.1f} MB; a page should not ask "
+            f"for more than {LARGEST_MODEL / 1e6:.0f} MB. Train a narrower one, such "
+            "as modern64."
+        )
+    return graph, weights
+
+
+def _owner(source):
+    """Whose the pictures of a source are, as one of OWNERS; Pokémon if any are that."""
+    owner = sources.describe(source).owner
+    if sources.OWNER in owner:
+        return "Pokémon"
+    return "drawn" if source == "doodles" else ""
+
+
 def _script(code):
     """A script's tag, and its hash for the content security policy."""
     code = f"\n{code.strip()}\n"
@@ -149,8 +164,9 @@ def _base64(data):
     return base64.b64encode(data).decode()
 
 
-def _check(generator, count=200):
+def _check(generator):
     """Some pixels of one creature, by which a browser sees that it computes right."""
+    count = 200
     latents = genome.latents(["check"], generator.input_shape[-1])
     values = np.asarray(generator(latents, training=False), "float32").reshape(-1)
     places = np.linspace(0, len(values) - 1, count).astype(int)
@@ -228,10 +244,10 @@ def index_of(pictures, names):
     }
 
 
-def species_index(source, size, progress=print):
+def species_index(source, size):
     """The index of a source's species, its first ordinary picture each; None for
     pictures that have no species."""
-    data = dataset.load(source, size, progress=progress)
+    data = dataset.load(source, size)
     numbers = data.meta["species_id"]
     plain = (numbers > 0) & ~data.meta["shiny"] & (data.meta["form"] == "")
     _, first = np.unique(np.where(plain, numbers, 0), return_index=True)
@@ -245,7 +261,7 @@ def species_index(source, size, progress=print):
 # ------------------------------------------------------------------------ the runtime
 
 
-def fetch_runtime(folder=None, progress=print):
+def fetch_runtime(folder=None):
     """Returns {file: bytes} of TensorFlow.js, fetched through npm the first time.
 
     Every file is checked against the hash written down here, kept or fetched. Kept in
@@ -254,7 +270,7 @@ def fetch_runtime(folder=None, progress=print):
     folder = folder or env.data_dir() / "tensorflowjs"
     found = _kept(folder)
     for package in sorted({RUNTIME[name][0] for name in RUNTIME.keys() - found}):
-        for name, data in _fetch(package, progress).items():
+        for name, data in _fetch(package).items():
             archives.check(files.sha256(data), RUNTIME[name][1], name)
             files.write_bytes(folder / name, data)
             found[name] = data
@@ -267,12 +283,12 @@ def _kept(folder):
     return {n: data for n, data in found.items() if files.sha256(data) == RUNTIME[n][1]}
 
 
-def _fetch(package, progress):
+def _fetch(package):
     spec, sha512 = f"@tensorflow/{package}@{VERSION}", f"sha512-{PACKAGES[package]}"
     with tempfile.TemporaryDirectory() as scratch:
         try:
             wanted = packages.Package(spec, sha512, "")
-            tarball = packages.npm_pack(wanted, pathlib.Path(scratch), progress)
+            tarball = packages.npm_pack(wanted, pathlib.Path(scratch))
         except packages.SourceUnavailable as error:
             reason = str(error).removesuffix(packages.OFFLINE).strip()
             raise packages.SourceUnavailable(
@@ -288,8 +304,8 @@ def _fetch(package, progress):
 
 
 def main(arguments=None):
-    """Writes the page of the pretrained generator, or of a run; returns 0, or 1 if what
-    it needs could not be fetched."""
+    """Writes the page of the pretrained generator, or of a run; returns 0, or 1 if this
+    is not there or cannot have a page, or what that needs cannot be fetched."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", help="a run folder, its name, or a .keras file")
     parser.add_argument(
@@ -301,23 +317,24 @@ def main(arguments=None):
     parser.add_argument("--to", type=pathlib.Path, help="the page")
     options = parser.parse_args(arguments)
     outputs, source = env.outputs_dir(), options.source
-    if options.run is None:
-        path = outputs / "hatchery" / "index.html"
-        if options.if_missing and up_to_date(path):
-            return 0
-        generator = models.pretrained()
-    else:
-        file, path = pathlib.Path(options.run), outputs / "latest" / "hatchery.html"
-        if file.suffix != ".keras":
-            run = runs.find_run(options.run)
-            file = run / "generator.keras"
-            source = source or runs.read_params(run).get("data", {}).get("source")
-        generator = models.load_generator(file)
-    source = source or "artwork"
     try:
+        if options.run is None:
+            path = outputs / "hatchery" / "index.html"
+            if options.if_missing and up_to_date(path):
+                return 0
+            generator = models.pretrained()
+        else:
+            file, path = pathlib.Path(options.run), outputs / "latest" / "hatchery.html"
+            if file.suffix != ".keras":
+                run = runs.find_run(options.run)
+                file = run / "generator.keras"
+                source = source or runs.read_params(run).get("data", {}).get("source")
+            generator = models.load_generator(file)
+        _network(generator)  # what cannot have a page shall not fetch anything first
+        source = source or "artwork"
         index = species_index(source, generator.output_shape[1])
         path = write(generator, options.to or path, source, index)
-    except packages.SourceUnavailable as error:
+    except (packages.SourceUnavailable, FileNotFoundError, ValueError) as error:
         print(f"No hatchery: {error}", file=sys.stderr)
         return 1
     print(f"Hatchery   {path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -65,29 +65,50 @@ def _read_svg(data, long_side):
 def _read_raster(data, long_side):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)  # on what a camera wrote into it
         try:
-            image = Image.open(io.BytesIO(data))
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width} x {image.height} px is too large")
-            image.verify()  # checksums: a zeroed PNG would decode without complaint
-            image = Image.open(io.BytesIO(data))
-            image.draft(None, (2 * long_side, 2 * long_side))  # JPEG: decode no finer
-            image.load()
-            jpeg = image.format in ("JPEG", "MPO")
+            rgba, jpeg = _decode(data, long_side)
         except Image.UnidentifiedImageError:
             start = data[:16].decode("ascii", "replace").strip()
             raise ValueError(f"not a picture (it begins with {start!r})") from None
-        except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-            raise ValueError(str(error)) from None
-    image = ImageOps.exif_transpose(image)
-    if not image.has_transparency_data:  # CMYK and the like have no direct way to RGBA
-        image = image.convert("RGB")
-    rgba = np.asarray(image.convert("RGBA"))
+        except ValueError:
+            raise
+        except Exception as error:  # decoders raise nearly every kind there is
+            reason = str(error) or type(error).__name__
+            raise ValueError(f"cannot be decoded: {reason}") from None
     if max(rgba.shape[:2]) > long_side:
         rgba = unpremultiply(_resize(premultiply(rgba), long_side))
     if rgba[..., 3].min() < 255:
         return rgba
     return cut_ground(rgba, fringe=FRINGE if jpeg else 0)
+
+
+def _decode(data, long_side):
+    """Returns straight RGBA, upright, and whether it was a JPEG."""
+    image = Image.open(io.BytesIO(data))
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} px is too large")
+    image.verify()  # checksums: a zeroed PNG would decode without complaint
+    image = Image.open(io.BytesIO(data))
+    image.draft(None, (2 * long_side, 2 * long_side))  # JPEG: decode no finer
+    image.load()
+    jpeg = image.format in ("JPEG", "MPO")
+    image = _eight_bits(ImageOps.exif_transpose(image))
+    if not image.has_transparency_data:  # CMYK and the like have no direct way to RGBA
+        image = image.convert("RGB")
+    return np.asarray(image.convert("RGBA")), jpeg
+
+
+def _eight_bits(image):
+    """Greys of 16 bits scaled to 8; Pillow would clip them, and most become white."""
+    if not image.mode.startswith("I"):
+        return image
+    greys = np.asarray(image)
+    scaled = Image.fromarray((greys.clip(0, 65535) / 257).round().astype(np.uint8))
+    if "transparency" in image.info:  # a grey that means nothing is there
+        seen = greys != image.info["transparency"]
+        scaled.putalpha(Image.fromarray(np.where(seen, np.uint8(255), np.uint8(0))))
+    return scaled
 
 
 def cut_ground(rgba, near=NEAR_WHITE, fringe=0):

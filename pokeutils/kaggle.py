@@ -13,13 +13,29 @@ import os
 import pathlib
 import re
 
-from pokeutils import archives, packages, species
+from pokeutils import archives, env, files, packages, species
 from pokeutils.packages import SourceUnavailable
 
 POKEMON = "kvpratama/pokemon-images-dataset"
 TYPES = "vishalsubbiah/pokemon-images-and-types"
 INPUT = "/kaggle/input"
 MOUNTS = ("KAGGLE_CACHE_MOUNT_FOLDER", "COLAB_CACHE_MOUNT_FOLDER")  # may say otherwise
+
+
+def state(name):
+    """Returns a hash of the archive or folder that "...@<path>" gives: of where it is
+    and of the sizes and times of its files. None for a name without a path.
+
+    Raises ValueError when it is missing.
+    """
+    handle, _, given = name.removeprefix("kaggle:").partition("@")
+    if not given:
+        return None
+    path = _path(handle, given)
+    inside = sorted(path.rglob("*")) if path.is_dir() else []
+    states = [(str(file), file.lstat()) for file in (path, *inside)]
+    states = [(file, state.st_size, state.st_mtime_ns) for file, state in states]
+    return files.sha256(repr(states).encode())
 
 
 def fill(name, new, progress):
@@ -49,10 +65,7 @@ def fill(name, new, progress):
 def _find(handle, given, downloads, progress):
     slug = handle.partition("/")[2]
     if given:
-        path = pathlib.Path(given).expanduser()
-        if not path.exists():
-            raise ValueError(f"there is no {path}, which kaggle:{handle}@... names.")
-        return path
+        return _path(handle, given)
     mounts = [os.environ[name] for name in MOUNTS if os.environ.get(name)] + [INPUT]
     places = [
         pathlib.Path(mount, below)
@@ -65,6 +78,18 @@ def _find(handle, given, downloads, progress):
             progress(f"kaggle:{handle} found: {place}")
             return place
     return _download(handle, downloads / f"{slug}.zip", progress)
+
+
+def _path(handle, given):
+    path = pathlib.Path(given).expanduser()
+    if not path.exists() and not path.is_absolute():
+        path = env.ROOT / path  # notebooks run in a folder of their own
+    if not path.exists():
+        raise ValueError(
+            f"there is no {path}, which kaggle:{handle}@... names. kaggle:{handle} "
+            "alone takes what was fetched before, or looks for it elsewhere."
+        )
+    return path.resolve()
 
 
 def _download(handle, path, progress):

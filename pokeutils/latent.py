@@ -2,6 +2,8 @@
 
 import numpy as np
 
+RIDGE = 1.0  # of the regression for a direction, in pictures
+
 
 def draw(count, dimensions, seed=0):
     """Returns (count, dimensions) float32 from N(0, 1), the same on every backend.
@@ -64,11 +66,11 @@ def walk(stations, steps, closed=True):
     return np.stack(frames if closed else [*frames, stations[-1]])
 
 
-def direction(latents, values, ridge=1.0):
+def direction(latents, values):
     """The direction in which `values` (n,) rise, and how much of them it explains.
 
     Linear regression of the values on latents (n, d), each scaled to a mean square of
-    one, with a ridge of `ridge` pictures. Returns (unit vector (d,) float32, share of
+    one, with a ridge of one picture. Returns (unit vector (d,) float32, share of
     the variance explained in fivefold cross-validation, at most 1; 0 or below means
     that there is no such direction). NaN values are left out. Raises ValueError for
     fewer than 20 values.
@@ -83,10 +85,10 @@ def direction(latents, values, ridge=1.0):
     wrong = 0.0
     for held in range(5):
         known = fold != held
-        weights, offset = _fit(x[known], y[known], ridge)
+        weights, offset = _fit(x[known], y[known])
         wrong += np.sum((y[~known] - x[~known] @ weights - offset) ** 2)
     explained = 1 - wrong / max(np.sum((y - y.mean()) ** 2), 1e-12)
-    weights, _ = _fit(x, y, ridge)
+    weights, _ = _fit(x, y)
     return (weights / np.linalg.norm(weights)).astype("float32"), float(explained)
 
 
@@ -107,8 +109,8 @@ def _scaled(latents):
     return latents / np.sqrt(np.mean(latents**2, axis=-1, keepdims=True) + 1e-8)
 
 
-def _fit(x, y, ridge):
+def _fit(x, y):
     centre = x.mean(0)
-    inner = (x - centre).T @ (x - centre) + ridge * np.eye(x.shape[1])
+    inner = (x - centre).T @ (x - centre) + RIDGE * np.eye(x.shape[1])
     weights = np.linalg.solve(inner, (x - centre).T @ (y - y.mean()))
     return weights, y.mean() - centre @ weights

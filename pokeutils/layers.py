@@ -304,8 +304,18 @@ class SpectralConv2D(layers.Conv2D):
     """A convolution whose kernel is divided by its largest singular value (Miyato et
     al. 2018), so that no layer of a discriminator can shout.
 
-    The value is tracked by one power iteration a training pass.
+    The value is tracked by one power iteration a training pass. Of Conv2D's options it
+    takes filters, kernel_size, strides, padding and use_bias; others raise ValueError.
     """
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        bent = self.activation is not keras.activations.linear
+        if bent or self.groups > 1 or max(self.dilation_rate) > 1:
+            raise ValueError(
+                "SpectralConv2D has no activation, groups or dilation; put the "
+                "activation into a layer of its own."
+            )
 
     def build(self, input_shape):
         super().build(input_shape)

@@ -2,7 +2,8 @@
 
 A number alone says nothing, so every measure stands beside its floor, real pictures
 against other real ones, and its ceilings, real pictures damaged on purpose, as seen by
-at least two networks that have nothing in common.
+at least two networks that differ as much as can be had: Lite0 and Inception have both
+learned the photographs of ImageNet, only the random network shares nothing with them.
 """
 
 import json
@@ -12,6 +13,7 @@ import numpy as np
 
 from pokeutils import damage, env, files, plots, runs
 from pokeutils.measures import (  # also for those who want one number
+    Halves,
     authentic,
     authentic_ones,
     check_features,
@@ -28,16 +30,16 @@ from pokeutils.measures import (  # also for those who want one number
     mmd,
     neighbourhoods,
     precision_recall,
+    shares_floor,
     sliced_wasserstein,
     wasserstein_on_lines,
 )
 
 __all__ = ["authentic", "density_coverage", "diversity", "frechet", "kid", "kid_floor"]
-__all__ += ["on_the_way", "precision_recall", "report", "sliced_wasserstein"]
-__all__ += ["NETWORKS", "Report"]
+__all__ += ["on_the_way", "precision_recall", "report", "shares_floor"]
+__all__ += ["sliced_wasserstein", "taught_by_lite0", "NETWORKS", "Report"]
 
 NETWORKS = {"Lite0": "lite0", "random": "random"}  # offline, and quick on a CPU
-LINES = 256  # directions of the sliced Wasserstein distance
 DRAWS = 20  # random halves that every value is a mean of
 FEWEST, MOST = 20, 2000  # pictures of either kind: 2k in each half; what memory holds
 SAMPLES, FLOOR = "samples", "real halves"
@@ -58,7 +60,14 @@ MEASURES = {  # key: label, factor and decimals in print, lowest and highest pos
 
 
 def report(
-    samples, reals, networks=None, folder=None, cache=None, seed=0, progress=None
+    samples,
+    reals,
+    networks=None,
+    folder=None,
+    cache=None,
+    seed=0,
+    progress=None,
+    groups=None,
 ):
     """Measures samples against real pictures; returns a `Report`, which prints a table.
 
@@ -68,9 +77,11 @@ def report(
     picked at random. `reals` should be what the generator was trained on.
 
     `networks` maps titles to feature networks, or to their names as in
-    `features.named`. Leave out a network that was part of the discriminator. `folder`:
-    where metrics.json goes, such as a run folder. `cache`: the folder that keeps
-    features of reals (data/features). `progress`: called with a line about each step.
+    `features.named`. Leave out a network that was part of the discriminator
+    (`taught_by_lite0`). `folder`: where metrics.json goes, such as a run folder.
+    `cache`: the folder that keeps features of reals (data/features). `progress`: called
+    with a line about each step. `groups`: the species of each real, see
+    `measures.Halves`, so that floor and ceilings compare none with its own twin.
 
     Every value is the mean over `DRAWS` random halves, n reals against n samples, and
     its interval is twice their standard deviation to either side: what half-samples
@@ -80,19 +91,19 @@ def report(
     The ceilings damage one half and are measured against the other, once.
 
     Raises ValueError for pictures that cannot be compared: another range, NaN, sizes
-    that differ, fewer than `FEWEST`, all the same.
+    that differ, fewer than `FEWEST`, all the same, too many of one group.
     """
     # Keras, and a switch for NumPy's threads: single measures need neither.
     from threadpoolctl import threadpool_limits
 
     from pokeutils import features
 
-    samples, reals = _comparable(
-        features.on_ground(samples), features.on_ground(reals), seed
+    samples, reals, halves = _comparable(
+        features.on_ground(samples), features.on_ground(reals), groups, seed
     )
-    count = min(len(samples), len(reals)) // 2
+    count = min(len(samples) // 2, halves.most)
     order = np.random.default_rng(seed).permutation(len(reals))
-    here, there = order[:count], order[count : 2 * count]
+    here, there = halves.of(order, count)
     sets = {SAMPLES: samples, "reals": reals, **damage.all_kinds(reals[there], seed)}
 
     found = Report(
@@ -114,7 +125,7 @@ def report(
             seen[name] = network(pictures, cache=keep if name != SAMPLES else None)
         # NumPy's threads get in each other's way in matrices as small as these.
         with threadpool_limits(1, user_api="blas"):
-            rows = _rows(seen, here, count, seed)
+            rows = _rows(seen, halves, here, count, seed)
         found["spaces"][title] = {
             "network": network.name,
             "weights": network.weights,
@@ -127,39 +138,49 @@ def report(
     return found
 
 
-def on_the_way(run, reals, networks=None, cache=None, progress=None):
+def taught_by_lite0(recipe):
+    """Whether Lite0 was part of a discriminator of this recipe (a Recipe, or the dict
+    in a run's params.json), so that it must not be among the judges of its samples."""
+    known = recipe if isinstance(recipe, dict) else vars(recipe)
+    frozen = known["discriminator"] == "projected_discriminator"
+    return frozen or known.get("second") is not None
+
+
+def on_the_way(run, reals, networks=None):
     """How quality grew: the KID of every sheet in a run's samples/ to real pictures.
 
-    reals: pictures (n, h, w, 3 or 4) of the run's size; networks, cache, progress: as
-    for `report`. Returns {"images": [...], title: [KID, ...]} and keeps it as
-    on_the_way.json in the run folder. A sheet has only 64 creatures: KID is not biased
-    by that, but neighbours in the list differ by chance, and more than in `report`.
-    Raises ValueError for a sheet or reals that all look the same to a network.
+    run: the folder of a run, or its name. reals: uint8 pictures (n, h, w, 3 or 4) of
+    the run's size; those with transparency go on the ground that the run painted on.
+    networks: as for `report`. Returns {"images": [...], title: [KID, ...]} and keeps it
+    as on_the_way.json in the run folder. A sheet has only 64 creatures: KID is not
+    biased by that, but neighbours in the list differ by chance, and more than in
+    `report`. Raises ValueError for a sheet, or reals, all the same to a network.
     """
     from pokeutils import features
 
+    run = runs.find_run(run)
+    recipe = runs.read_params(run)["recipe"]
+    if recipe["channels"] == 3:  # sheets of transparent pictures are on white
+        reals = plots.over(reals, recipe["background"])
     sheets, size = runs.sample_files(run), reals.shape[1]
     found = {"images": [seen for seen, _ in sheets]}
     for title, network in (NETWORKS if networks is None else networks).items():
         network = features.named(network) if isinstance(network, str) else network
-        real = network(reals, cache=cache or env.data_dir() / "features")
+        real = network(reals, cache=env.data_dir() / "features")
         found[title] = []
-        for seen, path in sheets:
+        for _, path in sheets:
             fake = network(plots.cut(path, size))
             count = min(len(real), len(fake))
             found[title].append(kid(real, fake, subset_size=count)[0])
-            if progress:
-                value = 1000 * found[title][-1]
-                progress(f"{title}: KID x 1000 {value:.1f} at {seen:,} images")
-    files.write_json(Path(run) / "on_the_way.json", found)
+    files.write_json(run / "on_the_way.json", found)
     return found
 
 
-def _rows(seen, here, count, seed):
+def _rows(seen, halves, here, count, seed):
     """The table of one network, from the features of all sets of pictures."""
     reals = seen["reals"]
     rows = {SAMPLES: _Pair(reals, seen[SAMPLES]).drawn(count, seed)}
-    rows[FLOOR] = _Pair(reals).drawn(count, seed)
+    rows[FLOOR] = _Pair(reals, halves=halves).drawn(count, seed)
     for kind in damage.KINDS:
         rows[kind] = _Pair(reals[here], seen[kind]).once()
     return rows
@@ -169,8 +190,9 @@ def _fingerprint(pictures):
     return files.sha256(f"{pictures.shape} ".encode() + pictures.tobytes())[:16]
 
 
-def _comparable(samples, reals, seed):
-    """The pictures to look at, after all that could make their numbers meaningless."""
+def _comparable(samples, reals, groups, seed):
+    """The pictures to look at, after all that could make their numbers meaningless, and
+    the `Halves` of the reals."""
     if samples.shape[1:] != reals.shape[1:]:
         raise ValueError(
             f"Samples are {samples.shape[1:3]} and reals {reals.shape[1:3]} pixels: "
@@ -181,21 +203,29 @@ def _comparable(samples, reals, seed):
             raise ValueError(f"Got {len(one)} {name}; at least {FEWEST} are needed.")
         if (one == one[0]).all():
             raise ValueError(f"All {len(one)} {name} are one and the same picture.")
+    halves = Halves(len(reals), groups)
     if len(reals) > MOST:
         chosen = np.random.default_rng(seed).choice(len(reals), MOST, replace=False)
-        reals = reals[np.sort(chosen)]
-    return samples[: len(reals)], reals
+        chosen = np.sort(chosen)
+        reals, halves = reals[chosen], Halves(MOST, halves.groups[chosen])
+    if halves.most < FEWEST // 2:
+        raise ValueError(
+            f"Of {len(reals)} real pictures so many are of one group that halves "
+            f"without a group in common have {halves.most}; at least {FEWEST // 2} are "
+            "needed. Use more groups, or groups=None."
+        )
+    return samples[: len(reals)], reals, halves
 
 
 class _Pair:
     """All that lies within and between two sets, measured on any part of them.
 
-    Without fakes, the reals are compared with themselves: ask for parts that have
-    nothing in common.
+    Without fakes, the reals are compared with themselves, in parts that have nothing
+    in common, as `halves` finds them.
     """
 
-    def __init__(self, real, fake=None):
-        self.alone = fake is None
+    def __init__(self, real, fake=None, halves=None):
+        self.alone, self.halves = fake is None, halves
         real, fake = check_features(real, real if self.alone else fake)
         rr, rf = real @ real.T, real @ fake.T
         ff = rr if self.alone else fake @ fake.T
@@ -209,7 +239,7 @@ class _Pair:
         for within in self.distances[: 3 if self.alone else 2]:
             np.fill_diagonal(within, 0)
         self.kernels = [cubic(dots, real.shape[1]) for dots in self.products]
-        lines = directions(real.shape[1], LINES)
+        lines = directions(real.shape[1])
         self.on_lines = real @ lines, fake @ lines
 
     def once(self):
@@ -223,7 +253,8 @@ class _Pair:
         reals, fakes = self.products[2].shape
         for _ in range(DRAWS):
             i, j = random.permutation(reals), random.permutation(fakes)
-            j = i[count:] if self.alone else j
+            if self.alone:
+                i, j = self.halves.of(i, count)
             # In order, rows are copied out of the matrices three times as fast.
             drawn.append(self.measure(np.sort(i[:count]), np.sort(j[:count])))
         centres = {key: np.mean([values[key] for values in drawn]) for key in MEASURES}
@@ -294,6 +325,7 @@ class Report(dict):
         parts += [
             f"{self['samples']} samples and {self['reals']} real pictures; {n} against "
             f"{n} at a time. ± is half of a 95 % interval.",
+            "Authentic of the samples is that of them all, against all real pictures.",
             f"* Biased: compare only at n = {n}, and with the real halves beside it.",
         ]
         return "\n".join(parts)

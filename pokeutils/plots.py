@@ -1,10 +1,11 @@
-"""Pictures for people: tiled sheets, curves, GIFs (NumPy, Pillow, matplotlib, imageio).
+"""Pictures for people: tiled sheets, curves, GIFs (NumPy, Pillow, matplotlib).
 
 A sheet is one uint8 RGB array, shown as one JPEG: 64 separate axes would make a
 notebook ten times larger.
 """
 
 import io
+import itertools
 import math
 
 import numpy as np
@@ -200,17 +201,18 @@ def bars(axis, names, values, colours=TEAL, text="{:.0f}"):
     return axis
 
 
-def curves(x, series, xlabel="images seen", ylabel="", smooth=1, axis=None):
+def curves(x, series, xlabel="images seen", ylabel="", smooth=1):
     """Draws {label: values} against `x`; returns the matplotlib figure.
 
     smooth: running mean over that many points, drawn over the faint raw curve.
     """
     import matplotlib.pyplot as plt
 
-    if axis is None:
-        _, axis = plt.subplots(figsize=(6.4, 3.0), dpi=100, layout="constrained")
-    for (label, values), colour in zip(
-        series.items(), (TEAL, GOLD, INK, GREY), strict=False
+    _, axis = plt.subplots(figsize=(6.4, 3.0), dpi=100, layout="constrained")
+    # Four colours, then the same ones dashed, dotted, and both.
+    styles = itertools.product(("-", "--", ":", "-."), (TEAL, GOLD, INK, GREY))
+    for (label, values), (dashes, colour) in zip(
+        series.items(), itertools.cycle(styles), strict=False
     ):
         values = np.asarray(values, "float64")
         window = max(1, min(smooth, len(values)))
@@ -218,7 +220,7 @@ def curves(x, series, xlabel="images seen", ylabel="", smooth=1, axis=None):
             axis.plot(x, values, color=colour, alpha=0.25, linewidth=0.8)
             padded = np.pad(values, (window // 2, (window - 1) // 2), "edge")
             values = np.convolve(padded, np.ones(window) / window, "valid")
-        axis.plot(x, values, color=colour, label=label, linewidth=1.6)
+        axis.plot(x, values, color=colour, linestyle=dashes, label=label, linewidth=1.6)
     axis.set_xlabel(xlabel)
     axis.set_ylabel(ylabel)
     axis.spines[["top", "right"]].set_visible(False)

@@ -9,7 +9,13 @@ import keras
 import numpy as np
 from keras import layers
 
-from pokeutils.layers import FusedBatchNorm, Palette, SelfModulation, UnitLatent
+from pokeutils.layers import (
+    FusedBatchNorm,
+    Palette,
+    SelfModulation,
+    TypedLatent,
+    UnitLatent,
+)
 
 LARGE = 2**16  # weights of a matrix from which on eight bits must do
 ACTIVATIONS = ("relu", "relu6", "tanh", "sigmoid")
@@ -123,6 +129,11 @@ def _rule(layer):
     for kind in type(layer).__mro__:
         if kind in RULES:
             return RULES[kind]
+    if isinstance(layer, TypedLatent):
+        raise ValueError(
+            f"{layer.name} chooses the types of the creatures, and the hatchery has no "
+            "buttons for these. Use a generator without types, such as modern64's."
+        )
     known = ", ".join(sorted(kind.__name__ for kind in RULES))
     raise ValueError(
         f"{layer.name} is a {type(layer).__name__}, which cannot be converted. Known "

@@ -219,7 +219,7 @@ class HybridGAN(GAN):
         return {**logs, "d_loss": logs["d_loss"] + value}
 
     def _fool(self, fake, draws):
-        loss, extras = super()._fool(fake, draws)
+        loss, told = super()._fool(fake, draws)
         batch = fake.shape[0]
         statistics = self._statistics
         before = [ops.convert_to_tensor(v) for v in statistics]
@@ -243,6 +243,8 @@ class HybridGAN(GAN):
         for variable, old in zip(statistics, before, strict=True):
             variable.assign(old)  # being looked at by the generator changes nothing
         value, slope = ops.stop_gradient(value), ops.stop_gradient(slope)
-        # Adds nothing to the value, and to the gradient of the pictures the slope.
-        value = value + ops.sum(slope * (fake - ops.stop_gradient(fake)))
-        return loss + self._weight(batch) * value, extras
+        weight = self._weight(batch)
+        # Adds nothing to the value, unless the slope has overflown, and to the gradient
+        # of the pictures the slope.
+        nothing = ops.sum(slope * (fake - ops.stop_gradient(fake)))
+        return loss + weight * (value + nothing), told + weight * value

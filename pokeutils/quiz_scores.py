@@ -25,7 +25,7 @@ Share = collections.namedtuple(
 )
 Person = collections.namedtuple("Person", "name quizzes knowledge shares sensitivity")
 Scores = collections.namedtuple(
-    "Scores", "people answers shares sensitivity needed pictures"
+    "Scores", "people answers shares sensitivity needed pictures width"
 )
 
 
@@ -39,7 +39,8 @@ def score(answers, quizzes, confidence=0.95, width=WIDTH):
     {group: Share} over all people; `sensitivity`: {"by hand" and "generated":
     (d-prime, low, high)} against the real ones. `needed`: {group: answers still needed
     for an interval of `width`}. `pictures`: {quiz id: share of people who judged each
-    picture real}. Raises ValueError without answers or for answers to another quiz.
+    picture real}. `width`: the one given. Raises ValueError without answers or for
+    answers to another quiz.
     """
     quizzes = {quiz.id: quiz for quiz in quizzes}
     if not answers:
@@ -82,7 +83,7 @@ def score(answers, quizzes, confidence=0.95, width=WIDTH):
         seen[one.quiz].append(one.judged_real)
     pictures = {name: np.mean(rows, axis=0) for name, rows in seen.items()}
     sensitivity = _sensitivity(shares, confidence)
-    return Scores(people, len(answers), shares, sensitivity, needed, pictures)
+    return Scores(people, len(answers), shares, sensitivity, needed, pictures, width)
 
 
 def _sensitivity(shares, confidence):
@@ -93,7 +94,7 @@ def _sensitivity(shares, confidence):
     }
 
 
-def table(scores, width=WIDTH):
+def table(scores):
     """Returns Scores as a few lines of text."""
     people, more = len(scores.people), max(scores.needed.values())
     lines = [
@@ -115,14 +116,16 @@ def table(scores, width=WIDTH):
     else:
         lines.append("One person: the intervals say nothing about other people.")
     if more:
-        quizzes = math.ceil(more / PANEL)
+        panels = max(map(len, scores.pictures.values())) // PANEL
+        others = math.ceil(more / (panels * PANEL // len(GROUPS)))
         lines.append(
-            f"For intervals of {50 * width:.0f} points to either side, about {more} "
-            f"more answers a group are needed:\n{quizzes} more people on three panels, "
-            "better not all on the same pictures."
+            f"For intervals of {50 * scores.width:.0f} points to either side, about "
+            f"{more} more answers a group are needed:\n{others} more "
+            f"{'people' if others > 1 else 'person'} on {panels} "
+            f"panel{'s' * (panels > 1)}, better not all on the same pictures."
         )
     else:
-        lines.append(f"No interval is wider than {100 * width:.0f} points.")
+        lines.append(f"No interval is wider than {100 * scores.width:.0f} points.")
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -31,6 +32,19 @@ from pokeutils import (
     seeds,
     training,
 )
+
+FIELDS = {  # what some of a recipe's fields have to be, and whether a value is that
+    "name": ("a plain word", lambda x: re.fullmatch(r"[\w.-]+", str(x))),
+    "size": ("8 pixels or more", lambda x: x >= 8),
+    "images": ("a positive number", lambda x: x > 0),
+    "channels": ("3 or 4", lambda x: x in (3, 4)),
+    "batch": ("a positive number", lambda x: x > 0),
+    "learning_rates": (
+        "two positive numbers",
+        lambda x: np.shape(x) == (2,) and min(x) > 0,
+    ),
+    "decay": ("a share from 0 to 1", lambda x: 0 <= x <= 1),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,18 +108,25 @@ class Recipe:
     epochs: int | None = None
     milestones: tuple = ()
 
+    def __post_init__(self):
+        for name, (wanted, fits) in FIELDS.items():
+            value = getattr(self, name)
+            if not fits(value):
+                raise ValueError(f"A recipe has {wanted} as its {name}, not {value!r}.")
+
     def build(self, seed=0, dtype=None):
         """Returns a compiled `gan.GAN` with fresh weights from `seed`.
 
         dtype: a Keras dtype policy; by default the fastest safe one on this device.
         Raises ValueError if the generator cannot reach black or white, where most
-        pictures are, unless `as_written` asks for it; or for types with a second
-        discriminator.
+        pictures are, unless `as_written` asks for it; for a second discriminator with
+        types or without transparency; or for a batch that cannot be shared into the
+        groups that the discriminator compares.
         """
-        if self.types and self.second is not None:
+        if self.second is not None and (self.types or self.channels != 4):
             raise ValueError(
-                "types=True does not go with a second discriminator, which knows no "
-                "types. Use second=None."
+                "A second discriminator knows no types and sees pictures on changing "
+                "grounds: use types=False and channels=4, or second=None."
             )
         types = {"types": conditional.COUNT} if self.types else {}
         if self.batch <= 16:
@@ -132,7 +153,7 @@ class Recipe:
         finally:
             keras.config.set_dtype_policy(outside)
         if not self.as_written:
-            check_reach(generator)
+            seed_models.check_reach(generator)
         model = kind(
             generator,
             discriminator,
@@ -144,6 +165,12 @@ class Recipe:
             two_phase=self.two_phase,
             seed=seed,
         )
+        if self.batch > model.members and self.batch % model.members:
+            raise ValueError(
+                f"A batch of {self.batch} cannot be shared into groups of "
+                f"{model.members}, which the discriminator compares. Use a multiple of "
+                f"{model.members}."
+            )
         optimizers = [self._optimizer(rate) for rate in self.learning_rates]
         if self.second is not None:
             # It counts only the steps that it takes part in, yet ends with the others.
@@ -184,15 +211,33 @@ class Recipe:
         return augment.OnBackground(self._diff_augment())
 
     def _diff_augment(self):
-        return self.augment and augment.DiffAugment(**dict(self.augment))
+        """What fills an RGB picture that is shifted: the colour of its ground."""
+        ground = {"background": self.background / 127.5 - 1}
+        return self.augment and augment.DiffAugment(**{**ground, **dict(self.augment)})
 
     def _optimizer(self, rate, steps=None, decay=None):
         """Adam. steps: those that it counts in a whole run, and decay: over which share
         of them, at their end, the rate falls; by default the recipe's own."""
         if self.decay:
             steps = steps or self.images // self.batch
-            rate = CosineTail(rate, steps, decay or self.decay)
+            rate = adam.CosineTail(rate, steps, decay or self.decay)
         return adam.Adam(rate, beta_1=self.betas[0], beta_2=self.betas[1])
+
+    def check(self, data):
+        """Raises ValueError unless this recipe can learn from a prepared set."""
+        if data.size != self.size:
+            raise ValueError(
+                f"{self.name} learns from pictures of {self.size} px, and these have "
+                f"{data.size}. Use dataset.load({data.source!r}, {self.size})."
+            )
+        count = int(data.train.sum()) * (1 + len(self.copies))
+        if count < self.batch:
+            raise ValueError(
+                f"{self.name} learns from {self.batch} pictures at a time, and "
+                f"{data.source} has {count} to learn from. Add pictures, or use "
+                f"dataclasses.replace(recipe, batch={2 ** int(math.log2(count))})."
+            )
+        self.labels(data)
 
     def pictures(self, data):
         """The training pictures of a prepared set, as this recipe wants them: uint8
@@ -205,9 +250,11 @@ class Recipe:
     def weights(self, data):
         """How often to show each of `pictures`, relative to the others: float32 (n,);
         None: all alike."""
-        if not self.balanced:
+        if not (self.balanced or self.types):
             return None
         weights = data.weights[data.train]
+        if not self.balanced:
+            weights = np.ones_like(weights)
         if self.types:
             weights = weights * conditional.rarity(data.types[data.train], weights)
         return np.tile(weights, 1 + len(self.copies))
@@ -234,8 +281,9 @@ class Recipe:
         run or goes on with it, bit for bit, after whatever ended it.
 
         source: the pictures; None for the recipe's own.
-        run: None: the newest unfinished run of this recipe, seed and pictures, or a new
-            one; "new": always a new one; a folder or its name: that one.
+        run: None: the newest run of this recipe, seed and pictures if it is unfinished,
+            or a new one; "new": always a new one; a folder or its name: that one.
+        show: takes the lines that are printed, and `flush=True` with some of them.
         halve_batch: when the memory is too small for the batch, try half of it.
         options: `minutes` and others, see `training.Training`.
         """
@@ -256,38 +304,13 @@ class Recipe:
 
 def _network(name):
     """The function of `models` or `projected` that builds the network `name`."""
-    return getattr(models, name, None) or getattr(projected, name)
-
-
-def check_reach(generator):
-    """Raises ValueError if `generator` cannot draw from black to white."""
-    low, high = seed_models.reach(generator)
-    if (low > -1).any() or (high < 1).any():
-        levels = [int(round(127.5 * (1 + float(x)))) for x in (low.min(), high.max())]
+    found = getattr(models, name, None) or getattr(projected, name, None)
+    if found is None:
         raise ValueError(
-            f"The range does not fit: pictures go from 0 to 255, but this generator's "
-            f"tanh reaches only {levels[0]} to {levels[1]}, because the pictures were "
-            "normalised to their mean and spread. It would draw grey on grey. Leave "
-            "the pictures in [-1, 1], or pass as_written=True to see just that."
+            f"No network {name!r}. Use a function of pokeutils.models or "
+            "pokeutils.projected, such as 'pyramid_generator'."
         )
-
-
-@keras.saving.register_keras_serializable(package="pokeutils")
-class CosineTail(keras.optimizers.schedules.LearningRateSchedule):
-    """Constant, then over the last `share` of `steps` a cosine down to a tenth."""
-
-    def __init__(self, rate, steps, share):
-        self.rate, self.steps, self.share = rate, steps, share
-
-    def __call__(self, step):
-        tail = self.steps * self.share
-        position = (keras.ops.cast(step, "float32") - (self.steps - tail)) / tail
-        position = keras.ops.clip(position, 0.0, 1.0)
-        cosine = 0.5 * (1.0 + keras.ops.cos(math.pi * position))
-        return self.rate * (0.1 + 0.9 * cosine)
-
-    def get_config(self):
-        return {"rate": self.rate, "steps": self.steps, "share": self.share}
+    return found
 
 
 # The recipes --------------------------------------------------------------------------
@@ -423,7 +446,8 @@ RECIPES = {
 
 
 def get(name, **options):
-    """Returns the recipe called `name`. Raises ValueError for an unknown name.
+    """Returns the recipe called `name`. Raises ValueError for an unknown name, or
+    for options of one that takes none.
 
     options: arguments of the seed's function in `seeds`, such as `kernel=5`.
     """
@@ -431,6 +455,8 @@ def get(name, **options):
         raise ValueError(f"Unknown recipe {name!r}. Choose one of {sorted(RECIPES)}.")
     if not options:
         return RECIPES[name]
+    if name not in seeds.SYSTEMS:
+        raise ValueError(f"{name} takes no options. Use dataclasses.replace(it, ...).")
     return Recipe(**{"name": name, "balanced": False, **seeds.SYSTEMS[name](**options)})
 
 

@@ -14,21 +14,21 @@ DARK, PALE = (0.25, 0.40), (0.10, 0.25)
 CHUNK = 64  # pictures at a time, so that floats of a whole set never exist
 
 
-def with_copies(pictures, changes, seed=0):
+def with_copies(pictures, changes):
     """Returns the pictures followed by one changed copy of all of them for each of
     `changes`: (n * (1 + len(changes)), h, w, c).
 
     A change is a number of degrees (hue), "mirrored" or "jittered". Raises ValueError
     for anything else.
     """
-    return np.concatenate([pictures, *(_copy(pictures, c, seed) for c in changes)])
+    return np.concatenate([pictures, *(_copy(pictures, c) for c in changes)])
 
 
-def _copy(pictures, change, seed):
+def _copy(pictures, change):
     if change == "mirrored":
         return pictures[:, :, ::-1]
     if change == "jittered":
-        return jitter(pictures, seed=seed)
+        return jitter(pictures)
     if isinstance(change, int | float):
         return turn_hue(pictures, change)
     raise ValueError(

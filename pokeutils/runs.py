@@ -44,14 +44,16 @@ def list_runs(outputs_dir=None):
 
 
 def latest_run():
-    """Returns the newest run folder that has a generator. Raises FileNotFoundError."""
-    runs = [r for r in list_runs() if (r / "generator.keras").exists()]
-    if not runs:
+    """Returns the folder of the run whose generator was saved last, which need not have
+    the highest number. Raises FileNotFoundError."""
+    saved = [(r / "generator.keras", r) for r in list_runs()]
+    saved = [(path.stat().st_mtime_ns, r.name, r) for path, r in saved if path.exists()]
+    if not saved:
         raise FileNotFoundError(
             f"No trained run in {env.outputs_dir() / 'runs'}. "
             "Run notebook 04_train first, or copy a run folder there."
         )
-    return runs[-1]
+    return max(saved)[-1]
 
 
 def find_run(run):
@@ -66,8 +68,14 @@ def find_run(run):
 
 
 def read_params(run):
-    """Returns params.json of a run as a dict."""
-    return json.loads((run / "params.json").read_text("utf-8"))
+    """Returns params.json of a run as a dict. Raises ValueError if it is damaged."""
+    path = run / "params.json"
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Copy it again, or move that folder away."
+        ) from error
 
 
 def read_log(run):

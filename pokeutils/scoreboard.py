@@ -38,7 +38,9 @@ COLUMNS = ("name", *NUMBERS, "source", "device", "backend")
 REALS = "real halves"  # the name in the table of the noise floors
 JUDGES = "kid", "kid_random", "kid_inception"  # columns of the networks' KIDs
 LAST = "kid_inception", "kid_shape"  # only at the end of a run: the first is slow
+SAMPLES = 512  # pictures in a snapshot, and of a generator that comes along
 OF_LITE0 = "kid", "kid_shape"
+OF_SHARES = "kid", "kid_inception"  # the two networks that have columns for shares
 
 
 def folder_of(images):
@@ -70,11 +72,11 @@ def read_snapshot(path, size):
     return plots.cut(path, size, gap=0)
 
 
-def at_scoring_size(pictures, size=SIZE):
-    """uint8 RGB (n, s, s, 3), at `size` px where they are larger."""
-    if pictures.shape[1] <= size:
+def at_scoring_size(pictures):
+    """uint8 RGB (n, s, s, 3), at `SIZE` px where they are larger."""
+    if pictures.shape[1] <= SIZE:
         return pictures
-    shape, kind = (size, size), Image.Resampling.LANCZOS
+    shape, kind = (SIZE, SIZE), Image.Resampling.LANCZOS
     return np.stack(
         [np.asarray(Image.fromarray(p).resize(shape, kind)) for p in pictures]
     )
@@ -126,7 +128,8 @@ def judges():
 
 
 def score(images, networks=None, show=print):
-    """Scores every snapshot that has no score yet, into the runs' metrics.json.
+    """Scores every snapshot and floor that has no score yet, into the runs'
+    metrics.json.
 
     networks: two or three feature networks for the columns `JUDGES`, by default
     `judges()`. Reals are all pictures of the set, at each recipe's own size and on its
@@ -143,10 +146,11 @@ def score(images, networks=None, show=print):
             wanted = [*networks, "kid_shape"]
             if int(path.stem) < params["recipe"]["images"]:
                 wanted = [name for name in wanted if name not in LAST]
-            if _was_taught_by_lite0(params["recipe"]):
+            if metrics.taught_by_lite0(params["recipe"]):
                 wanted = [name for name in wanted if name not in OF_LITE0]
+            floor = scores.get("floor", {})
             missing = [name for name in wanted if name not in row]
-            if not missing:
+            if not missing and all(name in floor for name in wanted):
                 continue
             if place not in grounds:
                 grounds[place] = _Reals(source, *place, networks)
@@ -155,18 +159,11 @@ def score(images, networks=None, show=print):
             row |= _score(real, {n: real.look(n, pictures) for n in missing})
             row["speckle"] = speckle(pictures, place[1])
             row["flat"] = flat(pictures, place[1])
-            scores["floor"] = real.floor(scores.get("floor", {}), wanted)
+            scores["floor"] = real.floor(floor, wanted)
             files.write_json(run / "metrics.json", scores)
             column = next(name for name in JUDGES if name in row)
             said = f"KID x 1000 {1000 * row[column]:.1f}"
             show(f"{run.name} at {int(path.stem):,} images: {said}", flush=True)
-
-
-def _was_taught_by_lite0(recipe):
-    """Whether a recipe's discriminator looked through the network of the column "kid",
-    which then may not judge it."""
-    frozen = recipe["discriminator"] == "projected_discriminator"
-    return frozen or recipe["second"] is not None
 
 
 def read_scores(run):
@@ -182,7 +179,7 @@ class _Reals:
         data = dataset.load(source, size)
         self.pictures = at_scoring_size(plots.over(data.images, ground))
         self.ground, self.networks, self.cache = ground, networks, data.folder
-        self.seen = {}
+        self.species, self.seen, self.floors = data.meta["species_id"], {}, {}
 
     def look(self, name, pictures, cache=None):
         """The features of pictures for the column `name`; "kid_shape": of their
@@ -197,24 +194,30 @@ class _Reals:
         return self.seen[name]
 
     def floor(self, known, names):
-        """`known`, and what it lacks: the scores of one half against the other."""
+        """`known`, and what it lacks: the scores of one half against the other, means
+        over several splits. No species is in both halves, in whatever colours. Shares
+        depend on the number of pictures: these are of half the set, where samples have
+        as many reals as there are samples."""
         names = [name for name in names if name not in known]
         if not names:
             return known
-        mixed = np.random.default_rng(0).permutation(len(self.pictures))
-        one, other = np.split(mixed, [len(mixed) // 2])
         row = {
             "speckle": speckle(self.pictures, self.ground),
             "flat": flat(self.pictures, self.ground),
         }
         for name in names:
-            seen = self.features(name)
-            if name in JUDGES:
-                row[name], row[f"{name}_std"] = metrics.kid_floor(seen)
-            else:
-                row[name], _ = kid(seen[one], seen[other])
-            row |= _shares(name, seen[one], seen[other], told=True)
+            if name not in self.floors:
+                self.floors[name] = self._floor(name)
+            row |= self.floors[name]
         return {**known, **row}
+
+    def _floor(self, name):
+        seen, row = self.features(name), {}
+        row[name], row[f"{name}_std"] = metrics.kid_floor(seen, self.species)
+        if name in OF_SHARES:
+            row |= _columns(name, metrics.shares_floor(seen, self.species))
+        row.pop("kid_shape_std", None)
+        return row
 
 
 def _score(real, seen):
@@ -228,9 +231,9 @@ def _score(real, seen):
 
 
 def _shares(judge, real, fake, told):
-    """{column: value} of the shares by the network of the column `judge`, for the two
-    that have columns for them; all 0 unless `told` apart."""
-    if judge not in ("kid", "kid_inception"):
+    """{column: value} of the shares by the network of the column `judge`, if it has
+    columns for them; all 0 unless `told` apart."""
+    if judge not in OF_SHARES:
         return {}
     # They depend on the numbers of pictures: as many reals as samples.
     count = min(len(real), len(fake))
@@ -240,14 +243,20 @@ def _shares(judge, real, fake, told):
     if told:
         precision, recall = metrics.precision_recall(*pair)
         density, coverage = metrics.density_coverage(*pair)
-    if judge == "kid_inception":
-        return {"recall_inception": recall, "coverage_inception": coverage}
-    return {
+    found = {
         "density": density,
         "coverage": coverage,
         "precision": precision,
         "recall": recall,
     }
+    return _columns(judge, found)
+
+
+def _columns(judge, shares):
+    """{column: value} of {share: value}: all by Lite0, two by Inception."""
+    if judge == "kid":
+        return shares
+    return {f"{name}_inception": shares[name] for name in ("recall", "coverage")}
 
 
 def kid(real, fake):
@@ -277,7 +286,9 @@ def rows_of(images):
             "ground": recipe["background"],
             "source": params["data"]["source"],
         }
-        floors[recipe["size"], recipe["background"]] = {"name": REALS, **place, **floor}
+        # A run that is not finished knows less of the floor than one that is.
+        known = floors.setdefault((recipe["size"], recipe["background"]), {})
+        known |= {"name": REALS, **place, **floor}
         for seen in sorted(map(int, scores)):
             rows.append(
                 {
@@ -296,19 +307,20 @@ def rows_of(images):
     return [*floors.values(), *rows]
 
 
-def pretrained_rows(source, networks=None, count=512):
+def pretrained_rows(source):
     """Returns a row for each generator that comes with the repository and learned from
     `source`, judged as the others are, but not by Lite0: that took part in their
     training. They have seen more images.
     """
     rows = []
-    networks = dict(zip(JUDGES[1:], networks or judges()[1:], strict=False))
+    networks = dict(zip(JUDGES[1:], judges()[1:], strict=False))
     for name in pretrained.names():
         card = pretrained.card(name)
         if card["data"]["source"] != source:
             continue
         real = _Reals(source, card["recipe"]["size"], 255, networks)
-        samples = at_scoring_size(plots.over(gan.sample(pretrained.load(name), count)))
+        samples = plots.over(gan.sample(pretrained.load(name), SAMPLES))
+        samples = at_scoring_size(samples)
         rows.append(
             {
                 "name": name,

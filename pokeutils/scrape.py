@@ -7,6 +7,7 @@ in the project calls it. An interrupted run goes on where it stopped.
 import contextlib
 import csv
 import datetime
+import errno
 import io
 import json
 import os
@@ -64,7 +65,7 @@ def fetch(name, agree=False, limit=None, contact="", raw_dir=None, progress=prin
             return raw
     raw.mkdir(parents=True, exist_ok=True)
     with (
-        _Journal(raw) as journal,
+        _Journal(raw, progress) as journal,
         polite.Visitor(site.origins, contact, progress) as visitor,
     ):
         try:
@@ -231,9 +232,9 @@ class _Journal:
     "when"} (a picture whose file is there and unharmed) or {"missing": reason}.
     """
 
-    def __init__(self, raw):
+    def __init__(self, raw, progress):
         self._file, self.entries = open(raw / "journal.jsonl", "a+b"), {}
-        self._lock(raw)
+        self._lock(raw, progress)
         self._file.seek(0)
         lines = self._file.read()
         whole = lines.rfind(b"\n") + 1
@@ -265,15 +266,22 @@ class _Journal:
         os.fsync(self._file.fileno())
         self.entries[url] = entry
 
-    def _lock(self, raw):
+    def _lock(self, raw, progress):
         # Two runs at once would ask twice as often as either promises.
         with contextlib.suppress(ImportError):  # Windows has no fcntl
             import fcntl
 
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._file.close()
-                raise RuntimeError(
-                    f"another process is scraping into {raw}; wait until it is done."
-                ) from None
+            except OSError as error:
+                if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+                    self._file.close()
+                    raise RuntimeError(
+                        f"another process is scraping into {raw}; wait until it is "
+                        "done."
+                    ) from None
+                # Some network drives have none.
+                progress(
+                    f"Note: no locks on this drive ({error}); let no other process "
+                    f"scrape into {raw}."
+                )

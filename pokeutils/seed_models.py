@@ -216,6 +216,19 @@ def dense_discriminator(size=100, channels=3, widths=(512, 256)):
 # Shared -------------------------------------------------------------------------------
 
 
+def check_reach(generator):
+    """Raises ValueError if `generator` cannot draw from black to white."""
+    low, high = reach(generator)
+    if (low > -1).any() or (high < 1).any():
+        levels = [int(round(127.5 * (1 + float(x)))) for x in (low.min(), high.max())]
+        raise ValueError(
+            f"The range does not fit: pictures go from 0 to 255, but this generator's "
+            f"tanh reaches only {levels[0]} to {levels[1]}, because the pictures were "
+            "normalised to their mean and spread. It would draw grey on grey. Leave "
+            "the pictures in [-1, 1], or pass as_written=True to see just that."
+        )
+
+
 def unfused(network):
     """A copy of a network, with its weights, that uses Keras' own batch norm: the same
     arithmetic from separate moments. To measure what the fused layer is worth."""

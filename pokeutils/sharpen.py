@@ -18,9 +18,10 @@ from pokeutils.trusted import load_network
 
 CROP = 32  # px: it learns on pieces of this size, and works on pictures of any
 KEEP, LIKE = 0.5, 0.1  # weights: coarse colours of samples stay; the critic's liking
+WIDTH, CRITIC = 24, 32  # channels of the first layers: of the sharpener, of its critic
 
 
-def network(scale=1, width=24):
+def network(scale=1):
     """Returns an untrained sharpener: premultiplied RGBA in [-1, 1] (n, s, s, 4) ->
     (n, scale * s, scale * s, 4), s a multiple of 4; about 250,000 weights.
 
@@ -41,7 +42,7 @@ def network(scale=1, width=24):
     def block(x, filters):
         return layers.Add()([x, conv(conv(x, filters), filters)])
 
-    picture = keras.Input((None, None, 4))
+    picture, width = keras.Input((None, None, 4)), WIDTH
     fine = conv(picture, width)
     half = block(conv(fine, 2 * width, 4, 2), 2 * width)
     low = block(conv(half, 3 * width, 4, 2), 3 * width)
@@ -111,13 +112,13 @@ class Pairs(keras.utils.PyDataset):
         return dataset.to_float(np.stack(spoilt)), dataset.to_float(np.stack(clean))
 
 
-def critic(width=32):
+def critic():
     """Returns an untrained judge of patches: pictures (n, s, s, 4) in [-1, 1] -> one
     number for every patch of 22 px, high for real ones (Isola et al. 2017)."""
     picture = keras.Input((None, None, 4))
     x = picture
     for factor in (1, 2, 3):
-        x = SpectralConv2D(factor * width, 4, 2, padding="same")(x)
+        x = SpectralConv2D(factor * CRITIC, 4, 2, padding="same")(x)
         x = LeakyReLU(0.2)(x)
     return keras.Model(picture, SpectralConv2D(1, 1)(x), name="critic")
 
@@ -250,12 +251,9 @@ def _coarse(x, times=1):
 # ------------------------------------------------------------------ at work
 
 
-def sharpen(model, pictures, colours=None, batch=64):
+def sharpen(model, pictures, batch=64):
     """Returns the pictures as the sharpener `model` redraws them: uint8 premultiplied
-    RGBA, at its scale. RGB pictures on white are cut out first.
-
-    colours: see `images.reduce_palette`; None leaves all.
-    """
+    RGBA, at its scale. RGB pictures on white are cut out first."""
     pictures = flaws.check(flaws.cut_out(pictures))
     if pictures.shape[1] % 4:
         raise ValueError(
@@ -269,7 +267,7 @@ def sharpen(model, pictures, colours=None, batch=64):
     done[done[..., 3] < 8] = 0  # not to be seen
     done[..., 3][done[..., 3] > 247] = 255
     done[..., :3] = np.minimum(done[..., :3], done[..., 3:])
-    return done if colours is None else images.reduce_palette(done, colours)
+    return done
 
 
 # ------------------------------------------------------------------ how good it is

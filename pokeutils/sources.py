@@ -173,13 +173,20 @@ def fetch(name, raw_dir=None, progress=print):
             f"(`from pokeutils import scrape`). 'artwork' needs no scraping."
         )
     with files.atomic_folder(raw, keep=lambda: _is_whole(raw, state)) as new:
-        (new / "download").mkdir()
+        (new / sets.SCRATCH).mkdir()
         rows, story = _merge(merged) if merged else _filler(name)(new, progress)
-        shutil.rmtree(new / "download")
+        shutil.rmtree(new / sets.SCRATCH)
         _write_manifest(new, rows, story["from"])
         story = {"source": name, "files": len(rows), "listing": state, **story}
         files.write_json(new / "source.json", story)
     progress(f"{raw.name}: {len(rows)} pictures fetched")
+    expected = describe(name).expected
+    if not story["verified"] and expected not in (None, len(rows)):  # no hash says so
+        progress(
+            f"Warning: {raw.name} should have {expected} pictures; {len(rows)} came "
+            f"from {story['from']}. If that was copied or unpacked in part only, "
+            f"complete it, delete {raw} and fetch it again."
+        )
     return raw
 
 
@@ -198,9 +205,11 @@ def folder_name(name):
 
 
 def listing(name, raw_dir=None):
-    """Returns a hash that changes with a user's folder or a scraped one, else None.
+    """Returns a hash that changes with what a person put somewhere, else None: a folder
+    or archive that the name gives, or what was scraped.
 
-    Raises ValueError when a user's folder is missing or holds fewer than two pictures.
+    Raises ValueError when that folder is missing or holds fewer than two pictures, or
+    that archive is missing.
     """
     if len(parts(name)) > 1:
         states = [listing(part, raw_dir) for part in parts(name)]
@@ -209,6 +218,8 @@ def listing(name, raw_dir=None):
         raw_dir = pathlib.Path(raw_dir) if raw_dir else env.data_dir() / "raw"
         table = raw_dir / name / "manifest.csv"
         return files.sha256(table) if table.exists() else None
+    if name.startswith("kaggle:"):
+        return kaggle.state(name)
     return folders.state(name) if name.startswith("folder:") else None
 
 
@@ -272,10 +283,14 @@ def _write_manifest(raw, rows, origin):
 
 
 def _is_whole(raw, state):
+    """Says whether a raw folder is complete, and made from what `state` stands for;
+    None stands for anything: no folder or archive is given."""
     try:
-        rows = manifest(raw)
-        if about(raw).get("listing") != state or not rows:
+        rows, story = manifest(raw), about(raw)
+        if not rows or len(rows) != story["files"]:
+            return False
+        if state not in (None, story.get("listing")):
             return False
         return all(files.sha256(raw / row["file"]) == row["sha256"] for row in rows)
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, csv.Error):
         return False

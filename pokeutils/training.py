@@ -32,20 +32,22 @@ def train(recipe, source, seed=0, run=None, show=print, devices=None, **options)
     """Trains a `recipes.Recipe` on a picture set and returns the run folder.
 
     source: the name of one, or a `dataset.PictureSet` of the recipe's size.
-    run: None goes on with the newest unfinished run of the same recipe, pictures and
-        seed, and starts a new one if there is none; "new" always starts one; a folder
-        or its name goes on with that one.
+    run: None goes on with the newest run of the same recipe, pictures and seed if that
+        is unfinished, and else starts a new one; "new" always starts one; a folder or
+        its name goes on with that one.
     devices: "all" GPUs of this machine or how many; None: POKEUTILS_DEVICES, else one.
         Of several processes (TF_CONFIG), the first has the run folder and the others
         return None.
     options: those of `fit`.
-    Raises ValueError if the run was started with other values, `runs.RunIsBusy` if it
-    is being trained, `guards.OutOfMemory` with a batch size to try,
-    `distribution.Lost` if another process of this training has gone.
+    Raises ValueError if the run was started with other values, or the pictures are of
+    another size or too few for the recipe, `runs.RunIsBusy` if it is being trained,
+    `guards.OutOfMemory` with a batch size to try, `distribution.Lost` if another
+    process of this training has gone. A new run that fails in its first epoch is
+    removed.
     """
     is_set = isinstance(source, dataset.PictureSet)
     data = source if is_set else dataset.load(source, recipe.size)
-    recipe.labels(data)  # refuses what it cannot learn from, before a folder is made
+    recipe.check(data)  # refuses what it cannot learn from, before a folder is made
     team = distribution.Team(distribution.strategy(devices, show))
     new, lock = False, contextlib.nullcontext()
     if team.chief:
@@ -67,11 +69,12 @@ def train(recipe, source, seed=0, run=None, show=print, devices=None, **options)
                     "on. Nothing is lost but what came after the last checkpoint: make "
                     "the same call again in all processes."
                 ) from error
+            new = new and not isinstance(error, guards.Alarm) and _is_empty(run)
+            if new:
+                shutil.rmtree(run, ignore_errors=True)
             if not guards.is_out_of_memory(error):
                 raise
             model = None
-            if new and not runs.read_log(run)["step"].size:
-                shutil.rmtree(run)
             raise guards.OutOfMemory(recipe.batch, env.device_name(), new) from error
     return run
 
@@ -87,20 +90,33 @@ def choose_run(recipe, data, seed, run=None, show=print):
         run = runs.find_run(run)
         provenance.check_params(run, recipe, data, seed)
         return run, False
-    now = provenance.params(recipe, data, seed)
+    now, told = provenance.params(recipe, data, seed), False
     for run in reversed(runs.list_runs()):
         if run.name[4:] != recipe.name or not (run / "params.json").exists():
             continue
         different = provenance.differences(runs.read_params(run), now, recipe)
-        if different and not is_over(run):
+        if different and not told and not is_over(run):
             show(f"{run.name} is unfinished, but not the same: {'; '.join(different)}.")
+            told = True  # of the newest such run
         if different:
             continue
         if is_over(run):
+            show(_how_it_ended(run))
             break
         show(f"Going on with {run.name}; run='new' would start afresh.")
         return run, False
     return start_run(recipe, data, seed), True
+
+
+def _how_it_ended(run):
+    alarms = runs.read_alarms(run)
+    if not alarms or alarms[-1]["action"] != "stopped":
+        return f"{run.name} is trained to its end; starting a new run like it."
+    return (
+        f"{run.name} was stopped: {alarms[-1]['sentence']} A new run with this recipe "
+        "and seed begins now and may come to the same point. Change the recipe, or "
+        "train with on_alarm='retry'."
+    )
 
 
 def is_over(run):
@@ -112,6 +128,13 @@ def is_over(run):
     if alarms and alarms[-1]["action"] == "stopped":
         return True
     return facts["step"] >= facts["steps"]
+
+
+def _is_empty(run):
+    """Whether a run has no epoch in its log and no trained checkpoint."""
+    facts, log = checkpoints.newest_facts(run), run / "log.csv"
+    logged = log.exists() and runs.read_log(run)["step"].size
+    return not logged and not (facts and facts["step"])
 
 
 def start_run(recipe, data, seed):
@@ -266,6 +289,13 @@ class Training:
         return facts
 
     def check(self, facts):
+        precisions = facts["params"]["dtype"], self.params["dtype"]
+        if precisions[0] != precisions[1] and "mixed_float16" in precisions:
+            raise ValueError(
+                f"{self.run.name} computes in {precisions[0]}, and this would be in "
+                f"{precisions[1]}, which has another state. Set POKEUTILS_DTYPE="
+                f"{precisions[0]} and make the same call again."
+            )
         provenance.check_params(
             self.run, self.recipe, self.data, self.seed, facts["params"]
         )

@@ -33,6 +33,7 @@ def load_network(path, kind, check):
     try:
         _check(path)
         model = keras.models.load_model(path, compile=False, safe_mode=True)
+        model.trainable = True  # averaged ones were saved as they are kept: frozen
         check(model)
     except FileNotFoundError:
         raise
@@ -104,10 +105,11 @@ def _check_shapes(model):
 
 
 def in_precision(network, dtype):
-    """Returns a copy of a Keras network that stores and computes in `dtype`: "float32"
-    or "float16". Statistics of batch norms stay float32."""
+    """Returns a trainable copy of a Keras network that stores and computes in `dtype`:
+    "float32" or "float16". Statistics of batch norms stay float32."""
     config = json.dumps(network.get_config())
     config = re.sub(r'"(mixed_)?(bfloat16|float16|float32)"', f'"{dtype}"', config)
     copy = network.__class__.from_config(json.loads(config))
+    copy.trainable = True
     copy.set_weights(network.get_weights())
     return copy

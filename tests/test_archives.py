@@ -49,6 +49,7 @@ def test_the_wanted_files_and_no_others(tmp_path):
         ("", special("top/z/1.png", tarfile.LNKTYPE, "top/x"), "is a link"),
         ("", special("top/a/1.png", tarfile.FIFOTYPE), "a link or a device"),
         ("", special("top/a/1.png", tarfile.CHRTYPE), "a link or a device"),
+        ("", special("top/a/1.png", tarfile.GNUTYPE_SPARSE), "a sparse file"),
         ("top/a/big.png", bytes(archives.MAX_MEMBER + 1), "larger than 8 MB"),
     ],
 )
@@ -73,6 +74,17 @@ def test_a_tar_bomb_is_stopped_early_and_in_little_memory(tmp_path):
         archives.unpack(path, "a/")
     assert tracemalloc.get_traced_memory()[1] < 20 * MB
     tracemalloc.stop()
+
+
+def test_holes_that_take_no_bytes_of_the_archive_are_refused(tmp_path):
+    whole = bytearray(special("top/a/1.png", tarfile.GNUTYPE_SPARSE).tobuf())
+    whole[483:495] = b"%011o\0" % (8 * MB)  # the size of what is unpacked
+    whole[148:156] = b" " * 8
+    whole[148:156] = b"%06o\0 " % sum(whole)
+    with gzip.open(tmp_path / "set.tgz", "wb") as file:
+        file.write(whole * 1000 + bytes(1024))  # 8 GB in a few kilobytes
+    with pytest.raises(RuntimeError, match="1.png is a sparse file; nothing of this"):
+        archives.unpack(tmp_path / "set.tgz", "a/")
 
 
 def test_a_damaged_tarball_is_refused(tmp_path):

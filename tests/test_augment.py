@@ -76,3 +76,14 @@ def test_the_gradient_flows_back_to_the_pictures(creatures):
     gradient = ops.convert_to_numpy(gradient)
     assert np.isfinite(gradient).all()
     assert (np.abs(gradient).sum((1, 2, 3)) > 0).all()
+
+
+def test_brightness_means_the_same_with_and_without_transparency(creatures):
+    """Half of the full range for an opaque grey, as RGBA and as RGB."""
+    changes = augment.DiffAugment(**{**NOTHING, "brightness": 0.5})
+    draws = np.zeros((1, 6), "float32")
+    draws[:, 0] = 0.5
+    for grey in ([-0.5, -0.5, -0.5, 1.0], [-0.5, -0.5, -0.5]):
+        picture = np.broadcast_to(np.float32(grey), (1, 4, 4, len(grey)))
+        changed = ops.convert_to_numpy(changes(picture, draws))
+        np.testing.assert_allclose(changed[..., :3], 0.0, atol=1e-6)

@@ -192,3 +192,14 @@ def test_state_json_is_for_people_too(model, two, tmp_path):
     arrays = json.loads(path.read_text("utf-8"))["arrays"]
     name = next(name for name in arrays if name.endswith("dense/kernel"))
     assert arrays[name]["shape"] == [4, 64] and len(arrays[name]["sha256"]) == 64
+
+
+def test_a_later_best_replaces_one_from_beyond_where_the_run_went_back(model, tmp_path):
+    checkpoints.save(model, tmp_path, facts(500), best=True)
+    checkpoints.save(model, tmp_path, facts(300))
+    checkpoints.drop_newer(tmp_path, 300)
+    checkpoints.save(model, tmp_path, facts(400), best=True)
+    (best,) = checkpoints.list_checkpoints(tmp_path, best=True)
+    assert best.name == "best-000000400"
+    checkpoints.save(model, tmp_path, facts(450))
+    assert checkpoints.list_checkpoints(tmp_path, best=True) == [best]

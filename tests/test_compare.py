@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pokeutils import compare, features, files, recipes, runs, scoreboard
+from pokeutils import (
+    compare,
+    dataset,
+    features,
+    files,
+    metrics,
+    recipes,
+    runs,
+    scoreboard,
+)
 
 IMAGES = 320
 NAMES = ("sprites64", "pokegan_dense")
@@ -181,6 +190,49 @@ def test_a_table_keeps_finished_runs_that_are_not_here(folder, tmp_path):
         scoreboard.write_table(path, rest, "four")
         with pytest.raises(RuntimeError, match="3 finished runs, and here are 2"):
             scoreboard.publish(IMAGES, command, tmp_path)
+
+
+def test_an_unfinished_run_takes_nothing_from_a_floor(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(scoreboard, "folder_of", lambda images: tmp_path)
+    for name in ("a-seed0", "b-seed0"):
+        shutil.copytree(folder / f"{NAMES[0]}-seed0", tmp_path / name)
+    whole = scoreboard.read_scores(tmp_path / "a-seed0")
+    assert whole["floor"]["kid_inception"]
+    late = {k: v for k, v in whole["floor"].items() if "inception" not in k}
+    early = {min(whole.keys() - {"floor"}, key=int): {"kid": 0.1}, "floor": late}
+    files.write_json(tmp_path / "b-seed0" / "metrics.json", early)
+    floors = [r for r in scoreboard.rows_of(IMAGES) if r["name"] == scoreboard.REALS]
+    assert len(floors) == 1 and floors[0].items() >= whole["floor"].items()
+
+
+def test_a_floor_that_was_removed_is_measured_again(folder, tmp_path, monkeypatch):
+    """Between halves that have no species in common, and over several splits."""
+    monkeypatch.setattr(scoreboard, "folder_of", lambda images: tmp_path)
+    run, network = tmp_path / "one-seed0", features.random_conv()
+    shutil.copytree(folder / f"{NAMES[0]}-seed0", run)
+    before = scoreboard.read_scores(run)
+    files.write_json(
+        run / "metrics.json", {k: before[k] for k in before.keys() - {"floor"}}
+    )
+    networks = [features.random_conv(seed) for seed in range(3)]
+    scoreboard.score(IMAGES, networks, lambda *words, **_: None)
+    after = scoreboard.read_scores(run)
+    assert after["floor"] == before["floor"]
+    data = dataset.load("doodles", 16)
+    seen = network(data.images, cache=tmp_path)
+    assert before["floor"]["kid"] == metrics.kid_floor(seen)[0]
+    shares = metrics.shares_floor(seen)
+    assert {name: before["floor"][name] for name in shares} == shares
+    twice = data._replace(
+        images=np.concatenate([data.images, data.images]),
+        meta={k: np.concatenate([v, v]) for k, v in data.meta.items()},
+        folder=tmp_path,
+    )
+    twice.meta["species_id"] = np.tile(np.arange(len(seen)) + 1, 2)
+    monkeypatch.setattr(dataset, "load", lambda *place: twice)
+    found = scoreboard._Reals("doodles", 16, 255, {"kid": network}).floor({}, ["kid"])
+    blind = metrics.kid_floor(np.concatenate([seen, seen]))
+    assert found["kid_std"] > 1.3 * blind[1]
 
 
 def test_a_network_does_not_judge_what_it_taught(folder, tmp_path, monkeypatch):

@@ -135,7 +135,7 @@ def test_what_has_no_types_is_refused_and_leaves_no_folder(outputs):
     with pytest.raises(ValueError, match="of 'doodles' 0% have a known type.*artwork"):
         TINY.train("doodles", **SILENT)
     assert not runs.list_runs()
-    with pytest.raises(ValueError, match="no types. Use second=None"):
+    with pytest.raises(ValueError, match="knows no types"):
         dataclasses.replace(TINY, second=()).build()
 
 
@@ -175,6 +175,40 @@ def test_scores_are_counted_as_they_say():
     assert (scores.chance[1], scores.chance[2]) == (1 / 2, 1 / 3)
     assert scores.ratio == 1.0 and np.isnan(scores.share[0])
     assert scores.low[1] < 0.5 < scores.high[1]
+
+
+def test_whoever_names_one_of_two_types_is_right():
+    types = np.zeros((8, TYPES))
+    types[:, 1], types[:4, 2], types[7] = 1, 1, 0  # the last has none that is known
+    perfect = type_judge.Scores(np.array([2, 2, 1, 1, 1, 1, 1, 5]), types)
+    assert perfect.right == 1 and perfect.mean_share == (5 / 7 + 2 / 4) / 2
+    assert "100.0 % of the creatures are assigned one of their types" in str(perfect)
+    none = type_judge.Scores(np.full(8, 3), types)
+    assert none.right == 0 == none.mean_share
+
+
+def test_relatives_do_not_judge_each_other():
+    """Ten species in a row share a look and a type, but looks say nothing of types."""
+    rng, families = np.random.default_rng(0), np.arange(400) // 10
+    look = rng.normal(size=(40, 30))[families]
+    types = np.eye(TYPES)[rng.integers(0, 6, 40)][families]
+    features = look + 0.1 * rng.normal(size=look.shape)
+    numbers = np.arange(400)  # of species: a family has ten that follow each other
+    options = dict(components=30, ridge=1.0)
+    leaky = type_judge.cross_validated(features, types, **options)
+    found = type_judge.cross_validated(features, types, numbers, **options)
+    assert type_judge.Scores(leaky, types).right > 0.7
+    assert type_judge.Scores(found, types).right < 0.4
+    few = features[:300:10], types[:300:10]  # thirty numbers make too few such parts
+    alone = type_judge.cross_validated(*few, families[:300:10], **options)
+    expected = type_judge.cross_validated(*few, **options)
+    np.testing.assert_array_equal(alone, expected)
+    # Pictures of one species, and of its neighbours, in whatever order they come.
+    order = rng.permutation(400)
+    again = type_judge.cross_validated(
+        features[order], types[order], numbers[order], **options
+    )
+    np.testing.assert_array_equal(again, found[order])
 
 
 def test_the_judge_refuses_what_it_cannot_learn_from():

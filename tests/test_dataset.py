@@ -86,7 +86,9 @@ def test_a_damaged_set_is_made_anew(pets, tmp_path, one_decoder):
         lambda: np.save(first.folder / "images.npy", first.images[:, :8]),
         lambda: np.save(first.folder / "images.npy", changed),
         lambda: (first.folder / "meta.csv").write_text("\n".join(table[:-1]) + "\n"),
+        lambda: (first.folder / "meta.csv").write_bytes(bytes(200_000)),
         lambda: (first.folder / "report.json").write_text('{"version":'),
+        lambda: (first.folder / "report.json").write_text("[]"),
         lambda: (first.folder / "images.npy").unlink(),
     ):
         harm()

@@ -1,5 +1,6 @@
 """env: what it says about platforms, devices and folders, and how fast it is."""
 
+import importlib
 import pathlib
 import shutil
 import subprocess
@@ -22,6 +23,9 @@ VARIABLES = (
     "TPU_NAME",
     "KERAS_BACKEND",
 )
+
+
+T4 = {"name": "Tesla T4", "capability": 7.5, "memory": 15360}
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +53,7 @@ def add_gpu(monkeypatch, tmp_path):
         program.write_text(f"#!/bin/sh\necho '{answer}'\n")
         program.chmod(0o755)
         env._nvidia_smi.cache_clear()
-        monkeypatch.setattr(env, "_cpu_only_tensorflow", lambda: not tensorflow_sees_it)
+        monkeypatch.setattr(env, "_cpu_only_backend", lambda: not tensorflow_sees_it)
 
     return add
 
@@ -115,6 +119,42 @@ def test_a_gpu_that_tensorflow_cannot_use_does_not_make_a_full_run(add_gpu, caps
     assert env.profile() == "quick"
     env.report()
     assert "does not use the Tesla T4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "system, package, found",
+    [
+        ("linux", "tensorflow", "gpu"),
+        ("linux", "tensorflow-cpu", "cpu"),
+        ("win32", "tensorflow", "cpu"),  # built without CUDA from 2.11 on
+    ],
+)
+def test_the_tensorflow_that_is_installed_decides(
+    monkeypatch, capsys, system, package, found
+):
+    monkeypatch.setattr(env, "gpu", lambda: T4)
+    monkeypatch.setattr(env, "backend", lambda: "tensorflow")
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(env, "version_of", {package: "2.20.0"}.get)
+    assert env.accelerator() == found
+    assert env.profile() == ("full" if found == "gpu" else "quick")
+    env.report()
+    said = "this TensorFlow does not use the Tesla T4" in capsys.readouterr().out
+    assert said == (found == "cpu")
+
+
+def test_jax_computes_on_a_gpu_with_its_plugin_only(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(env, "gpu", lambda: T4)
+    monkeypatch.setattr(env, "backend", lambda: "jax")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "jax_plugins", raising=False)
+    assert env.accelerator() == "cpu"
+    env.report()
+    assert "this JAX does not use the Tesla T4" in capsys.readouterr().out
+    (tmp_path / "jax_plugins" / "xla_cuda12").mkdir(parents=True)
+    importlib.invalidate_caches()
+    assert env.accelerator() == "gpu"
 
 
 def test_pick(monkeypatch):

@@ -52,14 +52,15 @@ def test_the_table_of_results_is_that_of_its_file():
 
 
 ROWS = """# python -m pokeutils.compare
-name,images,kid,kid_std,kid_random,kid_random_std,kid_inception,kid_inception_std,recall_inception,coverage_inception,final
-real halves,,-0.0001,0.002,0.0001,0.0004,0.0001,0.001,0.8,0.9,
-real halves,,0.0002,0.003,0.0001,0.0003,0.0002,0.002,0.8,0.9,
-worse80,60480,0.5,0.01,0.02,0.001,0.4,0.01,0,0.1,1
-better64,3000,0.9,0.01,0.02,0.001,,,,0.1,0
-better64,60000,0.2,0.01,0.01,0.001,0.1,0.01,nan,0.25,1
-better64,60000,0.3,0.01,0.03,0.001,0.2,0.01,0.04,0.35,1
-shipped,161856,,,0.0066,0.001,0.07,0.005,,,0
+name,size,ground,images,kid,kid_std,kid_random,kid_random_std,kid_inception,kid_inception_std,recall_inception,coverage_inception,final
+real halves,80,255,,0.0007,0.009,0.0001,0.009,0.0007,0.009,0.5,0.5,
+real halves,64,255,,-0.00001,0.002,0.0001,0.0004,0.0001,0.001,0.8,0.9,
+real halves,64,0,,0.0002,0.003,0.0001,0.0003,0.0002,0.002,0.5,0.5,
+worse80,80,255,60480,0.5,0.01,0.02,0.001,0.4,0.01,0,0.1,1
+better64,64,255,3000,0.9,0.01,0.02,0.001,,,,0.1,0
+better64,64,255,60000,0.2,0.01,0.01,0.001,0.1,0.01,nan,0.25,1
+better64,64,255,60000,0.3,0.01,0.03,0.001,0.2,0.01,0.04,0.35,1
+shipped,64,255,161856,,,0.0066,0.001,0.07,0.005,,,0
 """
 
 
@@ -68,16 +69,17 @@ def test_results_are_finished_runs_in_order(tmp_path):
     text = "a\n<!-- results -->\nold\n<!-- end -->\nb 3\n"
     new = figures.with_results(text, tmp_path / "recipes.csv")
     assert new.splitlines()[4:-2] == [
-        "| real halves |  | 0.2 ± 2.0 | 0.2 ± 3.0 | 0.1 ± 0.4 | 0.80 | 0.90 |",
+        "| real halves |  | 0.1 ± 2.0 | 0.0 ± 4.0 | 0.1 ± 0.8 | 0.80 | 0.90 |",
         "| `shipped` | 161,856 | 70 |  | 6.6 |  |  |",
-        "| `better64` | 60,000 | 100, 200 | 200, 300 | 10.0, 30.0 | 0.04 | 0.30 |",
+        "| `better64` | 60,000 | 100, 200 | 200, 300 | 10.0, 30.0 | 0.04 (1 of 2) "
+        "| 0.30 |",
         "| `worse80` | 60,480 | 400 | 500 | 20.0 | 0.00 | 0.10 |",
     ]
     assert figures.with_results(new, tmp_path / "recipes.csv") == new
     without = ROWS
     for value in ("0.4,0.01,0,0.1,1", "0.1,0.01,nan,0.25,1", "0.2,0.01,0.04,0.35,1"):
         without = without.replace(value, f",,{value.split(',', 2)[2]}")
-    without = without.replace("worse80,60480,0.5", "worse80,60480,0.1")
+    without = without.replace("255,60480,0.5", "255,60480,0.1")
     (tmp_path / "recipes.csv").write_text(without, "utf-8")
     lines = figures.with_results(text, tmp_path / "recipes.csv").splitlines()
     assert lines[6].startswith("| `worse80`") and lines[7].startswith("| `better64`")

@@ -36,6 +36,16 @@ def test_a_folder_is_copied_with_its_numbers(tmp_path):
     assert not (raw / "link.png").exists()
 
 
+def test_a_folder_below_may_have_any_name_unless_it_is_hidden(tmp_path):
+    names = ["cat.png", "download/cat.png", "download/more/dog.png"]
+    hidden = [".thumbnails/cat.png", ".download/a.png", "download/.cache/b/c.png"]
+    raw = fetch(fill(tmp_path / ".mine", [*names, *hidden]), tmp_path)
+    assert [row["file"] for row in sources.manifest(raw)] == sorted(names)
+    files = {path for path in raw.rglob("*") if path.is_file()}
+    files = {path.relative_to(raw).as_posix() for path in files}
+    assert files == {*names, "manifest.csv", "source.json"}
+
+
 def test_names_that_say_which_species_it_is(tmp_path):
     names = {
         "006.png": ("6", ""),

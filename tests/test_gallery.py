@@ -187,7 +187,9 @@ def test_hostile_text_stays_text(run, tmp_path):
     params["recipe"]["name"] = params["device"] = params["git_commit"] = HOSTILE
     params["data"]["source"] = params["versions"]["keras"] = HOSTILE
     files.write_json(run / "params.json", params)
-    scores = {"samples": 1, "reals": 1, "kid": {HOSTILE: {HOSTILE: [0.1, 0.1]}}}
+    kid = {"kid": {"value": 0.1}}
+    found = {"network": HOSTILE, "rows": {HOSTILE: kid, "samples": kid}}
+    scores = {"samples": 1, "reals": 1, "spaces": {HOSTILE: found}}
     files.write_json(run / "metrics.json", scores)
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / '01_"><script>.ipynb').touch()
@@ -195,7 +197,8 @@ def test_hostile_text_stays_text(run, tmp_path):
     page = Page(gallery.write(moved, tmp_path, title=HOSTILE))
     assert not page.all("script") and len(page.all("img")) == 4
     assert not [a for _, a in page.tags if "onerror" in a]
-    assert page.text.count(HOSTILE) >= 6
+    assert f"As seen by {HOSTILE}" in page.text and f"{HOSTILE}100.0" in page.text
+    assert page.text.count(HOSTILE) >= 8
 
 
 @pytest.mark.parametrize(

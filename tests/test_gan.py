@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from tiny import arrays
 
-from pokeutils import augment, env, gan, latent, losses, models
+from pokeutils import augment, callbacks, env, gan, latent, losses, models
+from pokeutils.layers import FusedBatchNorm
 
 
 def build(seed=0, **options):
@@ -97,15 +98,38 @@ def test_r1_is_the_squared_slope_of_the_discriminator(real):
     slopes = tape.gradient(judged, pictures).numpy()
     expected = 0.5 * 10.0 * (slopes**2).sum((1, 2, 3)).mean()
     logs = model.update(real, model.draw(8))
-    np.testing.assert_allclose(logs["r1"], expected, rtol=1e-4)
+    # In one step of sixteen, sixteen times as strongly: the mean is the penalty.
+    np.testing.assert_allclose(logs["r1"], model.r1_interval * expected, rtol=1e-4)
+    assert float(model.update(real, model.draw(8))["r1"]) == 0
 
 
-def test_r1_refuses_a_discriminator_with_batch_norm():
-    from pokeutils.layers import FusedBatchNorm
-
-    network = keras.Sequential([keras.Input((4, 4, 4)), FusedBatchNorm()])
+@pytest.mark.parametrize("norm", [FusedBatchNorm, keras.layers.BatchNormalization])
+@pytest.mark.parametrize("nested", [False, True])
+def test_r1_refuses_a_discriminator_with_batch_norm(norm, nested):
+    layers = [keras.Sequential([norm()])] if nested else [norm()]
+    network = keras.Sequential([keras.Input((4, 4, 4)), *layers])
     with pytest.raises(ValueError, match="without batch norm"):
         gan.GAN(models.pyramid_generator(16, widths=(8, 8)), network, r1_gamma=1.0)
+
+
+def test_a_saved_generator_learns_on_and_a_frozen_one_is_refused(real, tmp_path):
+    model = build(ema_images=100)
+    callbacks.save_generator(model, tmp_path / "generator.keras")
+    loaded = models.load_generator(tmp_path / "generator.keras")
+    assert len(loaded.trainable_variables) == len(model.generator.trainable_variables)
+    warm = gan.GAN(loaded, model.discriminator)
+    warm.compile(
+        keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3), losses.get("hinge")
+    )
+    before = [np.array(v) for v in loaded.trainable_variables]
+    warm.update(real, warm.draw(8))
+    moved = [
+        (np.array(v) != b).any()
+        for v, b in zip(loaded.trainable_variables, before, strict=True)
+    ]
+    assert all(moved)
+    with pytest.raises(ValueError, match="has no trainable weights.*trainable = True"):
+        gan.GAN(model.averaged, model.discriminator)
 
 
 def test_the_average_follows_its_formula(real):

@@ -568,6 +568,9 @@ def test_the_page_holds_no_picture_and_allows_nothing(
     words = again[: again.index("<script")]
     assert "Pokémon" not in words and "belongs to whoever made" in words
     assert '"index":null' in again
+    for source in ("kaggle:kvpratama/pokemon-images-dataset", "folder:/x+sprites"):
+        page = hatchery.write(generator, tmp_path / "a.html", source, runtime=runtime)
+        assert "GAME FREAK inc." in page.read_text("utf-8")
     # Built twice, the same to the last byte.
     twice = hatchery.write(generator, tmp_path / "b.html", "folder:/x", runtime=runtime)
     assert twice.read_text("utf-8") == again
@@ -580,7 +583,7 @@ def test_the_runtime_is_checked_and_fetched_again(runtime, tmp_path, monkeypatch
     (tmp_path / "tf-core.min.js").write_bytes(b"alert(1)")
     asked = []
 
-    def pack(package, folder, progress):
+    def pack(package, folder):
         asked.append(package.spec)
         raise packages.SourceUnavailable(f"No npm. {packages.OFFLINE}")
 
@@ -603,6 +606,32 @@ def test_without_a_network_an_older_page_stays(folders, monkeypatch, capsys):
     assert hatchery.main(["--if-missing"]) == 0  # newer than the generator
     os.utime(page, (0, 0))
     assert hatchery.main(["--if-missing"]) == 1 and page.read_text() == "kept"
+
+
+def test_what_cannot_have_a_page_is_refused_before_anything_is_fetched(
+    folders, monkeypatch, capsys
+):
+    def never(*arguments):
+        raise AssertionError("fetched")
+
+    monkeypatch.setattr(hatchery, "fetch_runtime", never)
+    monkeypatch.setattr(hatchery, "species_index", never)
+    run = folders / "outputs" / "runs" / "001-types32"
+    run.mkdir(parents=True)
+    (run / "params.json").write_text('{"data": {"source": "artwork"}, "recipe": {}}')
+    pyramid(types=18).save(run / "generator.keras")
+    for name, reason in (
+        ("001-types32", "types of the creatures, and the hatchery has no buttons"),
+        ("009-typo", "No run 009-typo; there are: 001-types32."),
+        ("none.keras", "none.keras"),
+        (str(run / "params.keras"), "cannot be used as a generator"),
+    ):
+        (run / "params.keras").write_text("{}")
+        assert hatchery.main(["--run", name]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("No hatchery: ") and reason in said
+        assert said.count("\n") == 1
+    assert not (folders / "outputs" / "latest").exists()
 
 
 def test_the_command_writes_the_page_of_a_run(folders, runtime, monkeypatch, capsys):

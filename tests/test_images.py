@@ -178,6 +178,20 @@ def test_the_ground_does_not_leak_through_a_diagonal_line():
     assert cut[0, 0, 3] == 0 and cut[4, 4, 3] == 255
 
 
+@pytest.mark.parametrize("see_through", [False, True])
+def test_greys_of_16_bits_keep_their_shades(tmp_path, see_through):
+    greys = np.linspace(0, 65535, 32 * 32).round().astype(np.uint16).reshape(32, 32)
+    greys[-1] = 65535  # a white ground
+    options = {"transparency": 65535} if see_through else {}
+    Image.fromarray(greys).save(tmp_path / "a.png", **options)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "I;16"
+    rgba = images.read(tmp_path / "a.png")
+    shown = rgba[:24]  # far from what is taken for white
+    assert (shown[..., :3] == (greys[:24, :, None] / 257).round()).all()
+    assert (shown[..., 3] == 255).all() and (rgba[-1, :, 3] == 0).all()
+
+
 def test_large_rasters_are_reduced(tmp_path):
     Image.fromarray(creature(700)).save(tmp_path / "a.png")
     assert images.read(tmp_path / "a.png", long_side=256).shape == (256, 256, 4)
@@ -218,6 +232,26 @@ def test_files_that_are_no_pictures_say_why(tmp_path):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValueError, match=reason):
             images.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "good, bad",
+    [
+        (b"\x01\x0f\x00\x02", b"\x01\x02\x00\x02"),  # makes Pillow raise struct.error
+        (b"\x01\x0f\x00\x02", b"\x01\x0f\x00\x0b"),  # AttributeError
+    ],
+)
+def test_what_a_camera_wrote_may_be_broken(tmp_path, good, bad):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"  # lies on its side
+    exif[0x8769] = {0x9003: "2020:01:01 00:00:00"}
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "a.jpg", exif=exif)
+    assert images.read(tmp_path / "a.jpg").shape == (40, 30, 4)
+    data = (tmp_path / "a.jpg").read_bytes()
+    assert data.count(good) == 1
+    (tmp_path / "a.jpg").write_bytes(data.replace(good, bad))
+    with pytest.raises(ValueError, match="cannot be decoded: .{10}"):
+        images.read(tmp_path / "a.jpg")
 
 
 def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path, monkeypatch):

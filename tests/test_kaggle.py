@@ -170,6 +170,34 @@ def test_a_path_in_the_name(data, tmp_path, kind):
         fetch(f"{TYPES}@{tmp_path}/gone.zip", data)
 
 
+def test_another_path_or_a_changed_archive_is_read_anew(data, tmp_path):
+    some = {n: d for n, d in numbered().items() if "6" not in n}
+    path = zipped(tmp_path / "some.zip", some)
+    folder = unpacked(tmp_path / "all", numbered())
+
+    def count(name):
+        return len(sources.manifest(fetch(name, data)))
+
+    assert count(f"{POKEMON}@{path}") == 5
+    assert count(f"{POKEMON}@{folder}") == 7
+    assert count(f"{POKEMON}@{path}") == 5
+    zipped(path, numbered())
+    assert count(f"{POKEMON}@{path}") == 7
+    assert len(dataset.load(f"{POKEMON}@{path}", 16, data, [].append).images) == 7
+    (folder / "pokemon" / "pokemon" / "7.png").write_bytes(picture(50))
+    assert count(f"{POKEMON}@{folder}") == 8
+    path.unlink()
+    with pytest.raises(ValueError, match="there is no .*alone takes what was fetched"):
+        fetch(f"{POKEMON}@{path}", data)
+    assert count(POKEMON) == 8
+
+
+def test_a_path_may_begin_in_the_project(data, tmp_path, monkeypatch):
+    zipped(tmp_path / "project" / "set.zip", numbered())
+    monkeypatch.setattr(kaggle.env, "ROOT", tmp_path / "project")
+    assert len(sources.manifest(fetch(f"{POKEMON}@set.zip", data))) == 7
+
+
 HUB = """
 import pathlib
 def dataset_download(handle):
@@ -200,6 +228,20 @@ def test_nowhere_to_be_found_says_every_way(data):
 
 
 # ---------------------------------------------------------------------------- failures
+
+
+def test_a_set_that_lacks_pictures_is_told_of(data, monkeypatch):
+    zipped(data / "downloads" / "pokemon-images-dataset.zip", numbered())
+    said = []
+    raw = sources.fetch(POKEMON, data / "raw", said.append)
+    assert "Warning" in said[-1] and "819 pictures; 7 came from" in said[-1]
+    assert str(raw) in said[-1]
+    whole = sources.describe(POKEMON)._replace(expected=7)
+    monkeypatch.setitem(sources._KNOWN, POKEMON, whole)
+    (raw / "manifest.csv").unlink()
+    said.clear()
+    sources.fetch(POKEMON, data / "raw", said.append)
+    assert said and not any("Warning" in line for line in said)
 
 
 def test_something_else_in_the_zip_is_refused(data):

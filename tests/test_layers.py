@@ -188,3 +188,9 @@ def test_xla_says_nothing_about_what_is_fused():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
     assert done.stdout == "4.0 6.0\n" and "XLA" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [{"activation": "relu"}, {"dilation_rate": 2}])
+def test_spectral_convolutions_refuse_what_they_would_ignore(options):
+    with pytest.raises(ValueError, match="no activation, groups or dilation"):
+        layers.SpectralConv2D(4, 3, **options)

@@ -125,23 +125,26 @@ def test_pictures(kind, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
+    "text, readable",
     [
-        b'<svg xmlns="http://www.w3.org/2000/svg" width="1e9" height="1e9"/>',
-        SVG.replace(b"<g", b'<image href="/etc/passwd"/><g'),
-        b'<!DOCTYPE s [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + SVG,
-        SVG.replace(b"<circle", b"<g>" * 5000 + b"<circle"),
-        SVG.replace(b"M5 5", b"M5 5" + b"l1 1 " * 100_000),
-        SVG.replace(
-            b"<circle", b'<use href="#a"/><g id="a"><use href="#a"/></g><circle'
+        (b'<svg xmlns="http://www.w3.org/2000/svg" width="1e9" height="1e9"/>', True),
+        (SVG.replace(b"<g", b'<image href="/etc/passwd"/><g'), False),
+        (b'<!DOCTYPE s [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + SVG, False),
+        (SVG.replace(b"<circle", b"<g>" * 5000 + b"<circle"), False),
+        (SVG.replace(b"M5 5", b"M5 5" + b"l1 1 " * 100_000), True),
+        (
+            SVG.replace(
+                b"<circle", b'<use href="#a"/><g id="a"><use href="#a"/></g><circle'
+            ),
+            True,
         ),
     ],
     ids=["huge", "foreign file", "entities", "deep", "long", "circle"],
 )
-def test_hostile_svg(text, tmp_path):
+def test_hostile_svg(text, readable, tmp_path):
     path = tmp_path / "in" / "x.svg"
     path.write_bytes(text)
-    attempt("SVG", lambda: images.read(path))
+    assert attempt("SVG", lambda: images.read(path)) == readable
 
 
 def test_picture_bombs(tmp_path):
@@ -207,10 +210,16 @@ def test_prepared_sets(folders, few_doodles):
 def test_manifests(folders, few_doodles):
     """A damaged manifest is never half believed: fetched again, or refused."""
     raw = sources.fetch("doodles", progress=lambda text: None)
-    good = (raw / "manifest.csv").read_bytes()
-    for broken in mutations(good, 10, seed=5):
+    good, rows = (raw / "manifest.csv").read_bytes(), sources.manifest(raw)
+    lines = good.splitlines(keepends=True)
+    whole_lines = [b"".join(lines[:count]) for count in (1, 2, len(lines) - 1)]
+    for broken in (*mutations(good, 10, seed=5), *whole_lines, bytes(200_000)):
         (raw / "manifest.csv").write_bytes(broken)
-        attempt("manifest.csv", lambda: sources.manifest(raw))
+        assert attempt(
+            "manifest.csv",
+            lambda: sources.fetch("doodles", progress=lambda text: None),
+        )
+        assert sources.manifest(raw) == rows
 
 
 def test_run_folders(tmp_path):

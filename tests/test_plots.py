@@ -81,6 +81,16 @@ def test_jpeg_of_an_array_and_of_a_figure():
     assert picture.size[0] > 300
 
 
+def test_every_curve_is_drawn_and_can_be_told_from_the_others():
+    figure = plots.curves([0, 1, 2], {f"no. {i}": [i, 2, i] for i in range(9)})
+    (axis,) = figure.axes
+    assert [line.get_label() for line in axis.lines] == [f"no. {i}" for i in range(9)]
+    looks = {(line.get_color(), line.get_linestyle()) for line in axis.lines}
+    assert len(looks) == 9
+    assert {line.get_linestyle() for line in axis.lines[:4]} == {"-"}
+    assert plots.to_jpeg(figure)
+
+
 def test_jpeg_gives_up_quality_to_stay_small():
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), "uint8")
     free = plots.to_jpeg(noise, limit=10**9)

@@ -307,6 +307,14 @@ def test_a_trickle_is_left_after_a_while(site, visitor, monkeypatch):
         visitor.page(site.url + "/page")
 
 
+def broken_exif():
+    """A JPEG of whose metadata a decoder makes an error of its own."""
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    Image.new("RGB", (40, 30), "red").save(file, "JPEG", exif=exif)
+    return file.getvalue().replace(b"\x01\x0f\x00\x02", b"\x01\x02\x00\x02")
+
+
 @pytest.mark.parametrize(
     "body, reason",
     [
@@ -314,6 +322,7 @@ def test_a_trickle_is_left_after_a_while(site, visitor, monkeypatch):
         (b"", "begins with ''"),
         (png()[:200], "broken picture: "),
         (png()[:-40] + bytes(40), "broken picture: "),
+        (broken_exif(), "broken picture: cannot be decoded"),
         (b"\x89PNG\r\n\x1a\n<html>", "broken picture: "),
         (png(size=8), "8 x 8 px: a placeholder"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a PNG, JPEG or GIF"),

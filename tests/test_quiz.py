@@ -461,6 +461,19 @@ def test_one_person_is_told_what_one_person_is_worth(asked, tmp_path):
     assert scores.shares["real"] == quiz_scores.wilson(9, 9)
     text = quiz_scores.table(scores)
     assert "One person" in text and "7 more answers" in text
+    assert "10 points to either side" in text
+    assert "\n1 more person on 3 panels, better" in text
+
+
+def test_a_table_says_the_width_and_the_panels_that_were_asked_for(data, tmp_path):
+    asked = quiz.make(data.images, noise(3), noise(3, seed=1), panels=1)
+    path = answer(asked, tmp_path, (asked.groups == 0).tolist())
+    answers, _ = quiz.read_answers([path], asked)
+    text = quiz_scores.table(quiz_scores.score(answers, [asked], width=0.3))
+    assert "For intervals of 15 points to either side, about 6 more" in text
+    assert "\n2 more people on 1 panel, better" in text
+    text = quiz_scores.table(quiz_scores.score(answers, [asked], width=0.99))
+    assert "No interval is wider than 99 points." in text
 
 
 # ------------------------------------------------------------------------ in a notebook

@@ -11,6 +11,7 @@ from PIL import Image
 from tiny import SILENT, arrays
 
 from pokeutils import (
+    adam,
     callbacks,
     dataset,
     env,
@@ -139,10 +140,35 @@ def test_generator_is_saved_in_float32(tmp_path):
 
 
 def test_the_rate_falls_to_a_tenth_at_the_end():
-    rate = recipes.CosineTail(1.0, steps=100, share=0.4)
+    rate = adam.CosineTail(1.0, steps=100, share=0.4)
     assert float(rate(0)) == float(rate(60)) == 1.0
     np.testing.assert_allclose(float(rate(80)), 0.55, atol=1e-6)
     np.testing.assert_allclose([float(rate(100)), float(rate(200))], 0.1, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"name": "a/b"}, "a plain word as its name, not 'a/b'"),
+    ({"batch": 0}, "a positive number as its batch, not 0"),
+    ({"channels": 2}, "3 or 4 as its channels"),
+    ({"learning_rates": 2e-4}, "two positive numbers as its learning_rates"),
+    ({"learning_rates": (2e-4, -1.0)}, "two positive numbers"),
+    ({"decay": 2.0}, "a share from 0 to 1 as its decay, not 2.0"),
+    ({"generator": "pyramid"}, "No network 'pyramid'.*such as 'pyramid_generator'"),
+    ({"second": (), "channels": 3}, "channels=4, or second=None"),
+    ({"batch": 6}, "A batch of 6 cannot be shared into groups of 4"),
+])  # fmt: skip
+def test_what_no_recipe_can_have_is_refused_in_words(changes, words):
+    with pytest.raises(ValueError, match=words):
+        dataclasses.replace(recipes.get("tiny16"), **changes).build()
+
+
+def test_rgb_pictures_are_shifted_on_their_own_ground():
+    recipe = dataclasses.replace(
+        recipes.get("tiny16"), channels=3, background=0, augment=(("brightness", 0.0),)
+    )
+    changes = recipe._diff_augment()
+    black = -np.ones((4, 16, 16, 3), "float32")
+    np.testing.assert_array_equal(changes(black, changes.draw(4, None)), black)
 
 
 def test_unknown_recipe_names_the_known_ones():
@@ -155,6 +181,8 @@ def test_every_recipe_comes_back_from_the_params_of_its_run(recipe, tmp_path):
     fields = {"recipe": dataclasses.asdict(recipe), "seed": 3, "data": {"source": "x"}}
     (tmp_path / "params.json").write_text(json.dumps(fields))
     assert recipes.read(tmp_path / "params.json") == (recipe, "x", 3)
+    as_lists = json.loads(json.dumps(fields["recipe"]))
+    assert recipes.Recipe(**as_lists).learning_rates == list(recipe.learning_rates)
 
 
 @pytest.mark.parametrize("text", ["[", "[]", "\xff", '{"seed": 0}',
@@ -172,11 +200,11 @@ def test_a_file_that_does_not_say_how_to_train_is_refused(text, tmp_path):
 
 def test_the_example_for_contributors_is_a_recipe():
     text = (env.ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    code = re.search(r"(?s)```python\n(.*?)```", text)[1]
     space = dict(vars(recipes))
-    exec(re.search(r"(?s)```python\n(.*?)```", text)[1], space)
-    (name,) = {name for name in space if name.isupper()} - vars(recipes).keys()
+    exec(code, space)
+    name = re.search(r"(?m)^(\w+) = ", code)[1]
     assert f"RECIPE={space[name].name} " in text
-    assert space[name].name not in recipes.RECIPES
     assert space[name].build().generator.count_params() > 0
 
 
@@ -213,6 +241,8 @@ def test_a_seed_takes_its_arguments():
     assert recipes.get("keras120", rate=0.01).learning_rates == (0.01, 0.01)
     with pytest.raises(TypeError):
         recipes.get("rgba80", kernel=5)
+    with pytest.raises(ValueError, match="modern64 takes no options. Use dataclasses"):
+        recipes.get("modern64", size=128)
 
 
 def test_a_range_that_tanh_cannot_reach_is_refused_unless_asked_for():
@@ -302,3 +332,6 @@ def test_every_species_counts_alike_unless_a_seed_says_otherwise():
     shown = np.bincount(order.ravel(), minlength=len(weights))
     assert abs(shown[:3].mean() / shown[3:].mean() - 1 / 3) < 0.05
     assert recipes.get("sprites64").weights(data) is None
+    typed = dataclasses.replace(recipes.get("types32"), size=16, balanced=False)
+    rare = typed.weights(data)  # rare types come more often, whatever a species counts
+    assert rare is not None and np.isfinite(rare).all()

@@ -98,6 +98,16 @@ def test_a_kernel_that_dies_is_reported(start):
     assert "too little memory" in text.splitlines()[-1]
 
 
+def test_an_unknown_profile_is_refused_in_a_sentence():
+    command = [sys.executable, "notebooks/run.py"]
+    variables = {**os.environ, "POKEUTILS_PROFILE": "fast"}
+    answer = subprocess.run(
+        command, cwd=env.ROOT, env=variables, capture_output=True, text=True
+    )
+    assert answer.returncode == 2 and "Traceback" not in answer.stderr
+    assert "POKEUTILS_PROFILE is 'fast'; expected one of tiny" in answer.stderr
+
+
 def test_an_unknown_name_is_refused():
     command = [sys.executable, "notebooks/run.py", "--only", "99_nothing"]
     answer = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)

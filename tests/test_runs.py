@@ -25,6 +25,10 @@ def test_folders_are_numbered_and_found(folders):
     second = make(folders, "b", params_json='{"seed": 3}')
     assert [run.name for run in runs.list_runs()] == ["001-a", "002-b"]
     assert runs.latest_run() == first  # the second has no generator yet
+    (second / "generator.keras").touch()
+    assert runs.latest_run() == second
+    os.utime(first / "generator.keras", (2e9, 2e9))  # it was the one to go on
+    assert runs.latest_run() == first
     assert runs.find_run("002-b") == runs.find_run(second) == second
     assert runs.read_params(second) == {"seed": 3}
     with pytest.raises(FileNotFoundError, match="No run 7; there are: 001-a, 002-b"):

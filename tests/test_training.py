@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import types
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ from pokeutils import (
     guards,
     models,
     provenance,
+    recipes,
     runs,
     training,
 )
@@ -233,6 +235,24 @@ def test_a_retry_goes_back_and_on_with_other_random_numbers(fit, whole):
     np.testing.assert_array_equal(log["step"], other["step"])
     assert log["g_loss"][0] == other["g_loss"][0]
     assert log["g_loss"][-1] != other["g_loss"][-1]
+    sheets, others = runs.sample_files(run), runs.sample_files(whole[0])
+    assert [seen for seen, _ in sheets] == [seen for seen, _ in others]
+
+
+def test_going_back_wins_no_time(monkeypatch, model):
+    clock = iter([0.0, 50.0, 70.0])
+    monkeypatch.setattr(
+        callbacks, "time", types.SimpleNamespace(monotonic=lambda: next(clock))
+    )
+    limit = callbacks.TimeLimit(1.0, show=lambda line: None)
+    limit.set_model(model)
+    model.stop_training = False
+    limit.begin({})
+    limit.begin({})  # after going back to a checkpoint
+    limit.on_epoch_end(0)
+    assert not model.stop_training
+    limit.on_epoch_end(1)
+    assert model.stop_training
 
 
 @pytest.mark.slow
@@ -310,7 +330,58 @@ def test_one_call_starts_goes_on_and_starts_anew(outputs, data, whole):
     assert choose(data)[0] == "002-tiny8"  # the newest with this seed
     finished = whole[0] / "checkpoint"
     shutil.copytree(finished, runs.find_run("002-tiny8") / "checkpoint")
-    assert choose(data)[:2] == ("004-tiny8", True)
+    name, new, said = choose(data)
+    assert (name, new) == ("004-tiny8", True) and "002-tiny8 is trained to its" in said
+
+
+def test_a_new_run_after_a_stopped_one_is_told_so(fit, data):
+    run, _ = fit(also=[At(30, spoil)], save_minutes=0.0)
+    name, new, said = choose(data)
+    assert (name, new) == ("002-tiny8", True)
+    assert f"{run.name} was stopped: " in said and "on_alarm='retry'" in said
+
+
+@pytest.mark.parametrize("error", [MemoryError, TypeError])
+def test_a_run_that_fails_before_its_first_epoch_leaves_nothing(
+    outputs, data, monkeypatch, error
+):
+    class Broken(recipes.Recipe):
+        def build(self, seed):
+            raise error("no")
+
+    broken = Broken(**dataclasses.asdict(TINY))
+    wanted = guards.OutOfMemory if error is MemoryError else error
+    with pytest.raises(wanted) as caught:
+        training.train(broken, data)
+    assert runs.list_runs() == []
+    assert error is not MemoryError or caught.value.new  # half the batch may be tried
+
+
+def test_what_a_recipe_cannot_learn_from_is_refused_before_there_is_a_folder(
+    outputs, data
+):
+    for recipe, words in (
+        (dataclasses.replace(TINY, size=16), r"of 16 px, and these have 8.*load\("),
+        (dataclasses.replace(TINY, batch=512), "512 pictures at a time.*batch=128"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            training.train(recipe, data)
+    assert runs.list_runs() == []
+
+
+def test_a_run_in_float16_goes_on_in_float16_only(fit, monkeypatch):
+    run, _ = fit(minutes=1e-9)
+    was = env.training_dtype()
+    monkeypatch.setattr(env, "training_dtype", lambda: "mixed_float16")
+    with pytest.raises(ValueError, match=f"Set POKEUTILS_DTYPE={was} and make"):
+        fit(run)
+
+
+def test_damaged_params_are_named(fit):
+    run, _ = fit(minutes=1e-9)
+    (run / "params.json").write_text('{"recipe": {')
+    with pytest.raises(ValueError, match="params.json is damaged"):
+        runs.read_params(run)
 
 
 def test_what_was_started_otherwise_is_refused_with_the_difference(fit, data):

@@ -25,6 +25,7 @@ from pokeutils import files  # noqa: E402
 FIGURES = ROOT / "outputs" / "gallery" / "figures.json"
 NUMBER = r"\d(?:[\d,]*\d)?(?:\.\d+)?"
 TABLE = re.compile(r"(?s)(?<=<!-- results -->\n).*?(?=<!-- end -->)")
+FLOOR = {"name": "real halves", "size": "64", "ground": "255"}  # that is shown
 GIVEN = {"values", "spread", "command", "data", "machine", "date"}
 
 
@@ -175,15 +176,20 @@ def with_results(text, path=ROOT / "outputs" / "gallery" / "recipes.csv"):
 
 
 def results(path):
-    """Returns the table: real pictures, then the finished runs of each recipe from the
-    best to the worst by Lite0, then what was not finished but has scores."""
+    """Returns the table: real pictures (`FLOOR`), then the finished runs of each recipe
+    and the generators that come along, from the best to the worst by Inception, or
+    after these by Lite0. A share is a mean over runs; where not all of them have one,
+    it says how many do."""
     with open(path, newline="", encoding="utf-8") as file:
         file.readline()  # the command
         rows = list(csv.DictReader(file))
     groups = {}
     for row in rows:
-        real = row["name"] == "real halves"
-        if real or row["final"] == "1" or not row["kid"]:
+        if row["name"] == FLOOR["name"]:
+            chosen = FLOOR.items() <= row.items()
+        else:
+            chosen = row["final"] == "1" or not row["kid"]
+        if chosen:
             groups.setdefault(row["name"], []).append(row)
     judges = "kid_inception", "kid"  # without the first one, by the second
     order = sorted(groups, key=lambda n: [_middle(groups[n], j) for j in judges])
@@ -196,8 +202,7 @@ def results(path):
         seen = f"{float(mine[0]['images']):,.0f}" if mine[0]["images"] else ""
         columns = {"kid_inception": 0, "kid": 0, "kid_random": 1}
         numbers = [_each(mine, column, digits) for column, digits in columns.items()]
-        shares = [_middle(mine, f"{name}_inception") for name in ("recall", "coverage")]
-        shares = [f"{share:.2f}" if share < float("inf") else "" for share in shares]
+        shares = [_share(mine, f"{name}_inception") for name in ("recall", "coverage")]
         cells = name if not seen else f"`{name}`", seen, *numbers, *shares
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -205,18 +210,30 @@ def results(path):
 
 def _middle(rows, column):
     """The mean of a column; infinite where it is empty, so that it sorts last."""
-    values = [float(row[column]) for row in rows if row.get(column)]
-    values = [value for value in values if value == value]  # not NaN: not known
+    values = _known(rows, column)
     return sum(values) / len(values) if values else float("inf")
 
 
+def _known(rows, column):
+    values = [float(row[column]) for row in rows if row.get(column)]
+    return [value for value in values if value == value]  # not NaN: not known
+
+
+def _share(rows, column):
+    """The mean of a column as "0.29", or "0.29 (1 of 2)" if one of two runs has it."""
+    count = len(_known(rows, column))
+    if not count:
+        return ""
+    some = "" if count == len(rows) else f" ({count} of {len(rows)})"
+    return f"{_middle(rows, column):.2f}{some}"
+
+
 def _each(rows, column, digits):
-    """All values of a column x 1000, as "12" or "12, 15"; of real pictures, which have
-    one for each size and ground, the largest with its spread."""
-    if rows[0]["name"] == "real halves":
-        row = max(rows, key=lambda row: float(row[f"{column}_std"] or 0))
-        value, spread = (1000 * float(row[c]) for c in (column, f"{column}_std"))
-        return f"{value:.1f} ± {spread:.1f}".replace("-0.0 ", "0.0 ")
+    """All values of a column x 1000, as "12" or "12, 15"; of real pictures the value
+    and half of its 95 % interval, two standard deviations."""
+    if rows[0]["name"] == FLOOR["name"]:
+        value, spread = (1000 * float(rows[0][c]) for c in (column, f"{column}_std"))
+        return f"{value:.1f} ± {2 * spread:.1f}".replace("-0.0 ", "0.0 ")
     values = [float(row[column]) for row in rows if row[column]]
     return ", ".join(f"{1000 * value:.{digits}f}" for value in values)
 

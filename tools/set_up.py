@@ -59,7 +59,9 @@ def main(command):
 
     if command in APART:
         move_to(APART[command])
-    with open(ROOT / "pyproject.toml", "rb") as file:
+    # Open for writing, though nothing is written: NFS locks no other files.
+    project = ROOT / "pyproject.toml"
+    with open(project, "rb+" if os.access(project, os.W_OK) else "rb") as file:
         wait_for_other_set_ups(file, say)
         set_up(command, tomllib.load(file)["project"], say)
 
@@ -102,12 +104,14 @@ def set_up(command, project, say):
 
 
 def wait_for_other_set_ups(file, say):
-    """Locks the open `file`, until it is closed."""
+    """Locks the open `file`, until it is closed; goes on where drives have no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         say("waiting for another set-up of this folder")
         fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        say(f"no locks on this drive ({error}): one `make` at a time, please")
 
 
 def read_record():

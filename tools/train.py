@@ -13,9 +13,9 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # one of its errors is no error
 
-from pokeutils import recipes  # noqa: E402
+from pokeutils import recipes, sources  # noqa: E402
 
 
 def main(arguments=None):
@@ -23,16 +23,23 @@ def main(arguments=None):
     parser.add_argument("--minutes", type=float, help="stop after that time, and save")
     parser.add_argument("--params", metavar="FILE", help="make this run again")
     options = parser.parse_args(arguments)
-    if options.params:
-        try:
+    if options.minutes is not None and options.minutes <= 0:
+        parser.error(f"--minutes is a positive number, not {options.minutes:g}.")
+    try:
+        if options.params:
             recipe, source, seed = recipes.read(options.params)
-        except (OSError, ValueError) as error:
-            parser.error(str(error))
-    else:
-        recipe, seed = recipes.for_profile(), 0
-        source = os.environ.get("POKEUTILS_SOURCE") or recipe.source
+        else:
+            recipe, seed = recipes.for_profile(), 0
+            source = os.environ.get("POKEUTILS_SOURCE") or recipe.source
+        sources.describe(source)
+        sources.listing(source)  # a folder of one's own must be there
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     print(f"{recipe.name} on {source}. Ctrl-C saves; the same command goes on.")
-    run = recipe.train(source, seed, minutes=options.minutes)
+    try:
+        run = recipe.train(source, seed, minutes=options.minutes)
+    except (RuntimeError, ValueError) as error:  # they say what is wrong and what to do
+        sys.exit(str(error))
     print(f"The run folder is {run}")
 
 

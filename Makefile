@@ -23,7 +23,7 @@ ifneq ($(DEVICES),)
 export POKEUTILS_DEVICES := $(DEVICES)
 endif
 # These count on the command line only: a shell may have a RUN of its own.
-$(foreach name,MINUTES ONLY PARAMS RUN IMAGES SEEDS REPO,\
+$(foreach name,MINUTES ONLY PARAMS RUN SEED IMAGES SEEDS REPO,\
 	$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
 # The Python of .venv, or the first one found that can make a .venv.
@@ -57,7 +57,9 @@ help:
 	@echo 'DEVICES=all      train on all GPUs of this machine instead of one'
 	@echo 'PARAMS=FILE      make again the run of that params.json, or of a generator'"'"'s card'
 	@echo 'MINUTES=60       how long train and compare go on; they can be called again'
-	@echo 'RUN=007-modern64 the run that hatchery shows; ONLY=05_animate what render makes'
+	@echo 'RUN=new SEED=1   of train: start a new run, with other random numbers'
+	@echo 'RUN=007-modern64 the run that train goes on with, or that hatchery shows'
+	@echo 'ONLY=05_animate  what render makes'
 	@echo 'IMAGES= SEEDS=   of compare: how long each recipe is trained, and how often'
 	@echo 'PYTHON=...       the Python to make .venv with, 3.11 to 3.13'
 
@@ -76,7 +78,8 @@ badges:
 train:
 	$(set_up)
 	@.venv/bin/python tools/train.py $(if $(MINUTES),--minutes $(MINUTES)) \
-		$(if $(PARAMS),--params "$(PARAMS)")
+		$(if $(PARAMS),--params "$(PARAMS)") $(if $(RUN),--run "$(RUN)") \
+		$(if $(SEED),--seed $(SEED))
 
 test:
 	$(set_up)

@@ -52,6 +52,13 @@ ABLATIONS = {
     "no-mirror": {"mirror": False},
     "no-fused-norm": {"fused_norm": False},
 }
+HYBRID = {  # hybrid64, with a warm-up for runs of tens of thousands of images
+    "second": recipes.get("hybrid64").second,
+    "second_interval": recipes.get("hybrid64").second_interval,
+    "warm_up": 7_500,
+    "ramp": 5_000,
+}
+PALETTE = {"generator_options": recipes.get("pixels64").generator_options}
 # What modern64 is with one of its numbers changed, downwards and upwards, or with
 # another head or discriminator.
 SWEEP = {
@@ -63,23 +70,21 @@ SWEEP = {
     "rates-5e-4": {"learning_rates": (5e-4, 5e-4)},
     "shift-only": {"augment": (*NO_COLOUR, ("translation", 0.125))},
     "strong-augment": {"augment": (*STRONG_COLOUR, ("translation", 0.25))},
-    "ema-4000": {"ema_images": 4_000},
-    "ema-60000": {"ema_images": 60_000},
+    # Short half-lives: a long one is not reached before twenty times as many images.
+    "ema-150": {"ema_images": 150},
+    "ema-600": {"ema_images": 600},
     "narrow": {"generator_options": (("widths", (96, 56, 32)), ("start", 8))},
     "wide": {"generator_options": (("widths", (208, 112, 64)), ("start", 8))},
     "no-minibatch-std": {"discriminator_options": (("minibatch_std", False),)},
-    "palette-16": {"generator_options": recipes.get("pixels64").generator_options},
-    "hybrid": {  # hybrid64, with a warm-up for runs of tens of thousands of images
-        "second": recipes.get("hybrid64").second,
-        "second_interval": recipes.get("hybrid64").second_interval,
-        "warm_up": 7_500,
-        "ramp": 5_000,
-    },
+    "palette-16": PALETTE,
+    "hybrid": HYBRID,
+    "hybrid-palette-16": {**HYBRID, **PALETTE},
     "projected": {
         name: getattr(recipes.get("projected64"), name)
         for name in "discriminator discriminator_options loss r1_gamma betas".split()
     },
 }
+WORTH_SEEING = "modern64", "modern64-palette-16", "modern64-projected"  # of the sweep
 # What paints pixel art: 16 colours a picture, or any.
 HEADS = {
     f"{head}{size}": dataclasses.replace(
@@ -345,7 +350,7 @@ def main(arguments=None):
         folder = env.outputs_dir() / "gallery" if options.publish else here
         words = sys.argv[1:] if arguments is None else arguments
         command = shlex.join(["python", "-m", "pokeutils.compare", *words])
-        sheets = kind != "sweep"  # of one recipe, changed: there is little to see
+        sheets = WORTH_SEEING if kind == "sweep" else None
         print(scoreboard.publish(options.images, command, folder, kind, sheets))
     print("All done." if done else "Not all done: the same command goes on from here.")
 

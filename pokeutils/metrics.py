@@ -358,6 +358,9 @@ def _place(title, rows):
     own, scale = values.pop(SAMPLES), sorted(values, key=values.get)
     if own <= rows[FLOOR]["kid"]["interval"][1]:
         return f"{title} cannot tell the samples from real pictures by their KID."
+    low, high = rows[SAMPLES]["kid"]["interval"]
+    if alike := [name for name in scale if low <= values[name] <= high]:
+        return f"By KID the samples cannot be told from {' and '.join(alike)}."
     below = [name for name in scale if values[name] <= own]
     above = [name for name in scale if values[name] > own]
     if not above:

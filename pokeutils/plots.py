@@ -269,13 +269,17 @@ def gif(path, frames, milliseconds=200, last=1500, colours=128):
     """Writes RGB uint8 frames as a looping GIF, atomically; the last one stays.
 
     One palette for all frames, made from the last one and a middle one: without it,
-    colours flicker from frame to frame. Raises ValueError without frames.
+    colours flicker from frame to frame. The ground, which is the colour of its corner,
+    is kept exactly: a white one is white on a page. Raises ValueError without frames.
     """
     frames = [np.asarray(frame) for frame in frames]
     if not frames:
         raise ValueError("A GIF needs at least one frame; the list of frames is empty.")
     key = np.concatenate([frames[len(frames) // 2], frames[-1]])
     palette = Image.fromarray(key).quantize(colours, Image.Quantize.MEDIANCUT)
+    entries, ground = palette.getpalette(), 3 * palette.getpixel((0, 0))
+    entries[ground : ground + 3] = key[0, 0].tolist()
+    palette.putpalette(entries)
     images = [
         Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
         for frame in frames

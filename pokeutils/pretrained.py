@@ -69,8 +69,14 @@ def hatch(target, count=64, seed=0, name=FLAGSHIP):
     """Draws `count` new creatures into the folder `target`: transparent PNGs
     <seed>-<number>.png and a sheet of all. Returns them, uint8 (count, s, s, 4).
 
-    The same seed gives the same creatures, however many of them.
+    The same seed gives the same creatures, however many of them. Raises ValueError
+    unless count is positive and seed a number that is not negative.
     """
+    if count < 1 or not isinstance(seed, int) or seed < 0:
+        raise ValueError(
+            f"count={count!r}, seed={seed!r}: count is 1 or more, and seed a whole "
+            "number from 0 on."
+        )
     target, pictures = pathlib.Path(target), sample(load(name), count, seed)
     for number, picture in enumerate(images.unpremultiply(pictures)):
         plots.save_png(target / f"{seed}-{number:03d}.png", picture)

@@ -381,10 +381,10 @@ def read_table(path):
     return rows, command
 
 
-def publish(images, command, folder, name="recipes", sheets=True):
-    """Writes `folder`/`name`.csv, and with `sheets` `name`/<recipe>.jpg with the first
-    samples of each recipe's first seed, if that is finished, but not of its variants,
-    which have a dash in their name. Returns the path of the table.
+def publish(images, command, folder, name="recipes", sheets=None):
+    """Writes `folder`/`name`.csv, and `name`/<recipe>.jpg with the first samples of
+    each recipe's first seed, if that is finished: of those in `sheets`, by default of
+    all but variants, which have a dash in their name. Returns the path of the table.
 
     A table of the same comparison that is there keeps its finished runs that are not
     here; times stay only of the device that made most of them. Raises RuntimeError
@@ -406,21 +406,21 @@ def publish(images, command, folder, name="recipes", sheets=True):
     if any(row["size"] == SIZE for row in rows):
         rows += pretrained_rows(rows[0]["source"])
     write_table(path, rows, command)
-    if sheets:
-        _publish_sheets(images, folder / name)
+    _publish_sheets(images, folder / name, sheets)
     return path
 
 
-def _publish_sheets(images, sheets):
+def _publish_sheets(images, sheets, names):
     sheets.mkdir(exist_ok=True)
     if (folder_of(images) / "blow-up" / "log.csv").exists():
         _publish_blow_up(folder_of(images) / "blow-up", sheets)
     for run in sorted(folder_of(images).glob("*-seed0")):
         taken, recipe = snapshot_files(run), runs.read_params(run)["recipe"]
         finished = taken and int(taken[-1].stem) >= recipe["images"]
-        if finished and "-" not in recipe["name"]:
+        name = recipe["name"]
+        if finished and ("-" not in name if names is None else name in names):
             pictures = read_snapshot(taken[-1], min(recipe["size"], SIZE))[:SHOWN]
-            with files.atomic(sheets / f"{recipe['name']}.jpg") as jpeg:
+            with files.atomic(sheets / f"{name}.jpg") as jpeg:
                 jpeg.write_bytes(plots.to_jpeg(plots.tile(pictures)))
 
 

@@ -160,6 +160,12 @@ def test_the_table_says_what_logs_and_scores_say(folder, tmp_path):
             assert sheet.size == (8 * 18 + 2, 4 * 18 + 2)
 
 
+def test_sheets_are_of_those_that_are_named(folder, tmp_path):
+    scoreboard.publish(IMAGES, "one", tmp_path, sheets=[NAMES[0]])
+    sheets = [path.stem for path in (tmp_path / "recipes").glob("*.jpg")]
+    assert sheets == [NAMES[0]]
+
+
 def test_a_table_keeps_finished_runs_that_are_not_here(folder, tmp_path):
     path = scoreboard.publish(IMAGES, "one", tmp_path)
     rows, _ = scoreboard.read_table(path)

@@ -447,6 +447,21 @@ def test_report_says_what_is_known(found):
         assert report.value(title, "authentic") <= 50 / 60
 
 
+def test_samples_are_not_ranked_beyond_their_interval():
+    def row(value, low, high):
+        return {"kid": {"value": value, "interval": [low, high]}}
+
+    rows = {metrics.FLOOR: row(0.0, -0.1, 0.1), "blur": row(0.3, 0, 0)}
+    rows["noise"] = row(2.0, 0, 0)
+    for own, said in (
+        (row(0.05, 0, 0.1), "cannot tell the samples from real"),
+        (row(0.35, 0.28, 0.42), "By KID the samples cannot be told from blur."),
+        (row(1.0, 0.8, 1.2), "lie between blur and noise"),
+        (row(3.0, 2.8, 3.2), "further from real than all else"),
+    ):
+        assert said in metrics._place("random", {**rows, metrics.SAMPLES: own})
+
+
 def test_report_prints_as_a_table(found):
     report = found[0]
     text = str(report)

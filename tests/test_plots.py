@@ -67,6 +67,18 @@ def test_gif_keeps_every_frame_and_its_milliseconds(tmp_path):
     assert shown == 11 * 120 + 900
 
 
+def test_the_ground_of_a_gif_stays_white(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(200, 256, (4, 32, 32, 3), dtype=np.uint8)  # pale pixels
+    frames[:, :8] = 255
+    path = plots.gif(tmp_path / "a.gif", frames, colours=16)
+    with Image.open(path) as animation:
+        for place in range(animation.n_frames):
+            animation.seek(place)
+            shown = np.asarray(animation.convert("RGB"))
+            assert (shown[:8] == 255).all()
+
+
 def test_gif_without_frames_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="at least one frame"):
         plots.gif(tmp_path / "a.gif", [])

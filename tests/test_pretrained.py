@@ -133,6 +133,10 @@ def test_its_pictures_go_to_the_gallery(published):
 
 def test_hatching_writes_transparent_creatures(published, tmp_path):
     pictures = pretrained.hatch(tmp_path, count=5, seed=3, name="tiny16")
+    for wrong in ({"count": 0}, {"seed": "bulba"}, {"seed": -1}):
+        with pytest.raises(ValueError, match="count is 1 or more, and seed a whole"):
+            pretrained.hatch(tmp_path / "none", name="tiny16", **wrong)
+    assert not (tmp_path / "none").exists()
     few = pretrained.hatch(tmp_path / "few", count=2, seed=3, name="tiny16")
     # Another batch size adds up in another order: a level more or less is rounding.
     assert np.abs(pictures[:2].astype("int16") - few).max() <= 1

@@ -49,8 +49,8 @@ def train(monkeypatch):
 
     calls = []
 
-    def record(recipe, source, seed, **options):
-        calls.append((recipe.name, source, seed, options))
+    def record(recipe, source, seed, run=None, **options):
+        calls.append((recipe.name, source, seed, run, options))
 
     monkeypatch.setattr(recipes.Recipe, "train", record)
     return train, calls
@@ -61,11 +61,15 @@ def test_make_train_trains_what_is_asked_for(train, monkeypatch, capsys):
     program.main([])
     monkeypatch.setenv("POKEUTILS_RECIPE", "sprites64")
     monkeypatch.delenv("POKEUTILS_SOURCE")
-    program.main(["--minutes", "2.5"])
+    program.main(["--minutes", "2.5", "--run", "new", "--seed", "3"])
     assert calls == [
-        ("tiny16", "doodles", 0, {"minutes": None}),
-        ("sprites64", "sprites", 0, {"minutes": 2.5}),
+        ("tiny16", "doodles", 0, None, {"minutes": None}),
+        ("sprites64", "sprites", 3, "new", {"minutes": 2.5}),
     ]
+    with pytest.raises(SystemExit):
+        program.main(["--minutes", "0"])
+    assert "a positive number, not 0" in capsys.readouterr().err
+    program.main([])
     assert "the same command goes on" in capsys.readouterr().out
 
 
@@ -77,7 +81,7 @@ def test_make_train_makes_a_run_again_from_its_params(train, tmp_path, capsys):
     params = provenance.params(recipes.get("tiny16"), data, seed=7)
     files.write_json(tmp_path / "params.json", params)
     program.main(["--params", str(tmp_path / "params.json"), "--minutes", "1"])
-    assert calls == [("tiny16", "doodles", 7, {"minutes": 1.0})]
+    assert calls == [("tiny16", "doodles", 7, None, {"minutes": 1.0})]
     with pytest.raises(SystemExit):
         program.main(["--params", str(tmp_path / "none.json")])
     assert "none.json" in capsys.readouterr().err
@@ -252,6 +256,7 @@ def test_every_command_of_the_makefile_is_known():
     [
         ("train", "MINUTES"),
         ("train", "PARAMS"),
+        ("train", "SEED"),
         ("render", "ONLY"),
         ("hatchery", "RUN"),
         ("compare", "IMAGES"),

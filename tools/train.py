@@ -1,6 +1,6 @@
 """Train a recipe, or go on with its newest unfinished run: what `make train` calls.
 
-    python tools/train.py [--minutes 60] [--params FILE]
+    python tools/train.py [--minutes 60] [--params FILE] [--run new] [--seed 1]
 
 POKEUTILS_RECIPE and POKEUTILS_SOURCE name the recipe and the pictures,
 POKEUTILS_DEVICES says on how many devices. FILE, the params.json of a run or the card
@@ -22,6 +22,8 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, help="stop after that time, and save")
     parser.add_argument("--params", metavar="FILE", help="make this run again")
+    parser.add_argument("--run", help="the run to go on with, or new")
+    parser.add_argument("--seed", type=int, help="of the random numbers; 0")
     options = parser.parse_args(arguments)
     if options.minutes is not None and options.minutes <= 0:
         parser.error(f"--minutes is a positive number, not {options.minutes:g}.")
@@ -31,15 +33,16 @@ def main(arguments=None):
         else:
             recipe, seed = recipes.for_profile(), 0
             source = os.environ.get("POKEUTILS_SOURCE") or recipe.source
+        seed = seed if options.seed is None else options.seed
         sources.describe(source)
         sources.listing(source)  # a folder of one's own must be there
     except (OSError, ValueError) as error:
         parser.error(str(error))
     print(f"{recipe.name} on {source}. Ctrl-C saves; the same command goes on.")
     try:
-        run = recipe.train(source, seed, minutes=options.minutes)
-    except (RuntimeError, ValueError) as error:  # they say what is wrong and what to do
-        sys.exit(str(error))
+        run = recipe.train(source, seed, options.run, minutes=options.minutes)
+    except (RuntimeError, ValueError, FileNotFoundError) as error:
+        sys.exit(str(error))  # it says what is wrong and what to do
     print(f"The run folder is {run}")
 
 

@@ -28,6 +28,11 @@ from pokeutils import (
 GRID = 64  # pictures in a sample sheet, eight by eight
 LOOK_IMAGES = 5000  # between two looks of the guard at the samples
 MOST = 0.02  # of the time goes to checkpoints, at most; slow drives get fewer of them
+HEADER = (
+    f"{'epoch':>5} {'images':>10} {'images/s':>9} {'d_loss':>8} {'g_loss':>8} "
+    f"{'D right: reals':>15} {'fakes':>6} {'minutes left':>13}"
+)
+HEADER_EVERY = 24  # rows of the printed table: about a screen
 LOG_COLUMNS = (
     *("epoch", "step", "images", "seconds", "images_per_second"),
     *gan.LOGS,
@@ -53,8 +58,8 @@ class Watcher(keras.callbacks.Callback):
 
 
 class Log(Watcher):
-    """Appends a row an epoch to log.csv and prints a line at most every `every`
-    seconds.
+    """Appends a row an epoch to log.csv and prints a row of a table at most every
+    `every` seconds.
 
     batch: pictures a step; images: the length of the whole run, for the time left;
     guard: gives the row its statistics of the samples.
@@ -65,7 +70,7 @@ class Log(Watcher):
         self.path = run / "log.csv"
         self.batch, self.images, self.guard = batch, images, guard
         self.every, self.show = every, show
-        self.shown = -math.inf
+        self.shown, self.rows = -math.inf, 0
 
     def begin(self, memory):
         self.seconds = memory.get("seconds", 0.0)
@@ -94,13 +99,14 @@ class Log(Watcher):
             csv.writer(file).writerow(row)
         now = time.monotonic()
         if now - self.shown >= self.every or seen >= self.images:
-            self.shown = now
+            if self.rows % HEADER_EVERY == 0:
+                self.show(HEADER, flush=True)
+            self.shown, self.rows = now, self.rows + 1
             left = max(self.images - seen, 0) / speed / 60
             self.show(
-                f"epoch {epoch + 1:4d}  {seen:8,} images  {speed:5.0f} images/s  "
-                f"d_loss {logs['d_loss']:.2f}  g_loss {logs['g_loss']:.2f}  "
-                f"D right: reals {logs['d_real']:4.0%}, fakes {logs['d_fake']:4.0%}  "
-                f"{left:4.1f} min left",
+                f"{epoch + 1:5d} {seen:10,} {speed:9.0f} "
+                f"{logs['d_loss']:8.2f} {logs['g_loss']:8.2f} "
+                f"{logs['d_real']:15.0%} {logs['d_fake']:6.0%} {left:13.1f}",
                 flush=True,
             )
 

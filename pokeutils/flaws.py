@@ -259,12 +259,12 @@ def _largest(body):
 
 
 def compare(sets):
-    """Prints a table of `measure` for {name: pictures}; returns {name: measures}."""
+    """Prints a table of `measure` for {name: pictures}, a row a flaw and a column a
+    set; returns {name: measures}."""
     found = {name: measure(pictures) for name, pictures in sets.items()}
-    wide = max(map(len, sets)) + 2
-    print(" " * wide + "".join(f"{kind:>10}" for kind in next(iter(found.values()))))
-    for name, row in found.items():
-        print(f"{name:{wide}}" + "".join(f"{value:10.3g}" for value in row.values()))
+    print(" " * 10 + "".join(f"{name:>12}" for name in found))
+    for kind in next(iter(found.values())):
+        print(f"{kind:10}" + "".join(f"{row[kind]:12.3g}" for row in found.values()))
     return found
 
 

@@ -35,6 +35,7 @@ TYPES = {  # one colour a type: near enough to the games' to be known by
     "steel": "#8d9fae",
     "fairy": "#e39ac6",
 }
+PAGE = 900  # pixels that a notebook gives a picture, about
 LIMIT = 120_000  # bytes of one shown picture: notebooks stay small enough to open
 
 
@@ -106,8 +107,10 @@ def labelled(sheets, labels, scale=1, gap=8, columns=None):
         for i in range(columns)
     ]
     heights = [scale * max(sheet.shape[0] for sheet in row) for row in rows]
-    band = 10 + 14 * max(label.count("\n") + 1 for label in labels)  # for the text
     width = sum(widths) + gap * (columns + 1)
+    zoom = max(1, width / PAGE)  # a page shrinks what is wider, the text with it
+    lines = max(label.count("\n") + 1 for label in labels)
+    band = round(zoom * (10 + 14 * lines))  # for the text
     height = sum(heights) + (band + 8) * len(rows)
     figure = plt.figure(figsize=(width / 100, height / 100), dpi=100)
     for i, (sheet, label) in enumerate(zip(sheets, labels, strict=True)):
@@ -118,7 +121,7 @@ def labelled(sheets, labels, scale=1, gap=8, columns=None):
         place = (left / width, 1 - (top + tall) / height, wide / width, tall / height)
         axis = figure.add_axes(place)
         axis.imshow(sheet, interpolation="nearest", aspect="auto")
-        axis.set_title(label, fontsize=9, color=INK, pad=4)
+        axis.set_title(label, fontsize=9 * zoom, color=INK, pad=4 * zoom)
         axis.axis("off")
     return figure
 
@@ -223,8 +226,9 @@ def curves(x, series, xlabel="images seen", ylabel="", smooth=1):
         axis.plot(x, values, color=colour, linestyle=dashes, label=label, linewidth=1.6)
     axis.set_xlabel(xlabel)
     axis.set_ylabel(ylabel)
+    axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.10g}")  # 1,200,000, not 1.2 1e6
     axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(color="#e5e9f0", linewidth=0.6)
+    axis.grid(color=PALE, linewidth=0.6)
     if len(series) > 1:
         axis.legend(frameon=False, fontsize=8)
     return axis.figure
@@ -277,13 +281,18 @@ def gif(path, frames, milliseconds=200, last=1500, colours=128):
         raise ValueError("A GIF needs at least one frame; the list of frames is empty.")
     key = np.concatenate([frames[len(frames) // 2], frames[-1]])
     palette = Image.fromarray(key).quantize(colours, Image.Quantize.MEDIANCUT)
-    entries, ground = palette.getpalette(), 3 * palette.getpixel((0, 0))
-    entries[ground : ground + 3] = key[0, 0].tolist()
+    entries, ground = palette.getpalette(), palette.getpixel((0, 0))
+    entries[3 * ground : 3 * ground + 3] = key[0, 0].tolist()
     palette.putpalette(entries)
-    images = [
-        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-        for frame in frames
-    ]
+    images = []
+    for frame in frames:
+        image = Image.fromarray(frame).quantize(
+            palette=palette, dither=Image.Dither.NONE
+        )
+        # Pillow rounds a colour before it looks it up, and may miss an equal entry.
+        indices = np.where((frame == key[0, 0]).all(-1), ground, np.asarray(image))
+        images.append(Image.fromarray(indices.astype("uint8")))
+        images[-1].putpalette(entries)
     durations = [milliseconds] * (len(images) - 1) + [last]
     with files.atomic(path) as temporary:
         images[0].save(

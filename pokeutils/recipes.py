@@ -345,9 +345,9 @@ MODERN64 = Recipe(
 HYBRID64 = dataclasses.replace(
     MODERN64,
     name="hybrid64",
-    images=420_000,
+    images=1_500_000,
     learning_rates=(5e-4, 5e-4),  # ahead of half of them by all judges of the sweep
-    decay=0.51,  # at the full rates KID came to a stand after 130,000 images
+    decay=0.86,  # at the full rates KID came to a stand after 130,000 images
     second=(("input_size", 96),),
     second_interval=2,
     warm_up=15_000,

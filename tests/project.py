@@ -14,13 +14,14 @@ BOOTSTRAP = """\
 # Find the project, or clone it (Colab, Kaggle); then make `pokeutils` importable.
 import os, pathlib, subprocess, sys
 REPOSITORY = os.environ.get("POKEUTILS_REPOSITORY", "https://github.com/OWNER/REPO")
-here = pathlib.Path.cwd()
-attached = [p for depth in range(1, 5) for p in pathlib.Path("/kaggle/input").glob("/".join("*" * depth))]
-found = [p for p in (here, *here.parents, *here.glob("*"), *attached) if (p / "pokeutils" / "env.py").exists()]
+here, kaggle = pathlib.Path.cwd(), pathlib.Path("/kaggle/input")
+places = [here, *here.parents, *here.glob("*")]
+places += [p for depth in range(1, 5) for p in kaggle.glob("/".join("*" * depth))]
+found = [p for p in places if (p / "pokeutils" / "env.py").exists()]
 if not found:
     subprocess.run(["git", "clone", "--depth=1", REPOSITORY, "pokemon-gan"], check=True)
 root = found[0] if found else here / "pokemon-gan"
-sys.path.insert(0, str(root))"""  # noqa: E501
+sys.path.insert(0, str(root))"""
 
 
 def committed():

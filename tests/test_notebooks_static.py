@@ -113,6 +113,9 @@ def test_outputs_are_small_and_clean(path, notebook):
         pictures = [k for k in output.get("data", {}) if k.startswith("image/")]
         assert not pictures or list(output.data) == pictures[:1], "one format"
         assert all(output.metadata[kind]["alt"] for kind in pictures)
+        lines = output.get("text", "").splitlines()
+        # A page wraps longer ones in the middle of a word.
+        assert max(map(len, lines), default=0) <= 98, max(lines, key=len)
 
 
 def test_outputs_belong_to_the_code(path, notebook):

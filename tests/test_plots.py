@@ -67,11 +67,12 @@ def test_gif_keeps_every_frame_and_its_milliseconds(tmp_path):
     assert shown == 11 * 120 + 900
 
 
-def test_the_ground_of_a_gif_stays_white(tmp_path):
+@pytest.mark.parametrize("darkest, colours", [(200, 16), (250, 128)])
+def test_the_ground_of_a_gif_stays_white(tmp_path, darkest, colours):
     rng = np.random.default_rng(0)
-    frames = rng.integers(200, 256, (4, 32, 32, 3), dtype=np.uint8)  # pale pixels
+    frames = rng.integers(darkest, 256, (4, 32, 32, 3), dtype=np.uint8)  # pale pixels
     frames[:, :8] = 255
-    path = plots.gif(tmp_path / "a.gif", frames, colours=16)
+    path = plots.gif(tmp_path / "a.gif", frames, colours=colours)
     with Image.open(path) as animation:
         for place in range(animation.n_frames):
             animation.seek(place)
@@ -162,3 +163,11 @@ def test_bars_read_from_the_top_and_have_their_colours():
     assert top.get_facecolor()[:3] == (1, 0, 0)
     assert [text.get_text() for text in axis.texts] == ["2", "5"]
     assert plots._as_image(figure).size == (640, 320)
+
+
+def test_large_numbers_are_written_out_along_the_axis():
+    figure = plots.curves([0, 1_500_000], {"a": [0, 1]})
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    assert "1,200,000" in [label.get_text() for label in axis.get_xticklabels()]
+    assert axis.xaxis.get_offset_text().get_text() == ""

@@ -145,7 +145,7 @@ def _show(run, name, network):
     looked like on the way there, and all of that as a film."""
     gallery = folder().parent / "gallery"
     gallery.mkdir(parents=True, exist_ok=True)
-    sheet = plots.tile(sample(network, 64))
+    sheet = plots.tile(sample(network, 64), columns=16)  # wide: the page goes on below
     with files.atomic(gallery / f"{name}.jpg") as path:
         path.write_bytes(plots.to_jpeg(sheet))
     sheets = runs.sample_files(run)

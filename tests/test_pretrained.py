@@ -122,7 +122,7 @@ def test_the_card_has_scores_on_the_way_if_they_were_measured(run, published):
 def test_its_pictures_go_to_the_gallery(published):
     gallery = published.parents[1] / "gallery"
     with Image.open(gallery / "tiny16.jpg") as sheet:
-        assert sheet.size == (8 * 18 + 2, 8 * 18 + 2)
+        assert sheet.size == (16 * 18 + 2, 4 * 18 + 2)
     with Image.open(gallery / "tiny16.gif") as film:
         assert film.size == (8 * 18 + 2, 3 * 18 + 2) and film.n_frames > 3
     with Image.open(gallery / "tiny16-on-the-way.jpg") as way:

@@ -125,6 +125,9 @@ def spoil(model):
 
 def test_stops_within_an_epoch_and_at_its_end_leave_no_trace(fit, model, whole):
     part, said = fit(minutes=1e-9)
+    _, header, row = said.splitlines()[:3]  # the log is printed as a table
+    assert header == callbacks.HEADER and len(row) == len(header)
+    assert row.split()[:2] == ["1", str(EPOCH)]
     assert "the limit of 1e-09 minutes is reached" in said
     assert newest(part)["step"] == 14 and not training.is_over(part)
     # One step before an epoch ends, after the last picture that a sheet in it is for.

@@ -9,7 +9,6 @@ import json
 import pathlib
 
 import numpy as np
-from PIL import Image
 
 from pokeutils import env, files, images, plots, runs
 from pokeutils.flaws import largest_piece
@@ -149,15 +148,16 @@ def _show(run, name, network):
     with files.atomic(gallery / f"{name}.jpg") as path:
         path.write_bytes(plots.to_jpeg(sheet))
     sheets = runs.sample_files(run)
-    pitch = network.output_shape[1] + 2  # from one creature to the next
+    side = network.output_shape[1]
+    # The first half of the sheet above, in its order.
     frames = [
-        np.asarray(Image.open(sheets[i][1]).convert("RGB"))[: 2 + 3 * pitch]
+        plots.tile(plots.cut(sheets[i][1], side)[:32], columns=16)
         for i in _spread(len(sheets), FRAMES)
     ]
     plots.gif(gallery / f"{name}.gif", frames, colours=96)
     way = [sheets[i] for i in _spread(len(sheets), STEPS)]
     figure = plots.labelled(
-        [np.asarray(Image.open(path).convert("RGB"))[: 2 + pitch] for _, path in way],
+        [plots.tile(plots.cut(path, side)[:8]) for _, path in way],
         [f"{seen:,} images" for seen, _ in way],
         columns=1,
     )

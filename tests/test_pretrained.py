@@ -124,7 +124,7 @@ def test_its_pictures_go_to_the_gallery(published):
     with Image.open(gallery / "tiny16.jpg") as sheet:
         assert sheet.size == (16 * 18 + 2, 4 * 18 + 2)
     with Image.open(gallery / "tiny16.gif") as film:
-        assert film.size == (8 * 18 + 2, 3 * 18 + 2) and film.n_frames > 3
+        assert film.size == (16 * 18 + 2, 2 * 18 + 2) and film.n_frames > 3
     with Image.open(gallery / "tiny16-on-the-way.jpg") as way:
         assert way.size[0] > 8 * 18
     curves = pretrained.card("tiny16")["log"]

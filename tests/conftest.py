@@ -4,10 +4,15 @@ import os
 import signal
 import tempfile
 
-import numpy as np
-import pytest
-from chromium import browser  # noqa: F401
-from fake_site import site  # noqa: F401
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two processes share the cores: threads of NumPy would wait for each other, and one
+    # test took 25 seconds instead of 6. Read when NumPy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from chromium import browser  # noqa: E402, F401
+from fake_site import site  # noqa: E402, F401
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no remarks from TensorFlow's C++
 
@@ -43,20 +48,25 @@ os.environ["POKEUTILS_SOURCE"] = "doodles"
 FIRST = ("test_structure", "test_notebooks_static", "test_env", "test_set_up")
 LONG = (
     "test_series",
-    "test_faults",
     "test_recipes",
-    "test_hatchery",
-    "test_sharpen",
-    "test_gan",
-    "test_training",
-    "test_distribution",
-    "test_compare",
-    "test_conditional",
     "test_jax_parity",
-    "test_pretrained",
-    "test_dataset",
-    "test_malformed",
+    "test_gan",
+    "test_faults",
+    "test_hatchery",
+    "test_scrape",
+    "test_compare",
+    "test_training",
+    "test_scaling",
     "test_quiz_page",
+    "test_benchmarks",
+    "test_features",
+    "test_copies",
+    "test_guards",
+    "test_distribution",
+    "test_dataset",
+    "test_pretrained",
+    "test_projected",
+    "test_packages",
 )
 
 

@@ -103,6 +103,7 @@ def test_tiny_gradients_reach_the_weights_because_of_it(real):
 
 @pytest.mark.parametrize("second", [None, (("input_size", 32),)])
 def test_an_overflow_changes_nothing_but_the_factor(real, second):
+    real = real[:2]  # a CPU is slow in float16
     recipe = dataclasses.replace(recipes.get("tiny16"), second=second, ramp=1)
     model = recipe.build(seed=0, dtype="mixed_float16")
     step(model, real)

@@ -226,7 +226,9 @@ def curves(x, series, xlabel="images seen", ylabel="", smooth=1):
         axis.plot(x, values, color=colour, linestyle=dashes, label=label, linewidth=1.6)
     axis.set_xlabel(xlabel)
     axis.set_ylabel(ylabel)
-    axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.10g}")  # 1,200,000, not 1.2 1e6
+    # 1,200,000, not 1.2 1e6, and room for it.
+    axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.10g}")
+    axis.locator_params(axis="x", nbins=7)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(color=PALE, linewidth=0.6)
     if len(series) > 1:

@@ -169,5 +169,10 @@ def test_large_numbers_are_written_out_along_the_axis():
     figure = plots.curves([0, 1_500_000], {"a": [0, 1]})
     figure.canvas.draw()
     (axis,) = figure.axes
-    assert "1,200,000" in [label.get_text() for label in axis.get_xticklabels()]
+    assert "1,250,000" in [label.get_text() for label in axis.get_xticklabels()]
+    low, high = axis.get_xlim()
+    shown = [t for t in axis.xaxis.get_major_ticks() if low <= t.get_loc() <= high]
+    boxes = [tick.label1.get_window_extent() for tick in shown]
+    gaps = [right.x0 - left.x1 for left, right in zip(boxes, boxes[1:], strict=False)]
+    assert len(boxes) > 4 and min(gaps) > 5, "pixels between two labels"
     assert axis.xaxis.get_offset_text().get_text() == ""

@@ -98,11 +98,11 @@ lab:
 
 hatchery:
 	$(set_up)
-	@.venv/bin/python -m pokeutils.hatchery $(if $(RUN),--run $(RUN))
+	@.venv/bin/python -m pokeutils.web.hatchery.build $(if $(RUN),--run $(RUN))
 
 compare:
 	$(set_up)
-	@.venv/bin/python -m pokeutils.compare --publish $(if $(IMAGES),--images $(IMAGES)) \
+	@.venv/bin/python -m pokeutils.evaluation.compare --publish $(if $(IMAGES),--images $(IMAGES)) \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 bench:

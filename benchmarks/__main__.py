@@ -14,7 +14,7 @@ import re
 import time
 
 from benchmarks import cases, tables
-from pokeutils import env, files
+from pokeutils.common import device, env, files
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 PARTS = ("race", "roofline", "waits", "growth")
@@ -45,11 +45,11 @@ def main(arguments=None):
 
 def machine():
     """What the figures belong to, as a dict; "name" is that of the results file."""
-    known = env.device_name()
+    known = device.device_name()
     return {
         "name": re.sub(r"[^a-z0-9]+", "-", known.lower()).strip("-"),
         "device": known,
-        "dtype": env.compute_dtype(),
+        "dtype": device.compute_dtype(),
     }
 
 

@@ -6,9 +6,11 @@ A case is a dict that fits into JSON, so that processes without TensorFlow can r
 
 import dataclasses
 
-from pokeutils import dataset, env, plots, seeds
+from pokeutils.common import env, images
+from pokeutils.data import dataset
+from pokeutils.recipes import rebuilt
 
-SYSTEMS = {"sprites64": seeds.sprites64, "rgba80": seeds.rgba80}
+SYSTEMS = {"sprites64": rebuilt.sprites64, "rgba80": rebuilt.rgba80}
 OWN = "modern64"
 
 
@@ -49,18 +51,18 @@ def _scaled(widths, factor):
 
 
 def recipe(case):
-    """Returns our `recipes.Recipe` for a case."""
-    from pokeutils import recipes  # brings TensorFlow
+    """Returns our `recipe.Recipe` for a case."""
+    from pokeutils.recipes import catalogue
 
     if case["name"] == OWN:
-        return dataclasses.replace(recipes.get(OWN), batch=case["batch"])
+        return dataclasses.replace(catalogue.get(OWN), batch=case["batch"])
     sprites = case["name"] == "sprites64"
     options = [
         (("width", widths),) if sprites else (("widths", tuple(widths)),)
         for widths in (case["generator_widths"], case["discriminator_widths"])
     ]
     return dataclasses.replace(
-        recipes.get(case["name"]),
+        catalogue.get(case["name"]),
         size=case["size"],
         batch=case["batch"],
         generator_options=options[0],
@@ -71,7 +73,7 @@ def recipe(case):
 def pictures(case, source):
     """Returns the pictures of a case, uint8 (n, size, size, channels), RGB on white."""
     found = dataset.load(source, case["size"]).images
-    return plots.over(found, 255) if case["channels"] == 3 else found
+    return images.over(found, 255) if case["channels"] == 3 else found
 
 
 def source():

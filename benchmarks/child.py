@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from pokeutils import env
+from pokeutils.common import env
 
 # One thread of torch.compile builds in this process, where its CPU time is seen.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TORCHINDUCTOR_COMPILE_THREADS": "1"}

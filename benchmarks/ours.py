@@ -5,7 +5,9 @@ import dataclasses
 import keras
 
 from benchmarks import cases
-from pokeutils import adam, augment, dataset, gan, layers
+from pokeutils import augment, gan, layers
+from pokeutils.data import dataset
+from pokeutils.recipes import adam
 
 PLANNED = 20_000  # steps; no measurement is longer
 

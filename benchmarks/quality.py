@@ -10,7 +10,8 @@ import statistics
 
 from benchmarks import cases, ours, race
 from benchmarks.child import Clock, call, one_core
-from pokeutils import dataset, env
+from pokeutils.common import device
+from pokeutils.data import dataset
 
 SAMPLES = 512
 
@@ -22,7 +23,8 @@ def trained(name, contestant, seed, images, core):
     training's, by the clock}.
     """
     one_core(core)
-    from pokeutils import gan, scoreboard
+    from pokeutils import sampling
+    from pokeutils.evaluation import scoreboard
 
     case = cases.case(name)
     data = dataset.load(cases.source(), case["size"])
@@ -33,7 +35,7 @@ def trained(name, contestant, seed, images, core):
     runner.train(images // case["batch"])
     seconds = clock.read()["wall"]
     runner.model.recalibrate()
-    samples = gan.sample(runner.model.averaged, SAMPLES)
+    samples = sampling.sample(runner.model.averaged, SAMPLES)
     networks = dict(zip(scoreboard.JUDGES, scoreboard.judges(), strict=False))
     kid = {
         judge: 1000 * scoreboard.kid(network(pictures), network(samples))[0]
@@ -47,7 +49,7 @@ def measure(options, say):
     """Yields, for each case, the scores of both steps, again after every training, so
     that what has been measured is kept."""
     cores = queue.Queue()
-    for core in range(env.cores()):
+    for core in range(device.cores()):
         cores.put(core)
 
     def one(job):
@@ -74,7 +76,7 @@ def measure(options, say):
             for contestant in (race.OURS, race.PLAIN)
         ]
         rows = {race.OURS: {}, race.PLAIN: {}}
-        with concurrent.futures.ThreadPoolExecutor(env.cores()) as pool:
+        with concurrent.futures.ThreadPoolExecutor(device.cores()) as pool:
             for (_, contestant, seed), found in pool.map(one, jobs):
                 rows[contestant][f"seed {seed}"] = found
                 yield f"quality {name}", {"images": options.images, "rows": rows}

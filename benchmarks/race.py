@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks import cases
 from benchmarks.child import Child, Clock, peak_memory
-from pokeutils import env
+from pokeutils.common import device
 
 OURS = "ours"
 FAKES = "ours, the same fakes for both"
@@ -214,4 +214,4 @@ def entered(case):
 def bfloat16_is_native():
     """Whether the processor computes in bfloat16; where it does not, PyTorch emulates
     it and is several times slower than in float32."""
-    return env.compute_dtype() == "mixed_bfloat16"
+    return device.compute_dtype() == "mixed_bfloat16"

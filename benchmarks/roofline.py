@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks import cases, ours
 from benchmarks.child import QUIET, Clock, call, one_core, peak_memory
-from pokeutils import env
+from pokeutils.common import device, env
 
 REST = "everything else"
 PARTS = {  # oneDNN's names -> ours; the forward pass of a transposed convolution is the
@@ -194,7 +194,7 @@ def main(case, steps, turns):
 def measure(options, say):
     """Yields the peaks, and for each case its step."""
     dtypes = ["float32"]
-    if env.compute_dtype() == "mixed_bfloat16":
+    if device.compute_dtype() == "mixed_bfloat16":
         dtypes.append("bfloat16")
     peaks = {}
     for dtype in dtypes:

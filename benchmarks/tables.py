@@ -11,7 +11,7 @@ import pathlib
 import re
 
 from benchmarks.quality import spread
-from pokeutils import files
+from pokeutils.common import files
 
 FOLDER = pathlib.Path(__file__).parent
 README = FOLDER / "README.md"

@@ -11,15 +11,18 @@ import numpy as np
 
 from benchmarks import cases
 from benchmarks.child import Clock, call
-from pokeutils import env
+from pokeutils.common import env
 
 IMPORTS = {
     "import pokeutils": "import pokeutils",
     "import env, images, latent, plots, sources": (
-        "from pokeutils import env, images, latent, plots, sources"
+        "import pokeutils.common.env, pokeutils.common.images, pokeutils.common.plots, "
+        "pokeutils.data.sources"
     ),
-    "import quiz": "from pokeutils import quiz",
-    "import recipes (brings TensorFlow and Keras)": "from pokeutils import recipes",
+    "import quiz": "from pokeutils.web.quiz import quiz",
+    "import recipes (brings TensorFlow and Keras)": (
+        "from pokeutils.recipes import catalogue"
+    ),
 }
 
 
@@ -42,9 +45,10 @@ def least(code, repeats=3):
 
 def first_step(name):
     """Builds a recipe and takes its first step."""
-    from pokeutils import dataset, recipes
+    from pokeutils.data import dataset
+    from pokeutils.recipes import catalogue
 
-    recipe = recipes.get(name)
+    recipe = catalogue.get(name)
     model = recipe.build(seed=0)
     shape = (recipe.batch, recipe.size, recipe.size, recipe.channels)
     black = np.zeros(shape, np.uint8)
@@ -54,7 +58,7 @@ def first_step(name):
 
 def prepare(source, size, data_dir):
     """Makes a set from its raw files, then loads it again."""
-    from pokeutils import dataset
+    from pokeutils.data import dataset
 
     found = {}
     for name in (f"prepare {source} at {size} px", f"load {source} again"):
@@ -67,19 +71,22 @@ def prepare(source, size, data_dir):
 def creatures():
     """64 creatures of the generator in the repository, and a GIF in which twelve walk
     through the latent space (its frames are drawn before; only writing counts)."""
-    from pokeutils import gan, latent, plots, pretrained
+    from pokeutils import sampling
+    from pokeutils.common import plots, saved
 
     found = {}
     clock = Clock()
-    generator = pretrained.load()
+    generator = saved.pretrained()
     found["load the trained generator (TensorFlow is there)"] = clock.read()
     for name in ("draw 64 creatures", "draw 64 again"):
         clock = Clock()
-        gan.sample(generator, 64, seed=0)
+        sampling.sample(generator, 64, seed=0)
         found[name] = clock.read()
 
-    stations = latent.draw(12 * 4, generator.input_shape[-1]).reshape(12, 4, -1)
-    walks = [gan.paint(generator, latent.walk(places, 15)) for places in stations]
+    stations = sampling.draw(12 * 4, generator.input_shape[-1]).reshape(12, 4, -1)
+    walks = [
+        sampling.paint(generator, sampling.walk(places, 15)) for places in stations
+    ]
     frames = [plots.tile(np.stack(frame), 4) for frame in zip(*walks, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
         clock = Clock()
@@ -93,8 +100,9 @@ def creatures():
 
 
 def judge(source, count=128, size=64):
-    """`metrics.report` on `count` pictures, before and after its cache knows them."""
-    from pokeutils import dataset, metrics
+    """`report.report` on `count` pictures, before and after its cache knows them."""
+    from pokeutils.data import dataset
+    from pokeutils.evaluation import report
 
     reals = dataset.load(source, size).images
     samples, reals = reals[:count], reals[count : 2 * count]
@@ -102,7 +110,7 @@ def judge(source, count=128, size=64):
     with tempfile.TemporaryDirectory() as cache:
         for name in ("metrics, first time", "metrics, features of reals cached"):
             clock = Clock()
-            metrics.report(samples, reals, cache=pathlib.Path(cache))
+            report.report(samples, reals, cache=pathlib.Path(cache))
             found[name] = {**clock.read(), "note": f"{count} against {len(reals)}"}
     return found
 

@@ -26,7 +26,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 CORE = 6  # notebooks from nothing to an honest judgement
 sys.path.insert(0, str(HERE.parent))
 
-from pokeutils import env, files, gallery, runs  # noqa: E402
+from pokeutils.common import device, env, files  # noqa: E402
+from pokeutils.training import runs  # noqa: E402
+from pokeutils.web import gallery  # noqa: E402
 
 
 def main(arguments=None):
@@ -52,7 +54,7 @@ def main(arguments=None):
     latest = env.outputs_dir() / "latest"
     folder = options.folder or latest / "notebooks"
 
-    print(f"Profile {env.profile()}, pictures {env.source()}, {env.device_name()}.")
+    print(f"Profile {env.profile()}, pictures {env.source()}, {device.device_name()}.")
     started = time.time()
     code = run_series(paths, folder)
     if code == 0:
@@ -76,7 +78,7 @@ def make_hatchery():
     if env.source() != "artwork":
         return
     print("\nThe hatchery", flush=True)
-    command = [sys.executable, "-m", "pokeutils.hatchery", "--if-missing"]
+    command = [sys.executable, "-m", "pokeutils.web.hatchery.build", "--if-missing"]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run(command, cwd=HERE.parent, env={**os.environ, **quiet}, check=False)
 

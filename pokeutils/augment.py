@@ -9,7 +9,7 @@ grey fill teaches the generator grey borders.
 import keras
 from keras import ops
 
-from pokeutils.fusion import fused
+from pokeutils.common.fusion import fused
 
 
 class DiffAugment:

@@ -12,8 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from pokeutils import distribution, env, gradients, latent, plots, scaling
+from pokeutils import sampling
 from pokeutils.augment import Identity
+from pokeutils.common import device, distribution, gradients, scaling
 from pokeutils.layers import FusedBatchNorm, MinibatchStdDev
 
 LOGS = ("d_loss", "g_loss", "d_real", "d_fake", "r1", "gated", "d_norm", "g_norm")
@@ -416,7 +417,7 @@ class GAN(keras.Model):
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = 0.0
-        self.averaged(latent.draw(count, self.latent_dim, seed), training=True)
+        self.averaged(sampling.draw(count, self.latent_dim, seed), training=True)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 
@@ -431,29 +432,6 @@ def _norms(network):
 def _count(batch):
     """How many pictures a batch holds: pictures alone, or with their labels."""
     return keras.tree.flatten(batch)[0].shape[0]
-
-
-def sample(generator, count, seed=0, batch=64):
-    """The first `count` pictures of `generator` for the fixed latents of `seed`.
-
-    Returns what `paint` does.
-    """
-    return paint(generator, latent.draw(count, generator.input_shape[-1], seed), batch)
-
-
-def paint(generator, latents, batch=64):
-    """The pictures of latents (n, d): uint8 (n, s, s, c).
-
-    With four channels they are premultiplied RGBA, colours cut to at most alpha.
-    """
-    parts = [
-        ops.convert_to_numpy(generator(latents[i : i + batch], training=False))
-        for i in range(0, len(latents), batch)
-    ]
-    pictures = plots.to_uint8(np.concatenate(parts))
-    if pictures.shape[-1] == 4:
-        pictures[..., :3] = np.minimum(pictures[..., :3], pictures[..., 3:])
-    return pictures
 
 
 def tame_the_graph_optimiser():
@@ -479,7 +457,7 @@ def two_operations_at_a_time():
     cores, they take a fifth longer (benchmarks/README.md). Does nothing where
     TensorFlow has begun to compute, or the user has said how many threads there are.
     """
-    if keras.backend.backend() != "tensorflow" or env.cores() != 2:
+    if keras.backend.backend() != "tensorflow" or device.cores() != 2:
         return
     import tensorflow as tf
 

@@ -7,8 +7,8 @@ import math
 import keras
 from keras import layers, ops
 
-from pokeutils import distribution
-from pokeutils.fusion import fused
+from pokeutils.common import distribution
+from pokeutils.common.fusion import fused
 
 register = keras.saving.register_keras_serializable(package="pokeutils")
 

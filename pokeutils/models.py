@@ -9,6 +9,7 @@ it, bfloat16 moves pixels by 0.543 of 255 levels on average, without it by 0.538
 import keras
 from keras import layers
 
+from pokeutils.common.saved import pretrained as pretrained
 from pokeutils.layers import (
     FusedBatchNorm,
     LeakyReLU,
@@ -19,17 +20,6 @@ from pokeutils.layers import (
     UnitLatent,
     UpSampling2D,
 )
-from pokeutils.pretrained import load as pretrained  # noqa: F401
-from pokeutils.seed_models import (  # noqa: F401  (recipes find all networks here)
-    block_generator,
-    dense_discriminator,
-    dense_generator,
-    sprite_discriminator,
-    sprite_generator,
-    tutorial_discriminator,
-    tutorial_generator,
-)
-from pokeutils.trusted import load_generator  # noqa: F401
 
 
 def pyramid_generator(
@@ -101,7 +91,7 @@ def pyramid_discriminator(
     stem: channels of an extra 3x3 convolution at full size (0: none), which sees
     single-pixel detail such as outlines and eyes.
     types: of so many types it also says how well each fits, from the mean of the last
-        maps: outputs (n, 1 + types), see `conditional.ConditionalGAN`.
+        maps: outputs (n, 1 + types), see `typed.ConditionalGAN`.
     minibatch_std: False leaves the minibatch standard deviation out.
     """
     if size != 4 * 2 ** len(widths):

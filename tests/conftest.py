@@ -49,24 +49,24 @@ FIRST = ("test_structure", "test_notebooks_static", "test_env", "test_set_up")
 LONG = (
     "test_series",
     "test_recipes",
-    "test_jax_parity",
+    "test_jax",
     "test_gan",
     "test_faults",
     "test_hatchery",
     "test_scrape",
     "test_compare",
-    "test_training",
+    "test_loop",
     "test_scaling",
     "test_quiz_page",
     "test_benchmarks",
     "test_features",
     "test_copies",
     "test_guards",
-    "test_distribution",
+    "test_devices",
     "test_dataset",
-    "test_pretrained",
-    "test_projected",
-    "test_packages",
+    "test_publish",
+    "test_hybrid",
+    "test_download",
 )
 
 
@@ -103,7 +103,7 @@ def outputs(tmp_path, monkeypatch):
 @pytest.fixture
 def few_doodles(monkeypatch):
     """Nine instead of 256, for tests that draw them anew; they need `folders` too."""
-    from pokeutils import doodles
+    from pokeutils.data import doodles
 
     monkeypatch.setattr(doodles, "COUNT", 9)
 
@@ -111,7 +111,8 @@ def few_doodles(monkeypatch):
 @pytest.fixture(scope="session")
 def clean():
     """48 doodles, premultiplied, 32 px. Not to be changed."""
-    from pokeutils import doodles, images
+    from pokeutils.common import images
+    from pokeutils.data import doodles
 
     straight = (np.asarray(doodles.draw(number)) for number in range(48))
     pictures = np.stack([images.fit(rgba, 32) for rgba in straight])

@@ -98,7 +98,7 @@ class FakeSite:
 @pytest.fixture
 def site(monkeypatch):
     """A FakeSite with no robots.txt, which the visitors may ask without waiting."""
-    from pokeutils import polite
+    from pokeutils.data.scraping import polite
 
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setattr(os, "fsync", lambda file: None)  # hundreds of small files

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from pokeutils import checkpoints, env
+from pokeutils.common import env
+from pokeutils.training import checkpoints
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -18,7 +19,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 def fork_server():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(env.ROOT), *sys.path]))
-        CONTEXT.set_forkserver_preload(["pokeutils.recipes"])
+        CONTEXT.set_forkserver_preload(["pokeutils.recipes.catalogue"])
         yield
 
 

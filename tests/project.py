@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from pokeutils import env
+from pokeutils.common import env
 
-MODULES = sorted((env.ROOT / "pokeutils").glob("*.py"))
+MODULES = sorted((env.ROOT / "pokeutils").rglob("*.py"))
 NOTEBOOKS = sorted((env.ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 BOOTSTRAP = """\
 # Find the project, or clone it (Colab, Kaggle); then make `pokeutils` importable.
@@ -17,7 +17,7 @@ REPOSITORY = os.environ.get("POKEUTILS_REPOSITORY", "https://github.com/OWNER/RE
 here, kaggle = pathlib.Path.cwd(), pathlib.Path("/kaggle/input")
 places = [here, *here.parents, *here.glob("*")]
 places += [p for depth in range(1, 5) for p in kaggle.glob("/".join("*" * depth))]
-found = [p for p in places if (p / "pokeutils" / "env.py").exists()]
+found = [p for p in places if (p / "pokeutils" / "gan.py").exists()]
 if not found:
     subprocess.run(["git", "clone", "--depth=1", REPOSITORY, "pokemon-gan"], check=True)
 root = found[0] if found else here / "pokemon-gan"

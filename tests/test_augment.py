@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pokeutils import augment, gradients
+from pokeutils import augment
+from pokeutils.common import gradients
 
 NOTHING = dict(brightness=0, saturation=0, contrast=0, translation=0, zoom=0)
 

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from tiny import arrays
 
-from pokeutils import augment, callbacks, env, gan, latent, losses, models
+from pokeutils import augment, gan, losses, models, sampling
+from pokeutils.common import env, saved
 from pokeutils.layers import FusedBatchNorm
+from pokeutils.recipes import rebuilt_networks
+from pokeutils.training import callbacks
 
 
 def build(seed=0, **options):
@@ -115,7 +118,7 @@ def test_r1_refuses_a_discriminator_with_batch_norm(norm, nested):
 def test_a_saved_generator_learns_on_and_a_frozen_one_is_refused(real, tmp_path):
     model = build(ema_images=100)
     callbacks.save_generator(model, tmp_path / "generator.keras")
-    loaded = models.load_generator(tmp_path / "generator.keras")
+    loaded = saved.load_generator(tmp_path / "generator.keras")
     assert len(loaded.trainable_variables) == len(model.generator.trainable_variables)
     warm = gan.GAN(loaded, model.discriminator)
     warm.compile(
@@ -152,7 +155,7 @@ def test_recalibration_measures_the_averaged_weights(real):
     model = build(ema_images=1000)
     model.update(real, model.draw(8))
     model.recalibrate(256)
-    latents = latent.draw(256, model.latent_dim)
+    latents = sampling.draw(256, model.latent_dim)
     norm = model.averaged.layers[4]
     inputs = keras.Model(model.averaged.input, norm.input)(latents)
     np.testing.assert_allclose(
@@ -192,10 +195,10 @@ def test_same_seed_same_weights_after_20_steps_and_logs_are_means(real):
 
 def test_samples_are_fixed_valid_premultiplied_pictures():
     generator = models.pyramid_generator(16, latent_dim=8, widths=(8, 8), detail=8)
-    pictures = gan.sample(generator, 10, seed=1, batch=4)
+    pictures = sampling.sample(generator, 10, seed=1, batch=4)
     assert pictures.shape == (10, 16, 16, 4) and pictures.dtype == np.uint8
     assert (pictures[..., :3] <= pictures[..., 3:]).all()
-    np.testing.assert_array_equal(pictures[:3], gan.sample(generator, 3, seed=1))
+    np.testing.assert_array_equal(pictures[:3], sampling.sample(generator, 3, seed=1))
 
 
 # The seeds' tricks --------------------------------------------------------------------
@@ -205,8 +208,8 @@ def build_sprites(loss="inverted_noisy", dtype=None, **options):
     """Batch norm in the discriminator and inverted labels, as seeds 002 and 003."""
     keras.utils.set_random_seed(0)
     model = gan.GAN(
-        models.sprite_generator(16, channels=4, latent_dim=8, width=16),
-        models.sprite_discriminator(16, channels=4, width=16),
+        rebuilt_networks.sprite_generator(16, channels=4, latent_dim=8, width=16),
+        rebuilt_networks.sprite_discriminator(16, channels=4, width=16),
         **options,
     )
     model.compile(
@@ -309,7 +312,9 @@ def test_two_phases_teach_the_generator_with_new_fakes(real):
 PARITY = """
 import sys
 import keras, numpy as np
-from pokeutils import gan, gradients, losses, models
+from pokeutils import gan, losses
+from pokeutils.common import gradients
+from pokeutils.recipes import rebuilt_networks as models
 
 with np.load(sys.argv[1] + "/inputs.npz") as file:
     inputs = {name: file[name] for name in file.files}
@@ -398,7 +403,8 @@ def test_sums_add_up_in_the_order_in_which_they_are_written():
 
 THREADS = """
 import sys, tensorflow as tf
-from pokeutils import env, gan
+from pokeutils import gan
+from pokeutils.common import device as env
 env.cores = lambda: int(sys.argv[1])
 if sys.argv[2] == "set":
     tf.config.threading.set_intra_op_parallelism_threads(3)

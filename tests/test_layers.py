@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pokeutils import env, layers
+from pokeutils import layers
+from pokeutils.common import env
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_palette_paints_sharply_and_trains_softly(rng):
 
 def test_xla_says_nothing_about_what_is_fused():
     code = (
-        "import tensorflow as tf; from pokeutils.fusion import fused;"
+        "import tensorflow as tf; from pokeutils.common.fusion import fused;"
         "double = fused(lambda x: x + x);"
         "print(float(tf.function(double)(tf.constant(2.0))), float(double(3.0)))"
     )

@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from pokeutils import models
+from pokeutils.common import saved
 
 
 def test_pyramids_fit_together():
@@ -23,7 +24,7 @@ def test_palette_generator_survives_saving(tmp_path):
         16, latent_dim=8, widths=(8, 8), detail=8, palette=6
     )
     generator.save(tmp_path / "generator.keras")
-    loaded = models.load_generator(tmp_path / "generator.keras")
+    loaded = saved.load_generator(tmp_path / "generator.keras")
     latents = np.random.default_rng(0).normal(size=(2, 8)).astype("float32")
     pictures = ops.convert_to_numpy(loaded(latents))
     assert len(np.unique(pictures[0].reshape(-1, 4), axis=0)) <= 6
@@ -47,7 +48,7 @@ def test_widths_must_fit_the_size(build):
 def test_load_generator_gives_the_same_pictures(tmp_path):
     generator = models.pyramid_generator(16, latent_dim=8, widths=(8, 8), detail=8)
     generator.save(tmp_path / "generator.keras")
-    loaded = models.load_generator(tmp_path / "generator.keras")
+    loaded = saved.load_generator(tmp_path / "generator.keras")
     latents = np.random.default_rng(0).normal(size=(2, 8)).astype("float32")
     np.testing.assert_array_equal(generator(latents), loaded(latents))
 

@@ -7,9 +7,9 @@ import warnings
 import keras
 import numpy as np
 
-from pokeutils import recipes
+from pokeutils.recipes.recipe import Recipe
 
-TINY = recipes.Recipe(
+TINY = Recipe(
     name="tiny8",
     size=8,
     images=2 * 14 * 16,

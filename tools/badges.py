@@ -15,7 +15,7 @@ import nbformat
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pokeutils import files  # noqa: E402
+from pokeutils.common import files  # noqa: E402
 
 COLAB = "https://colab.research.google.com/github/{repo}/blob/main/notebooks/{name}"
 KAGGLE = "https://kaggle.com/kernels/welcome?src="

@@ -20,7 +20,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pokeutils import files  # noqa: E402
+from pokeutils.common import files  # noqa: E402
 
 FIGURES = ROOT / "outputs" / "gallery" / "figures.json"
 NUMBER = r"\d(?:[\d,]*\d)?(?:\.\d+)?"

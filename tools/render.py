@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(NOTEBOOKS)]
 
 import run  # noqa: E402
 
-from pokeutils import env, files  # noqa: E402
+from pokeutils.common import env, files  # noqa: E402
 
 MOST = 1_200_000  # bytes of a notebook
 MOST_PICTURE = 150_000  # bytes of a picture in it

@@ -15,7 +15,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # one of its errors is no error
 
-from pokeutils import recipes, sources  # noqa: E402
+from pokeutils.data import sources  # noqa: E402
+from pokeutils.recipes import catalogue  # noqa: E402
 
 
 def main(arguments=None):
@@ -29,9 +30,9 @@ def main(arguments=None):
         parser.error(f"--minutes is a positive number, not {options.minutes:g}.")
     try:
         if options.params:
-            recipe, source, seed = recipes.read(options.params)
+            recipe, source, seed = catalogue.read(options.params)
         else:
-            recipe, seed = recipes.for_profile(), 0
+            recipe, seed = catalogue.for_profile(), 0
             source = os.environ.get("POKEUTILS_SOURCE") or recipe.source
         seed = seed if options.seed is None else options.seed
         sources.describe(source)

@@ -1,7 +1,8 @@
 """Values of trusted implementations, on arrays and pictures that anyone can make again.
 
 `python tests/reference/trusted_metrics.py` writes trusted_metrics.json beside itself,
-which tests/test_metrics.py and tests/test_features.py hold our code to. It needs an
+which tests/evaluation/test_report.py and
+tests/evaluation/test_features.py hold our code to. It needs an
 environment of its own, because nothing else here uses these packages:
 
     pip install torch torch-fidelity==0.4.0 clean-fid==0.1.35 prdc==0.2 POT==0.9.7

@@ -1,0 +1,1 @@
+"""What all else stands on: files, environment, device, pictures, saved networks."""

@@ -1,0 +1,158 @@
+"""What computes here: the accelerator, its name, the cores, its best arithmetic.
+
+Answers come from environment variables, the file system and `nvidia-smi`, never from
+importing TensorFlow.
+"""
+
+import functools
+import importlib.util
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+
+def accelerator():
+    """Returns "gpu", "tpu" or "cpu": what Keras will compute on, as far as one can see.
+
+    A GPU does not count when the TensorFlow or JAX installed is built without CUDA.
+    """
+    if gpu() is not None and not _cpu_only_backend():
+        return "gpu"
+    if "TPU_NAME" in os.environ or pathlib.Path("/dev/accel0").exists():
+        return "tpu"
+    return "cpu"
+
+
+def gpu():
+    """Returns {"name", "capability", "memory"} of the first NVIDIA GPU, or None.
+
+    `capability` is CUDA's compute capability as a float (T4: 7.5), `memory` is in MiB.
+    """
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return None
+    return _nvidia_smi()
+
+
+@functools.cache
+def _nvidia_smi():
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    command = [program, "--query-gpu=name,compute_cap,memory.total"]
+    command += ["--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        name, capability, memory = answer.stdout.splitlines()[0].split(", ")
+        return {
+            "name": name,
+            "capability": float(capability),
+            "memory": int(float(memory)),
+        }
+    except (OSError, subprocess.TimeoutExpired, IndexError, ValueError):
+        return None  # a driver without a device, or one too old to ask
+
+
+def _cpu_only_backend():
+    if backend() == "jax":  # which finds its CUDA plugins by these names, too
+        found = importlib.util.find_spec("jax_plugins")
+        places = found.submodule_search_locations if found else ()
+        return not any(list(pathlib.Path(place).glob("*cuda*")) for place in places)
+    if backend() != "tensorflow":
+        return False
+    if "tensorflow" in sys.modules:
+        return not sys.modules["tensorflow"].config.list_physical_devices("GPU")
+    # From 2.11 on, TensorFlow for Windows is built without CUDA. WSL is Linux.
+    return sys.platform == "win32" or version_of("tensorflow-cpu") is not None
+
+
+@functools.cache
+def _cpu():
+    """Returns (model name, feature flags) from /proc/cpuinfo, where it exists."""
+    try:
+        text = pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return "CPU", frozenset()
+    lines = (line.partition(":") for line in text.splitlines())
+    fields = {key.strip(): value.strip() for key, _, value in lines}
+    return fields.get("model name", "CPU"), frozenset(fields.get("flags", "").split())
+
+
+def cores():
+    """Returns how many CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def compute_dtype():
+    """Returns the Keras dtype policy that is fastest and safe on this device.
+
+    "mixed_bfloat16": TPUs, GPUs from compute capability 8 (A100 and later), and CPUs
+    with AMX or AVX512 bfloat16 instructions. "mixed_float16": GPUs with tensor cores
+    but no bfloat16 (T4, V100); needs loss scaling. Otherwise "float32".
+    """
+    device = accelerator()
+    if device == "gpu":
+        capability = gpu()["capability"]
+        if capability >= 8:
+            return "mixed_bfloat16"
+        return "mixed_float16" if capability >= 7 else "float32"
+    if device == "tpu" or _cpu()[1] & {"amx_bf16", "avx512_bf16"}:
+        return "mixed_bfloat16"
+    return "float32"
+
+
+DTYPES = "float32", "mixed_bfloat16", "mixed_float16"
+
+
+def training_dtype():
+    """Returns the Keras dtype policy of trainings: POKEUTILS_DTYPE, else the fastest
+    one that has been tried.
+
+    Cards that know float16 only (T4, V100) compute in float32 unless asked: float16
+    works with loss scaling (`scaling`), but nobody has measured there what it brings.
+    Raises ValueError if POKEUTILS_DTYPE is none of `DTYPES`.
+    """
+    asked = os.environ.get("POKEUTILS_DTYPE")
+    if asked and asked not in DTYPES:
+        raise ValueError(
+            f"POKEUTILS_DTYPE is {asked!r}; expected one of {', '.join(DTYPES)}."
+        )
+    dtype = compute_dtype()
+    return asked or ("float32" if dtype == "mixed_float16" else dtype)
+
+
+def device_name():
+    """Returns a line for people, such as "Tesla T4, 15 GiB" or "Xeon ..., 2 cores"."""
+    device = accelerator()
+    if device == "gpu":
+        return f"{gpu()['name']}, {gpu()['memory'] / 1024:.0f} GiB"
+    if device == "tpu":
+        return f"TPU {os.environ.get('TPU_ACCELERATOR_TYPE', '')}".strip()
+    return f"{_cpu()[0]}, {cores()} core{'s' if cores() > 1 else ''}"
+
+
+def backend():
+    """Returns Keras' backend: "tensorflow" unless KERAS_BACKEND says otherwise."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"].config.backend()
+    return os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
+def version_of(distribution):
+    """Returns the version of an installed package, or None."""
+    from importlib import metadata  # a fifth of what importing this module took
+
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def seed_everything(seed):
+    """Seed Python, NumPy and the Keras backend. Bit-exact on CPU, nearly so on GPU."""
+    import keras
+
+    keras.utils.set_random_seed(seed)

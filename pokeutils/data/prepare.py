@@ -1,0 +1,336 @@
+"""From raw pictures to arrays: decode, fit, name, split, and say what was dropped.
+
+Decoding happens in processes of their own (`images.serve`), so that it uses all cores
+and a broken file costs that file, not the session.
+"""
+
+import concurrent.futures
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+import numpy as np
+from pokeutils.common import device, env, files, images
+from pokeutils.data import sources, species
+import collections
+import numpy as np
+from PIL import Image
+from pokeutils.common import images
+
+VERSION = 2  # raise it when prepared sets must be made anew
+HOLDOUT = 0.1  # share of the species kept out of training
+MAX_BROKEN = 0.05  # more undecodable pictures than this is an error
+SECONDS = 30  # for one picture; then its decoder is stopped
+COLUMNS = (
+    *("file", "species_id", "slug", "name", "form", "shiny", "generation"),
+    *("type1", "type2", *species.STATS, "split", "sha256"),
+)
+NUMBERS = ("species_id", "generation", *species.STATS)  # 0 where unknown
+
+
+def make(source, raw, new, expected, progress=print):
+    """Fills the folder `new` with a prepared set made from the raw folder `raw`.
+
+    `expected` (version, size, listing) goes into the report, for `dataset.load` to
+    compare. Pictures that several sources share are kept once. Raises RuntimeError when
+    more than 5 % of the pictures cannot be used.
+    """
+    begin, about = time.monotonic(), sources.about(raw)
+    array, rows, dropped = _collect(source, raw, expected["size"], progress)
+    dropped = about.get("dropped", []) + dropped
+    _check_dropped(source, len(array), dropped)
+    differ = _complete(raw, rows)
+    array, rows, again = _once(source, array, rows)
+    table = _table(rows)
+    _save(new / "images.npy", array)
+    files.write_bytes(new / "meta.csv", table)
+    split = [row["split"] for row in rows]
+    pixel_art = sources.describe(source).pixel_art
+    report = {
+        "source": source,
+        **expected,
+        "pictures": len(array),
+        "species": len({_species(row) for row in rows}),
+        "train": split.count("train"),
+        "holdout": split.count("holdout"),
+        "from": about["from"],
+        "verified": about.get("verified", ""),
+        "alpha": "premultiplied",
+        "margin": 0 if 0 < pixel_art <= expected["size"] else images.MARGIN,
+        "versions": {n: device.version_of(n) for n in ("resvg_py", "pillow", "numpy")},
+        "seconds": round(time.monotonic() - begin, 1),
+        "fingerprint": fingerprint(array, table),
+        "left_out": about.get("left_out", []),
+        "types_differ": differ,
+        "duplicates": again,
+        "dropped": dropped,
+    }
+    files.write_json(new / "report.json", report)
+    progress(f"{raw.name}: {len(array)} pictures, {len(dropped)} dropped")
+
+
+def _collect(source, raw, size, progress):
+    """Returns canvases, their manifest rows, and {"file", "reason"} of the dropped."""
+    manifest, told = sources.manifest(raw), time.monotonic()
+    if any(row["file"].lower().endswith(".svg") for row in manifest):
+        env.need("resvg_py", images.RESVG, progress)
+    if source != "doodles":
+        species.need(progress)
+    # Files of a merged set lie in the folders of its sources: "../sprites/...".
+    pixel_art = {raw.name: sources.describe(source).pixel_art}
+    for part in sources.parts(source):
+        pixel_art[sources.folder_name(part)] = sources.describe(part).pixel_art
+    paths = [raw.parent / os.path.normpath(f"{raw.name}/{r['file']}") for r in manifest]
+    requests = [
+        {
+            "path": str(path),
+            "size": size,
+            "pixel_art": pixel_art[path.relative_to(raw.parent).parts[0]],
+        }
+        for path in paths
+    ]
+    # One array from the start: a list and then an array would be twice the memory.
+    array = np.empty((len(manifest), size, size, 4), np.uint8)
+    rows, dropped = [], []
+    for done, (row, canvas) in enumerate(
+        zip(manifest, _canvases(requests), strict=True)
+    ):
+        if isinstance(canvas, str):
+            dropped.append({"file": row["file"], "reason": canvas})
+        else:
+            array[len(rows)] = canvas
+            rows.append(row)
+        if time.monotonic() - told > 5:
+            told = time.monotonic()
+            progress(f"{raw.name}: {done} of {len(manifest)} pictures at {size} px")
+    return array[: len(rows)], rows, dropped
+
+
+def _once(source, array, rows):
+    """Returns the pictures and rows without those that an earlier source has, and
+    [{"file", "same_as"}] of those."""
+    if len(sources.parts(source)) == 1:
+        return array, rows, []
+    origin = [row["file"].split("/")[1] for row in rows]
+    again = {
+        pair.second: pair.first
+        for pair in pairs(array)
+        if origin[pair.first] != origin[pair.second]
+    }
+    if not again:
+        return array, rows, []
+    kept = [index for index in range(len(rows)) if index not in again]
+    told = [
+        {"file": rows[second]["file"], "same_as": rows[first]["file"]}
+        for second, first in again.items()
+    ]
+    return array[kept], [rows[index] for index in kept], told
+
+
+def _save(path, array):
+    """Writes a .npy file; np.save would hide a full disk, or copy the array."""
+    with files.atomic(path) as temporary, open(temporary, "wb") as file:
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.data)
+
+
+def fingerprint(array, table):
+    """Returns the sha256 of the pictures and of meta.csv as bytes, together."""
+    digest = hashlib.sha256(array.data)
+    digest.update(table)
+    return digest.hexdigest()
+
+
+def _check_dropped(source, kept, dropped):
+    if kept >= 2 and len(dropped) <= MAX_BROKEN * (kept + len(dropped)):
+        return
+    named = "; ".join(f"{d['file']}: {d['reason']}" for d in dropped[:5])
+    raise RuntimeError(
+        f"{source}: {len(dropped)} of {kept + len(dropped)} pictures cannot be used "
+        f"({named}{'; ...' if len(dropped) > 5 else ''}). At most {MAX_BROKEN:.0%} may "
+        "be lost, and 2 must be left: remove or replace these files."
+    )
+
+
+# --------------------------------------------------------------------------- decoding
+
+
+def _canvases(requests):
+    """Yields, in order, a canvas for each request, or the reason why there is none."""
+    count = min(4, os.cpu_count() or 1)
+    with contextlib.ExitStack() as stack:
+        idle = queue.SimpleQueue()
+        for _ in range(count):
+            idle.put(stack.enter_context(_Decoder()))
+
+        def canvas(request):
+            decoder = idle.get()
+            try:
+                return decoder(request)
+            finally:
+                idle.put(decoder)
+
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(count))
+        stack.callback(pool.shutdown, cancel_futures=True)
+        yield from pool.map(canvas, requests)
+
+
+class _Decoder:
+    """`images.serve` in a process of its own, started again when a picture kills it."""
+
+    def __enter__(self):
+        self.process = None
+        return self
+
+    def __exit__(self, *error):
+        if self.process:
+            self.process.kill()
+            self.process.communicate()
+
+    def __call__(self, request):
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", images.__file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        watch = threading.Timer(SECONDS, self.process.kill)
+        watch.start()
+        try:
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            self.process.stdin.flush()
+            reason = json.loads(self.process.stdout.readline())
+            if reason is not None:
+                return reason
+            size = request["size"]
+            data = self.process.stdout.read(size * size * 4)
+            return np.frombuffer(data, np.uint8).reshape(size, size, 4)
+        except (OSError, ValueError):
+            self.__exit__()
+            self.process = None
+            return f"its decoder crashed, or took more than {SECONDS} s"
+        finally:
+            watch.cancel()
+
+
+# ------------------------------------------------------------------------------- meta
+
+
+def _complete(raw, rows):
+    """Turns manifest rows into meta rows, in place.
+
+    Returns the files for which a set that came with types says otherwise.
+    """
+    differ, tables = [], {}
+    for index, row in enumerate(rows):
+        path = raw / row["file"]
+        if path.parent not in tables:
+            tables[path.parent] = sources.types(path.parent)
+        number = int(row["species_id"] or 0)
+        drawn = row["url_or_package"] == "drawn"  # a doodle's number is its own
+        facts = {} if drawn else species.facts(number, row["form"])
+        meta = {column: row.get(column, "") for column in COLUMNS} | facts
+        meta["slug"] = row["slug"] or facts.get("slug", "")
+        meta["split"] = "holdout" if is_holdout(_species(meta)) else "train"
+        types = tables[path.parent].get(path.name)
+        if types and not meta["type1"]:
+            meta["type1"], meta["type2"] = types
+        elif types and set(types) != {meta["type1"], meta["type2"]}:
+            differ.append(row["file"])
+        rows[index] = meta
+    return differ
+
+
+def _species(row):
+    return row["species_id"] or row["slug"]
+
+
+def is_holdout(species):
+    """Says whether a species (its national number, else its slug) is kept for testing.
+
+    A pure function of the species: the same for every source, size, form and colour.
+    """
+    digest = hashlib.sha256(f"species {species}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32 < HOLDOUT
+
+
+def _table(rows):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8")
+
+
+# duplicates: Pictures that are the same, or nearly so, mirrored or not: perceptual hashes.
+
+GRID = 16  # cells a side; 2 * 16 * 16 = 512 notes a picture
+STEP = 2.0  # grey levels (0-255); less is flat, whatever noise says
+# Between the official artworks and copies of them as JPEG, the same picture differs in
+# at most 19 notes and 5.3 grey levels, different species in 104 notes and more.
+FAR = 64  # notes that may differ
+COLOUR = 8.0  # grey levels (0-255) between their cells, on average: not a recolour
+
+Pair = collections.namedtuple("Pair", "first second notes mirrored")
+
+
+def pairs(pictures, others=None, far=FAR, colour=COLOUR):
+    """Returns a Pair of indices for each two pictures that are nearly the same.
+
+    Pictures are premultiplied RGBA, uint8 (n, size, size, 4). Within one set, `first`
+    is less than `second`; with `others`, `second` is an index in these. `notes` is how
+    many of 512 differ, `mirrored` whether one is the mirror image of the other.
+    """
+    hashes, mirrored, cells = _describe(pictures)
+    other_hashes, _, other_cells = (
+        (hashes, None, cells) if others is None else _describe(others)
+    )
+    found = []
+    for first in range(len(hashes)):
+        begin = first + 1 if others is None else 0
+        straight = _differing(hashes[first], other_hashes[begin:])
+        turned = _differing(mirrored[first], other_hashes[begin:])
+        notes = np.minimum(straight, turned)
+        for second in np.flatnonzero(notes <= far):
+            flipped = bool(turned[second] < straight[second])
+            cell = images.mirror(cells[first]) if flipped else cells[first]
+            if np.abs(cell - other_cells[begin + second]).mean() <= colour:
+                index = int(begin + second)
+                found.append(Pair(first, index, int(notes[second]), flipped))
+    return found
+
+
+def _describe(pictures):
+    """Returns hashes (n, 8) uint64, those of mirror images, cells (n, 16, 16, 3)."""
+    hashes = np.empty((2, len(pictures), 2 * GRID * GRID // 64), np.uint64)
+    cells = np.empty((len(pictures), GRID, GRID, 3), np.float32)
+    for index, picture in enumerate(pictures):
+        seen = picture[..., 3].max() > images.SOFT
+        body = images.composite(images.crop(picture) if seen else picture)
+        grey = body.mean(axis=-1, dtype=np.float32)
+        hashes[0, index] = _hash(grey)
+        hashes[1, index] = _hash(grey[:, ::-1])
+        small = Image.fromarray(body).resize((GRID, GRID), Image.Resampling.BOX)
+        cells[index] = np.asarray(small)
+    return *hashes, cells
+
+
+def _hash(grey):
+    image = Image.fromarray(np.ascontiguousarray(grey))
+    wide = np.asarray(image.resize((GRID + 1, GRID), Image.Resampling.BILINEAR))
+    high = np.asarray(image.resize((GRID, GRID + 1), Image.Resampling.BILINEAR))
+    notes = np.diff(wide, axis=1) > STEP, np.diff(high, axis=0) > STEP
+    return np.packbits(np.stack([notes[0], notes[1]])).view(np.uint64)
+
+
+def _differing(one, many):
+    return np.bitwise_count(one ^ many).sum(axis=-1, dtype=np.int32)

@@ -1,0 +1,1 @@
+"""Polite visits to web sites, for those who agree to their terms."""

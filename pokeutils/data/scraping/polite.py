@@ -1,0 +1,307 @@
+"""One polite way to ask a web site for pages and pictures, and to trust neither.
+
+A visitor says who it is, obeys robots.txt, waits between requests, asks again only
+where that can help, and leaves when a site puts up a challenge page: that is a no.
+"""
+
+import collections
+import datetime
+import email.utils
+import math
+import re
+import time
+import urllib.parse
+import urllib.robotparser
+
+import pokeutils
+from pokeutils.common import files, images
+from pokeutils.data.download import SourceUnavailable
+
+NAME = "pokeutils"  # what robots.txt may call us by
+DELAY = 2.0  # seconds between requests; more where robots.txt asks for more
+TIMEOUT = 20  # seconds without a byte
+DEADLINE = 120  # seconds for one whole answer
+ATTEMPTS = 4
+BACK_OFF = 5.0  # seconds before asking again; then twice, then four times as long
+MAX_WAIT = 600  # seconds; a site that asks for more is left alone for today
+MAX_BODY = 8 * 2**20  # bytes, unpacked; the largest page or picture is under 2 MB
+MAX_REDIRECTS = 5
+MIN_SIDE = 16  # px; what is smaller is a placeholder
+SMALL_PAGE = 15_000  # bytes; challenge pages have about 6,000
+
+REDIRECTS = (301, 302, 303, 307, 308)
+CHALLENGES = (
+    *(b"_Incapsula_Resource", b"Pardon Our Interruption", b"Incapsula incident"),
+    *(b"cf_chl_opt", b"__cf_chl", b"Just a moment..."),
+)
+KINDS = {  # how a file begins, and the suffix it gets, whatever its address says
+    b"\x89PNG\r\n\x1a\n": ".png",
+    b"\xff\xd8\xff": ".jpg",
+    b"GIF87a": ".gif",
+    b"GIF89a": ".gif",
+}
+
+Answer = collections.namedtuple("Answer", "status headers body")
+Kept = collections.namedtuple("Kept", "path sha256 bytes")
+
+
+class Blocked(SourceUnavailable):
+    """The site does not want to be asked any further; says how it said so."""
+
+
+class Missing(Exception):
+    """The site says that there is nothing at an address, and will say so again."""
+
+
+class Failed(Exception):
+    """Nothing that can be kept came from an address, this time."""
+
+
+class Unanswered(Failed):
+    """No answer came from an address, or only excuses, after several attempts."""
+
+
+class Visitor:
+    """A guest on one web site, who asks for one thing at a time and waits in between.
+
+    `origins` are the only "https://host" that are ever asked, also after redirects.
+    `contact` (an address of yours) goes into the User-Agent. `sleep` takes seconds.
+    Blocked means that the run must end; Missing and Failed concern one address only.
+    """
+
+    def __init__(self, origins, contact="", progress=print, sleep=time.sleep):
+        import requests
+
+        if not (contact.isascii() and contact.isprintable()):
+            raise ValueError(f"contact {contact!r} must be plain ASCII on one line.")
+        self.origins, self.progress, self.sleep = tuple(origins), progress, sleep
+        self.requests = 0  # asked so far
+        self._rules, self._free = {}, -math.inf
+        purpose = "; ".join(filter(None, ["pictures for private study", contact]))
+        self._session = requests.Session()
+        self._session.headers = {
+            "User-Agent": f"{NAME}/{pokeutils.__version__} ({purpose})",
+            "Accept-Encoding": "gzip",
+        }
+        # requests would read the body of a redirect on its own, and without a limit.
+        self._session.get_redirect_target = lambda answer: None
+        # One connection for each host, kept open and used again.
+        one = requests.adapters.HTTPAdapter(len(self.origins), pool_maxsize=1)
+        self._session.mount("http://", one)
+        self._session.mount("https://", one)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._session.close()
+
+    def page(self, url):
+        """Returns the text at `url`. Raises Blocked, Missing or Failed."""
+        return text(self._get(url))
+
+    def picture(self, url, path):
+        """Saves the picture at `url` as `path` plus the suffix of its kind: a Kept.
+
+        It is kept only if it begins like a picture, decodes, and is no placeholder.
+        Raises Blocked, Missing or Failed.
+        """
+        body = self._get(url)
+        kind = [suffix for start, suffix in KINDS.items() if body.startswith(start)]
+        if not kind:
+            start = body[:24].decode("ascii", "replace").strip()
+            raise Failed(f"not a PNG, JPEG or GIF (it begins with {start!r})")
+        path = path.with_name(path.name + kind[0])
+        with files.atomic(path) as temporary:
+            temporary.write_bytes(body)
+            try:
+                height, width = images.read(temporary).shape[:2]
+            except ValueError as error:
+                raise Failed(f"broken picture: {error}") from None
+            if max(height, width) < MIN_SIDE:
+                raise Failed(f"{width} x {height} px: a placeholder")
+        return Kept(path, files.sha256(body), len(body))
+
+    # ------------------------------------------------------------------ the manners
+
+    def _get(self, url):
+        """Returns the body at `url`, where robots.txt allows to ask for it."""
+        answer = self._follow(url, obey=True)
+        if answer.status == 200:
+            return answer.body
+        if answer.status in (404, 410):
+            raise Missing(f"HTTP status {answer.status}")
+        if answer.status in (401, 403, 451):
+            raise Blocked(f"{url} was refused with HTTP status {answer.status}.")
+        raise Failed(f"HTTP status {answer.status}")
+
+    def _follow(self, url, obey):
+        for _ in range(MAX_REDIRECTS + 1):
+            origin = self._origin(url)
+            if obey and not self.rules(origin).can_fetch(NAME, url):
+                raise Failed(f"{origin}/robots.txt forbids {url}")
+            answer = self._persist(url, self.delay(origin) if obey else DELAY)
+            place = answer.headers.get("Location")
+            if answer.status not in REDIRECTS or not place:
+                return answer
+            try:
+                url = urllib.parse.urljoin(url, place)
+            except ValueError:
+                raise Failed(f"sent to {place!r}: not a web address") from None
+        raise Failed(f"redirected more than {MAX_REDIRECTS} times")
+
+    def _origin(self, url):
+        try:
+            parts = urllib.parse.urlsplit(url)
+        except ValueError:
+            raise Failed(f"{url!r} is not a web address") from None
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if origin not in self.origins:
+            allowed = ", ".join(self.origins)
+            raise Failed(f"{url} leads away from {allowed}: not followed")
+        return origin
+
+    def rules(self, origin):
+        """Returns what robots.txt says, asked for once, as RFC 9309 wants it read.
+
+        A client error (404 and the like) means that there are no rules. Raises Blocked
+        when it cannot be had: then everything is forbidden.
+        """
+        if origin not in self._rules:
+            url, lines = f"{origin}/robots.txt", []
+            try:
+                answer = self._follow(url, obey=False)
+            except Failed as error:
+                raise Blocked(
+                    f"{url} cannot be read ({error}); until it can, nothing may be "
+                    f"fetched from there (RFC 9309)."
+                ) from None
+            if answer.status == 200:
+                # The parser takes a blank line for the end of a group, and knows
+                # whole seconds only: "Crawl-delay: 2.5" becomes 3.
+                lines = re.sub(
+                    r"(?im)^(\s*crawl-delay\s*:\s*)(\d*)\.\d+",
+                    lambda found: f"{found[1]}{int(found[2] or 0) + 1}",
+                    text(answer.body),
+                )
+                lines = filter(str.strip, lines.splitlines())
+            elif not 400 <= answer.status < 500:
+                raise Blocked(f"{url} cannot be read: HTTP status {answer.status}.")
+            self._rules[origin] = urllib.robotparser.RobotFileParser()
+            self._rules[origin].parse(lines)
+        return self._rules[origin]
+
+    def delay(self, origin):
+        """Returns the seconds to wait between requests: 2, or what robots.txt asks."""
+        rules = self.rules(origin)
+        rate = rules.request_rate(NAME)
+        rate = rate.seconds / rate.requests if rate and rate.requests else 0
+        return max(DELAY, rules.crawl_delay(NAME) or 0, rate)
+
+    def _persist(self, url, delay):
+        """Returns the answer to a request, made again after 429, 5xx and timeouts."""
+        wait = delay
+        for attempt in range(1, ATTEMPTS + 1):
+            rest = self._free + wait - time.monotonic()
+            if rest > 0:
+                self.sleep(rest)
+            try:
+                answer = self._ask(url)
+            except Unanswered as error:
+                reason, asked = str(error), 0
+            else:
+                if is_challenge(answer):
+                    raise Blocked(
+                        f"{url} answered with a challenge page (HTTP status "
+                        f"{answer.status}): the site lets people in, not programs. "
+                        "This program does not try to get around that."
+                    )
+                if answer.status != 429 and answer.status < 500:
+                    return answer
+                reason = f"HTTP status {answer.status}"
+                asked = retry_after(answer.headers.get("Retry-After"))
+            finally:
+                self._free = time.monotonic()
+            if asked > MAX_WAIT:
+                raise Blocked(f"{url}: {reason}, come back in {asked / 60:.0f} min.")
+            wait = max(delay, asked, BACK_OFF * 2 ** (attempt - 1))
+            if attempt < ATTEMPTS:
+                self.progress(f"{url}: {reason}; asking again in {wait:.0f} s")
+        if reason == "HTTP status 429":
+            raise Blocked(f"{url}: the site asks for fewer requests ({reason}).")
+        raise Unanswered(f"{reason}, {ATTEMPTS} times")
+
+    def _ask(self, url):
+        """Returns the answer to one request, read up to MAX_BODY bytes."""
+        import requests
+        import urllib3
+
+        self.requests += 1
+        begin, body = time.monotonic(), bytearray()
+        options = {"stream": True, "allow_redirects": False, "timeout": TIMEOUT}
+        try:
+            with self._session.get(url, **options) as answer:
+                length = answer.headers.get("Content-Length", "")
+                if length.isdecimal() and len(length) < 20 and int(length) > MAX_BODY:
+                    raise Failed(f"{int(length) >> 20} MB; at most {MAX_BODY >> 20} MB")
+                # read1 gives what has arrived: a trickle cannot hold us for hours.
+                while part := answer.raw.read1(2**16, decode_content=True):
+                    body += part
+                    if len(body) > MAX_BODY:
+                        raise Failed(f"cut off at {MAX_BODY >> 20} MB, with no end")
+                    if time.monotonic() - begin > DEADLINE:
+                        raise Unanswered(f"not complete after {DEADLINE} s")
+                return Answer(answer.status_code, answer.headers, bytes(body))
+        except (requests.Timeout, urllib3.exceptions.TimeoutError):
+            raise Unanswered(f"no answer in {TIMEOUT} s") from None
+        except requests.exceptions.SSLError as error:
+            raise Failed(f"no safe connection: {_root(error)}") from None
+        except (requests.ConnectionError, urllib3.exceptions.ProtocolError) as error:
+            raise Unanswered(f"no whole answer: {_root(error)}") from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise Failed(f"no usable answer: {_root(error)}") from None
+
+
+def is_challenge(answer):
+    """Says whether an Answer is the wall of a bot filter (Imperva, Cloudflare)."""
+    if answer.headers.get("cf-mitigated") == "challenge":
+        return True
+    # A page that was let through may carry the filter's script too, but is larger.
+    if answer.status == 200 and len(answer.body) >= SMALL_PAGE:
+        return False
+    return any(mark in answer.body for mark in CHALLENGES)
+
+
+def retry_after(value):
+    """Returns the seconds that a Retry-After header asks for; 0 where it says nothing.
+
+    It holds a number of seconds or an HTTP date.
+    """
+    try:
+        if value.strip().isdecimal():
+            return int(value)
+        then = email.utils.parsedate_to_datetime(value)
+        then = then if then.tzinfo else then.replace(tzinfo=datetime.UTC)
+        return max(0, (then - datetime.datetime.now(datetime.UTC)).total_seconds())
+    except (AttributeError, ValueError, OverflowError):
+        return 0
+
+
+def text(body):
+    """Decodes a page: UTF-8 where it is that, else the Latin-1 of older sites.
+
+    What a page says about itself is not asked: it is sometimes wrong, and a Latin-1
+    page with an accent in it is never valid UTF-8.
+    """
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return body.decode("cp1252", "replace")
+
+
+def _root(error):
+    """Returns the innermost reason of an exception, without the addresses around it."""
+    while error.args and isinstance(error.args[0], Exception):
+        error = error.args[0]
+    error = getattr(error, "reason", error)
+    return str(error.args[0])[:200] if error.args else type(error).__name__

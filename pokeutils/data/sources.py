@@ -1,0 +1,297 @@
+"""Named picture sets: fetched, verified and unpacked into data/raw/<name>/.
+
+A raw folder holds the original files, `manifest.csv` (one row a picture) and
+`source.json` (where they came from, what was checked, what was left out). It is whole
+or absent; a scraped one grows, and counts from when it has a manifest.
+"""
+
+import collections
+import csv
+import functools
+import json
+import pathlib
+import re
+import shutil
+
+from pokeutils.common import env, files
+from pokeutils.data import folders, kaggle, packs
+from pokeutils.data.download import SourceUnavailable
+
+COLUMNS = (
+    *("file", "species_id", "slug", "form", "shiny", "view", "frame", "sha256"),
+    "url_or_package",
+)
+OWNER = "Nintendo / Creatures Inc. / GAME FREAK inc. / The Pokémon Company"
+LICENCE = "no licence: the owners' pictures, for private study only"
+
+# pixel_art is the side of the canvas in px that the pictures were drawn for, else 0.
+Source = collections.namedtuple("Source", "title owner licence how pixel_art expected")
+
+SCRAPED = ("pokedex", "serebii", "pokemondb")  # filled by scrape.fetch alone
+_KNOWN = {
+    "artwork": Source(
+        "649 flat vector artworks, generations 1 to 5 (Dream World)",
+        OWNER,
+        LICENCE,
+        f"npm package {packs.ARTWORK.spec} (70 MB), sha512 checked",
+        0,
+        packs.SPECIES,
+    ),
+    "sprites": Source(
+        "809 species as pixel sprites of at most 32 px, regular and shiny",
+        OWNER + "; shiny colours by the pokesprite project",
+        LICENCE,
+        f"npm package {packs.SPRITES.spec} (6 MB), else the same files from GitHub; "
+        "hashes checked",
+        32,
+        1754,
+    ),
+    "official": Source(
+        "809 official artworks of 400 x 400 px, generations 1 to 7",
+        OWNER,
+        LICENCE,
+        f"GitHub archive of {packs.OFFICIAL_ARCHIVE[0]} at a pinned commit (120 MB), "
+        "hashes of all pictures checked",
+        0,
+        packs.OFFICIAL_SPECIES,
+    ),
+    "animated": Source(
+        "649 species as pixel sprites of at most 96 px, in 4 to 8 poses and one shiny",
+        OWNER,
+        LICENCE,
+        f"frames of the Black and White games, npm package {packs.ARTWORK.spec} "
+        "(70 MB), sha512 checked",
+        packs.FRAME_SIDE,
+        4814,
+    ),
+    "doodles": Source(
+        "256 creatures drawn by code",
+        "this project",
+        "the project's own licence",
+        "drawn by pokeutils/data/doodles.py, the same on every machine",
+        0,
+        256,
+    ),
+    f"kaggle:{kaggle.POKEMON}": Source(
+        "819 official artworks and forms, generations 1 to 6, as shared on Kaggle",
+        OWNER,
+        LICENCE,
+        "/kaggle/input, kagglehub, or the zip file in data/downloads",
+        0,
+        819,
+    ),
+    f"kaggle:{kaggle.TYPES}": Source(
+        "809 pictures of 120 x 120 px, generations 1 to 7, as shared on Kaggle",
+        OWNER,
+        LICENCE,
+        "/kaggle/input, kagglehub, or the zip file in data/downloads",
+        0,
+        809,
+    ),
+    "pokedex": Source(
+        "artworks and their forms from the Pokedex of pokemon.com",
+        OWNER,
+        "no licence, and the site's terms forbid scripts: see scrape.notice",
+        "scraped, only after scrape.fetch('pokedex', agree=True)",
+        0,
+        None,
+    ),
+    "serebii": Source(
+        "Sword and Shield pictures with forms, regular and shiny, from serebii.net",
+        OWNER,
+        "no licence from the owners or the site: see scrape.notice",
+        "scraped, only after scrape.fetch('serebii', agree=True)",
+        0,
+        None,
+    ),
+    "pokemondb": Source(
+        "HOME pictures with forms, regular and shiny, from pokemondb.net",
+        OWNER,
+        "no licence from the owners or the site: see scrape.notice",
+        "scraped, only after scrape.fetch('pokemondb', agree=True)",
+        0,
+        None,
+    ),
+}
+
+
+def describe(name):
+    """Returns title, owner, licence, how, pixel_art and expected count of a source.
+
+    Raises ValueError for an unknown name.
+    """
+    names = parts(name)
+    if len(names) > 1:
+        several = [describe(part)[:4] for part in names]
+        texts = [  # what holds for all is said once
+            " + ".join(dict.fromkeys(filter(None, field)))
+            for field in zip(*several, strict=True)
+        ]
+        return Source(*texts, 0, None)
+    if name.startswith("folder:") and name != "folder:":
+        how = f"copied from {name.removeprefix('folder:')}"
+        return Source("pictures of your own", "whoever made them", "", how, 0, None)
+    if name.startswith("kaggle:"):
+        name = name.partition("@")[0]
+    if name not in _KNOWN:
+        raise ValueError(
+            f"unknown picture source {name!r}; expected one of "
+            f"{', '.join(_KNOWN)} or folder:<path>."
+        )
+    return _KNOWN[name]
+
+
+def parts(name):
+    """Returns the sources in a name, ["official", "sprites"] for "official+sprites".
+
+    A source that is named twice counts once. A plus sign in a folder's path stays,
+    unless a source's name follows it.
+    """
+    follows = "|".join(map(re.escape, _KNOWN))
+    names = re.split(rf"\+(?=(?:folder|kaggle):|(?:{follows})(?:\+|$))", name)
+    return list(dict.fromkeys(names))
+
+
+def fetch(name, raw_dir=None, progress=print):
+    """Returns the raw folder of a source, fetching it when it is missing or damaged.
+
+    Safe to repeat and quick the second time. Raises ValueError for an unknown name or
+    an unusable folder, SourceUnavailable when nothing can be reached, RuntimeError when
+    what arrived is not what was published.
+    """
+    describe(name)
+    raw_dir = pathlib.Path(raw_dir) if raw_dir else env.data_dir() / "raw"
+    raw, names = raw_dir / folder_name(name), parts(name)
+    merged = [fetch(part, raw_dir, progress) for part in names if len(names) > 1]
+    state = listing(name, raw_dir)
+    if _is_whole(raw, state):
+        return raw
+    if name in SCRAPED:
+        raise SourceUnavailable(
+            f"{name!r} has not been scraped, or not completely, and that is yours to "
+            f"decide: scrape.notice({name!r}) says what the site thinks of it, "
+            f"scrape.fetch({name!r}, agree=True) does it, or finishes it "
+            f"(`from pokeutils.data.scraping import scrape`). 'artwork' needs no scraping."
+        )
+    with files.atomic_folder(raw, keep=lambda: _is_whole(raw, state)) as new:
+        (new / packs.SCRATCH).mkdir()
+        rows, story = _merge(merged) if merged else _filler(name)(new, progress)
+        shutil.rmtree(new / packs.SCRATCH)
+        _write_manifest(new, rows, story["from"])
+        story = {"source": name, "files": len(rows), "listing": state, **story}
+        files.write_json(new / "source.json", story)
+    progress(f"{raw.name}: {len(rows)} pictures fetched")
+    expected = describe(name).expected
+    if not story["verified"] and expected not in (None, len(rows)):  # no hash says so
+        progress(
+            f"Warning: {raw.name} should have {expected} pictures; {len(rows)} came "
+            f"from {story['from']}. If that was copied or unpacked in part only, "
+            f"complete it, delete {raw} and fetch it again."
+        )
+    return raw
+
+
+def folder_name(name):
+    """Returns the name of a source's folder: "artwork", "folder-pets-1a2b3c4d"."""
+    names = parts(name)
+    if len(names) > 1:
+        return "+".join(map(folder_name, names))
+    if name.startswith("kaggle:"):
+        return "kaggle-" + name.partition("@")[0].rpartition("/")[2]
+    if not name.startswith("folder:"):
+        return name
+    path = folders.path(name)
+    slug = re.sub(r"[^a-z0-9]+", "-", path.name.lower()).strip("-") or "root"
+    return f"folder-{slug}-{files.sha256(str(path).encode())[:8]}"
+
+
+def listing(name, raw_dir=None):
+    """Returns a hash that changes with what a person put somewhere, else None: a folder
+    or archive that the name gives, or what was scraped.
+
+    Raises ValueError when that folder is missing or holds fewer than two pictures, or
+    that archive is missing.
+    """
+    if len(parts(name)) > 1:
+        states = [listing(part, raw_dir) for part in parts(name)]
+        return files.sha256(repr(states).encode())
+    if name in SCRAPED:
+        raw_dir = pathlib.Path(raw_dir) if raw_dir else env.data_dir() / "raw"
+        table = raw_dir / name / "manifest.csv"
+        return files.sha256(table) if table.exists() else None
+    if name.startswith("kaggle:"):
+        return kaggle.state(name)
+    return folders.state(name) if name.startswith("folder:") else None
+
+
+def manifest(raw):
+    """Returns the rows of a raw folder's manifest.csv, as dicts of strings."""
+    with open(pathlib.Path(raw) / "manifest.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def about(raw):
+    """Returns what source.json says about a raw folder."""
+    return json.loads((pathlib.Path(raw) / "source.json").read_text("utf-8"))
+
+
+def types(raw):
+    """Returns {file: (type 1, type 2)} of a raw folder that has types, else {}."""
+    try:
+        with open(raw / "types.csv", newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            return {row["file"]: (row["type1"], row["type2"]) for row in rows}
+    except FileNotFoundError:
+        return {}
+
+
+# ------------------------------------------------------------------------ raw folders
+
+
+def _filler(name):
+    """Returns the function that fills a folder with a source; see `sets`."""
+    for prefix, module in (("folder:", folders), ("kaggle:", kaggle)):
+        if name.startswith(prefix):
+            return functools.partial(module.fill, name)
+    return packs.FILL[name]
+
+
+def _merge(raws):
+    """Returns the rows of raw folders, with files as seen from a folder beside."""
+    rows = [
+        {**row, "file": f"../{raw.name}/{row['file']}"}
+        for raw in raws
+        for row in manifest(raw)
+    ]
+    return rows, {
+        "from": " + ".join(about(raw)["from"] for raw in raws),
+        "verified": " + ".join(about(raw).get("verified", "") for raw in raws),
+        "left_out": [line for raw in raws for line in about(raw).get("left_out", [])],
+        "dropped": [item for raw in raws for item in about(raw).get("dropped", [])],
+    }
+
+
+def _write_manifest(raw, rows, origin):
+    """Writes manifest.csv; what a row does not say is what most pictures have."""
+    usual = {"slug": "", "form": "", "shiny": 0, "view": "front", "frame": 0}
+    usual["url_or_package"] = origin
+    with open(raw / "manifest.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            digest = files.sha256(raw / row["file"])
+            writer.writerow({**usual, **row, "sha256": digest})
+
+
+def _is_whole(raw, state):
+    """Says whether a raw folder is complete, and made from what `state` stands for;
+    None stands for anything: no folder or archive is given."""
+    try:
+        rows, story = manifest(raw), about(raw)
+        if not rows or len(rows) != story["files"]:
+            return False
+        if state not in (None, story.get("listing")):
+            return False
+        return all(files.sha256(raw / row["file"]) == row["sha256"] for row in rows)
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, csv.Error):
+        return False

@@ -1,0 +1,306 @@
+"""Single measures of how far generated pictures are from real ones (NumPy only).
+
+All take features: float arrays (n, dimensions), of reals and of fakes. `report.report`
+puts them into a table with their floors and ceilings.
+"""
+
+import numpy as np
+
+LINES = 256  # directions of the sliced Wasserstein distance
+SPLITS = 20  # of one set into halves, for a floor
+
+# ------------------------------------------------------------------ distributions
+
+
+def kid(a, b, subsets=100, subset_size=None, seed=0):
+    """Kernel Inception Distance between two sets of features: (mean, std) over subsets.
+
+    The unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3
+    (Binkowski et al. 2018). Zero on average when both come from one distribution,
+    whatever n, so it may be slightly negative. `subset_size` defaults to half of the
+    smaller set and at most 1000: with less than 2000 pictures, subsets of 1000 would
+    all be the same pictures and their std would be nothing.
+
+    The std is the error of the KID of two sets of one size. It overstates the error
+    where one set is much larger, for no more is drawn of that one: of 96 pictures
+    against 592 it is twice the spread over other 96.
+    """
+    a, b = check_features(a, b)
+    smaller = min(len(a), len(b))
+    size = min(max(smaller // 2, 2), 1000) if subset_size is None else subset_size
+    if not 2 <= size <= smaller:
+        raise ValueError(
+            f"subset_size={size}: expected 2 to {smaller}, the size of the smaller set."
+        )
+    aa, bb, ab = kernel(a, a), kernel(b, b), kernel(a, b)
+    random = np.random.default_rng(seed)
+    values = []
+    for _ in range(subsets):
+        i = random.choice(len(a), size, replace=False)
+        j = random.choice(len(b), size, replace=False)
+        values.append(mmd(aa[np.ix_(i, i)], bb[np.ix_(j, j)], ab[np.ix_(i, j)]))
+    return float(np.mean(values)), float(np.std(values))
+
+
+def kid_floor(features, groups=None, splits=SPLITS, seed=0):
+    """KID between random halves of one set: (mean, std) over `splits` splits.
+
+    The mean is zero but for chance; the std says how much chance there is. A KID
+    within a few of these stds cannot be told from real. `groups`: see `Halves`; twins
+    that stay together make the mean a little more than zero.
+    """
+    (features,) = check_features(features, least=4)
+    k, halves = kernel(features, features), Halves(len(features), groups)
+    random = np.random.default_rng(seed)
+    values = []
+    for _ in range(splits):
+        i, j = halves.of(random.permutation(len(features)), halves.most)
+        values.append(mmd(k[np.ix_(i, i)], k[np.ix_(j, j)], k[np.ix_(i, j)]))
+    return float(np.mean(values)), float(np.std(values))
+
+
+class Halves:
+    """Parts of one set that have no group in common, where real is compared with real.
+
+    groups: (count,) numbers, the same for pictures of one species, so that no picture
+    meets its own twin, such as a sprite in shiny colours; 0 is unknown. None: every
+    picture is a group of its own. `most` is how many pictures each part may have.
+    Raises ValueError for groups of another shape, or one that leaves less than two.
+    """
+
+    def __init__(self, count, groups=None):
+        alone = -1 - np.arange(count)
+        groups = alone if groups is None else np.asarray(groups)
+        if groups.shape != (count,):
+            raise ValueError(f"groups has shape {groups.shape}; expected ({count},).")
+        self.groups = np.where(groups == 0, alone, groups)
+        _, first, place, sizes = np.unique(
+            self.groups, return_index=True, return_inverse=True, return_counts=True
+        )
+        self.first = first[place]  # of each picture, the first one of its group
+        largest = int(sizes.max())
+        self.most = (count - largest + 1) // 2  # one group may lie across the cut
+        if self.most < 2:
+            raise ValueError(
+                f"{largest} of {count} pictures are of one group, such as a species: "
+                "no halves without a group in common. Use more groups, or groups=None."
+            )
+
+    def of(self, order, count):
+        """Two parts of `count` pictures each, from a random `order` of all: indices."""
+        together = np.argsort(np.argsort(order)[self.first], kind="stable")
+        one, rest = together[:count], together[count:]
+        return one, rest[self.groups[rest] != self.groups[one[-1]]][:count]
+
+
+def kernel(a, b):
+    """The cubic polynomial kernel of KID between all rows: float64 (len(a), len(b))."""
+    return cubic(a @ b.T, a.shape[1])
+
+
+def cubic(products, dimensions):
+    """The same from the inner products of the rows."""
+    k = products / dimensions + 1
+    return k * k * k  # a power of 3 takes ten times as long
+
+
+def mmd(aa, bb, ab):
+    """Unbiased squared MMD from kernel matrices within and between; may be negative."""
+
+    def off_diagonal(k):
+        return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
+
+    return float(off_diagonal(aa) + off_diagonal(bb) - 2 * ab.mean())
+
+
+def frechet(real, fake):
+    """Frechet distance between Gaussians fitted to both sets (Heusel et al. 2017).
+
+    On the features of the FID network this is the FID. Biased: two halves of one set
+    are far from 0, the more so the fewer pictures. Compare only at equal n, and beside
+    the value of real halves.
+    """
+    real, fake = check_features(real, fake)
+    gap = real.mean(0) - fake.mean(0)
+    a, b = (_spread(one) for one in (real, fake))
+    # The trace of (A'A B'B)^1/2 is the sum of the singular values of AB': exact for
+    # fewer pictures than dimensions, where a matrix root would fail.
+    overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    return float(gap @ gap + (a**2).sum() + (b**2).sum() - 2 * overlap)
+
+
+def _spread(features):
+    """A matrix A of few rows so that A'A is the covariance."""
+    centred = (features - features.mean(0)) / np.sqrt(len(features) - 1)
+    few = len(centred) <= centred.shape[1]
+    return centred if few else np.linalg.qr(centred, mode="r")
+
+
+def frechet_of(aa, bb, ab):
+    """The same from the inner products within and between two sets."""
+    n, m = ab.shape
+    within = (np.trace(aa) - n * aa.mean()) / (n - 1)
+    within += (np.trace(bb) - m * bb.mean()) / (m - 1)
+    gap = aa.mean() + bb.mean() - 2 * ab.mean()
+    centred = ab - ab.mean(0) - ab.mean(1, keepdims=True) + ab.mean()
+    overlap = np.linalg.svd(centred, compute_uv=False).sum()
+    return float(gap + within - 2 * overlap / np.sqrt((n - 1) * (m - 1)))
+
+
+def sliced_wasserstein(real, fake):
+    """Sliced 2-Wasserstein distance (Bonneel et al. 2015), in units of the features.
+
+    How far values must move, on random lines through feature space, to turn one set
+    into the other: root of the mean square. Like `frechet`, not 0 for two real halves.
+    """
+    real, fake = check_features(real, fake)
+    lines = directions(real.shape[1])
+    return wasserstein_on_lines(real @ lines, fake @ lines)
+
+
+def directions(dimensions):
+    """Random unit vectors, as columns, always the same: (dimensions, `LINES`)."""
+    lines = np.random.RandomState(0).standard_normal((dimensions, LINES))
+    return lines / np.linalg.norm(lines, axis=0)
+
+
+def wasserstein_on_lines(a, b):
+    """Root mean square of 2-Wasserstein distances, column by column: (n, l), (m, l)."""
+    n, m = len(a), len(b)
+    # Where either quantile function steps, counted in n * m-ths.
+    ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
+    widths = np.diff(ends, prepend=0) / (n * m)
+    moves = np.sort(a, axis=0)[(ends - 1) // m] - np.sort(b, axis=0)[(ends - 1) // n]
+    return float(np.sqrt((widths @ moves**2).mean()))
+
+
+# ------------------------------------------------------------------ neighbourhoods
+
+
+def precision_recall(real, fake, k=3):
+    """Shares of fakes among reals and of reals among fakes (Kynkaanniemi et al. 2019).
+
+    "Among" means: no further from some member than that member's k-th neighbour in its
+    own set. High precision: plausible. High recall: varied. Collapse shows as recall 0.
+    Both depend on the number of pictures; needs 2k of each.
+    """
+    real, fake = check_features(real, fake, least=2 * k)
+    found = neighbourhoods(*between(real, fake), k, k)
+    return found["precision"], found["recall"]
+
+
+def density_coverage(real, fake, k=5):
+    """Density and coverage (Naeem et al. 2020): sturdier precision and recall.
+
+    Density counts the reals' k-balls around a fake (1 is typical, more is possible);
+    coverage is the share of reals with a fake in their ball: about 1 - 2^-k for a
+    perfect generator and as many fakes as reals; copies reach 1. Needs 2k of each.
+    """
+    real, fake = check_features(real, fake, least=2 * k)
+    found = neighbourhoods(*between(real, fake), k, k)
+    return found["density"], found["coverage"]
+
+
+def shares_floor(features, groups=None):
+    """Precision, recall, density and coverage of random halves of one set: {name: mean
+    over `SPLITS` splits}. They depend on the number of pictures, here half of the set.
+    `groups`: see `Halves`."""
+    (features,) = check_features(features, least=4 * 5)
+    within, halves = distances(features, features), Halves(len(features), groups)
+    random, found = np.random.default_rng(0), []
+    for _ in range(SPLITS):
+        i, j = halves.of(random.permutation(len(features)), halves.most)
+        found.append(
+            neighbourhoods(*(within[np.ix_(*two)] for two in ((i, i), (j, j), (i, j))))
+        )
+    return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+
+
+def between(real, fake):
+    """Distances within the reals, within the fakes, and from reals to fakes."""
+    return distances(real, real), distances(fake, fake), distances(real, fake)
+
+
+def neighbourhoods(rr, ff, rf, near=3, wide=5):
+    """Precision, recall (k=`near`), density, coverage (k=`wide`) from `between`."""
+    reals, fakes = radii(rr, near), radii(ff, near)
+    inside = rf < radii(rr, wide)[:, None]
+    return {
+        "precision": float((rf <= reals[:, None]).any(0).mean()),
+        "recall": float((rf <= fakes[None, :]).any(1).mean()),
+        "density": float(inside.sum(0).mean() / wide),
+        "coverage": float(inside.any(1).mean()),
+    }
+
+
+def radii(within, k):
+    """Distance of every picture to its k-th nearest other, from distances (n, n)."""
+    # Each row holds the picture itself, at 0: so the k-th other stands at place k.
+    return np.partition(within, k, axis=1)[:, k]
+
+
+def authentic(real, fake):
+    """Share of fakes that are not copies by AuthPct (Alaa et al. 2022), 0 to 1.
+
+    A fake counts as authentic when its nearest real has another real nearer to it than
+    the fake is. Copies have 0, real pictures that are new 0.4 to 0.8. Weak: a generator
+    can raise it by being far from everything.
+    """
+    real, fake = check_features(real, fake)
+    return float(authentic_ones(distances(real, real), distances(real, fake)).mean())
+
+
+def authentic_ones(rr, rf):
+    """Which fakes are authentic, from distances among reals and to fakes: bool (m,)."""
+    nearest = rf.argmin(0)
+    return radii(rr, 1)[nearest] < rf.min(0)
+
+
+def diversity(features):
+    """Mean distance between two pictures of a set; compare with that of the reals."""
+    (features,) = check_features(features)
+    return mean_distance(distances(features, features))
+
+
+def mean_distance(within):
+    """Mean of a distance matrix without its diagonal."""
+    return float(within.sum() / (len(within) * (len(within) - 1)))
+
+
+# ------------------------------------------------------------------ shared parts
+
+
+def distances(a, b):
+    """Euclidean distances between all rows of two float64 arrays: (len(a), len(b))."""
+    found = distances_of(a @ b.T, (a**2).sum(1), (b**2).sum(1))
+    if a is b:
+        np.fill_diagonal(found, 0)  # rounding leaves up to 1e-7 of the norm there
+    return found
+
+
+def distances_of(products, squares_a, squares_b):
+    """The same from inner products and the squared lengths of the rows."""
+    squares = squares_a[:, None] + squares_b[None, :] - 2 * products
+    return np.sqrt(np.maximum(squares, 0))
+
+
+def check_features(*sets, least=2):
+    """Returns the sets as float64 (n, d); ValueError for what would mislead silently.
+
+    That is: fewer than `least` rows, different widths, NaN or infinity, or rows that
+    are all the same, as a broken generator or a wrong range makes them.
+    """
+    sets = [np.asarray(one, "float64") for one in sets]
+    for one in sets:
+        if one.ndim != 2 or one.shape[1] != sets[0].shape[1]:
+            raise ValueError(
+                "Expected features of shape (n, d) with the same d; got "
+                f"{[other.shape for other in sets]}. Use one network for all sets."
+            )
+        if len(one) < least:
+            raise ValueError(f"Got {len(one)} pictures; at least {least} are needed.")
+        if not np.isfinite(one).all():
+            raise ValueError("Some features are NaN or infinite: look at the pictures.")
+        if np.abs(one - one[0]).max() <= 1e-6 * np.abs(one[0]).max():
+            raise ValueError(f"All {len(one)} feature vectors are the same picture's.")
+    return sets

@@ -1,0 +1,250 @@
+"""The networks of the five seeds, after their code where it is public, after their
+words where it is not; `pokeutils.recipes.rebuilt` says which is which.
+
+As in `models`: generators take latents (n, latent_dim) and return pictures (n, size,
+size, channels) in [-1, 1], discriminators return logits (n, 1), and logits and tanh are
+float32. Batch norm is the fused layer with each framework's own defaults.
+"""
+
+import keras
+import numpy as np
+from keras import layers
+
+from pokeutils.layers import Dropout, FusedBatchNorm, LeakyReLU
+
+# Seeds 000 and 001: the TensorFlow tutorial's blocks ----------------------------------
+
+
+def tutorial_generator(size=80, channels=4, latent_dim=100, widths=(256, 128, 64)):
+    """Seed 000's generator, that of the TensorFlow DCGAN tutorial made larger.
+
+    Its stride-2 transposed convolutions with 5x5 kernels overlap unevenly, which is
+    where the two-pixel checkerboard of its pictures comes from. `widths` are the
+    channels at a quarter of the size (twice) and at half of it. 11,680,768 weights at
+    80 px.
+    """
+    _check_multiple(size, 4)
+    latents = keras.Input((latent_dim,))
+    x = _start(latents, size // 4, widths[0])
+    for width, stride in zip(widths[1:], (1, 2), strict=True):
+        x = layers.Conv2DTranspose(
+            width, 5, strides=stride, padding="same", use_bias=False
+        )(x)
+        x = LeakyReLU(0.3)(_keras_norm()(x))
+    x = layers.Conv2DTranspose(channels, 5, strides=2, padding="same", use_bias=False)(
+        x
+    )
+    x = layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model(latents, x, name="generator")
+
+
+def tutorial_discriminator(size=80, channels=4, widths=(64, 128)):
+    """Seed 000's discriminator: 262,593 weights, 44 times fewer than its generator."""
+    _check_multiple(size, 4)
+    pictures = keras.Input((size, size, channels))
+    x = pictures
+    for width in widths:
+        x = layers.Conv2D(width, 5, strides=2, padding="same")(x)
+        x = Dropout(0.3)(LeakyReLU(0.3)(x))
+    x = layers.Dense(1, dtype="float32")(layers.Flatten()(x))
+    return keras.Model(pictures, x, name="discriminator")
+
+
+def block_generator(size=120, channels=3, latent_dim=100, widths=(256, 128, 64, 32)):
+    """Seed 001's generator: one dense layer to size / 8, then three blocks of
+    transposed convolution, batch norm and leaky ReLU, each of which doubles the side.
+
+    At 120 px the dense layer has the 57,600 = 15 * 15 * 256 outputs that the seed
+    speaks of.
+    """
+    _check_multiple(size, 8)
+    latents = keras.Input((latent_dim,))
+    x = _start(latents, size // 8, widths[0])
+    for width in widths[1:]:
+        x = layers.Conv2DTranspose(width, 5, strides=2, padding="same", use_bias=False)(
+            x
+        )
+        x = LeakyReLU(0.3)(_keras_norm()(x))
+    x = layers.Conv2D(channels, 5, padding="same")(x)
+    x = layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model(latents, x, name="generator")
+
+
+def _start(latents, side, width):
+    """Latents -> (n, side, side, width), as the tutorial does it."""
+    x = layers.Dense(side * side * width, use_bias=False)(latents)
+    x = LeakyReLU(0.3)(_keras_norm()(x))
+    return layers.Reshape((side, side, width))(x)
+
+
+def _keras_norm(momentum=0.99):
+    return FusedBatchNorm(momentum=momentum, epsilon=1e-3)  # Keras' own defaults
+
+
+# Seeds 002 and 003: PyTorch, four-pixel kernels ---------------------------------------
+
+# PyTorch draws the weights of every layer from U(-1, 1) / sqrt(fan in).
+PYTORCH = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
+
+
+def sprite_generator(
+    size=64, channels=3, latent_dim=64, width=128, kernel=4, statistics=None
+):
+    """The generator of seed 003 (790,400 weights to train) and, with 16 latents, of
+    seed 002: a latent becomes 4x4 pixels of `width` channels, and transposed
+    convolutions double the side up to `size`, the last but one with half the width.
+
+    kernel: of all layers but the first, in pixels. An even one overlaps evenly.
+    statistics: (means, standard deviations) of the pictures' channels in [0, 1]. If
+    given, tanh is in their units, as in seed 003 as written: the generator cannot reach
+    what lies more than one standard deviation from the mean, black and white included.
+    """
+    stages = _stages(size)
+    latents = keras.Input((latent_dim,))
+    x = layers.Reshape((1, 1, latent_dim))(latents)
+    x = _upwards(width, 4, strides=1, padding="valid")(x)
+    x = layers.ReLU()(FusedBatchNorm()(x))
+    for stage in range(1, stages):
+        last = stage == stages - 1
+        x = _upwards(width // 2 if last else width, kernel)(x)
+        x = layers.ReLU()(FusedBatchNorm()(x))
+    x = _upwards(channels, kernel)(x)
+    x = layers.Activation("tanh", dtype="float32")(x)
+    if statistics:
+        x = _normalisation(statistics, invert=True)(x)
+    return keras.Model(latents, x, name="generator")
+
+
+def sprite_discriminator(size=64, channels=3, width=128, kernel=4, statistics=None):
+    """The discriminator of seeds 002 and 003, with batch norm in every layer, the first
+    included (661,377 weights to train). `statistics` as in `sprite_generator`."""
+    pictures = keras.Input((size, size, channels))
+    x = _normalisation(statistics)(pictures) if statistics else pictures
+    for stage in range(_stages(size)):
+        x = layers.Conv2D(
+            width // 2 if stage == 0 else width,
+            kernel,
+            strides=2,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=_pytorch_initializer(),
+        )(x)
+        x = LeakyReLU(0.2)(FusedBatchNorm()(x))
+    x = layers.Dense(1, dtype="float32", kernel_initializer=_pytorch_initializer())(
+        layers.Flatten()(x)
+    )
+    return keras.Model(pictures, x, name="discriminator")
+
+
+def _stages(size):
+    """How often 4 px have to be doubled to make `size`."""
+    stages = (size // 4).bit_length() - 1
+    if size != 4 * 2**stages or stages < 1:
+        raise ValueError(f"size must be 8, 16, 32, 64, 128, ..., got {size}.")
+    return stages
+
+
+def _upwards(width, kernel, strides=2, padding="same", **options):
+    return layers.Conv2DTranspose(
+        width,
+        kernel,
+        strides=strides,
+        padding=padding,
+        use_bias=False,
+        kernel_initializer=_pytorch_initializer(),
+        **options,
+    )
+
+
+def _pytorch_initializer():
+    return keras.initializers.VarianceScaling(**PYTORCH)
+
+
+def _normalisation(statistics, invert=False):
+    """Keras' own layer between [-1, 1] and units of the pictures' mean and spread."""
+    means, deviations = np.asarray(statistics, "float64")
+    return layers.Normalization(
+        mean=tuple(2 * means - 1),  # the statistics are of pictures in [0, 1]
+        variance=tuple((2 * deviations) ** 2),
+        invert=invert,
+        dtype="float32",
+    )
+
+
+def reach(generator):
+    """The lowest and highest value that a generator ending in tanh can give, each
+    (channels,) or a scalar, where [-1, 1] is all there is."""
+    last = generator.layers[-1]
+    low, high = np.float32(-1), np.float32(1)
+    if isinstance(last, layers.Normalization) and last.invert:
+        mean, spread = (
+            keras.ops.convert_to_numpy(v).reshape(-1)
+            for v in (last.mean, keras.ops.sqrt(last.variance))
+        )
+        low, high = mean - spread, mean + spread
+    return low, high
+
+
+# Seed 004: without convolutions -------------------------------------------------------
+
+
+def dense_generator(size=100, channels=3, latent_dim=100, widths=(256, 512, 1024)):
+    """Seed 004's generator without convolutions: every pixel has weights of its own
+    and knows nothing of its neighbours. 31,436,336 weights at 100 px, nearly all of
+    them in the last layer."""
+    latents = keras.Input((latent_dim,))
+    x = latents
+    for width in widths:
+        x = LeakyReLU(0.2)(layers.Dense(width)(x))
+        x = _keras_norm(momentum=0.8)(x)
+    x = layers.Dense(size * size * channels, dtype="float32")(x)
+    x = layers.Activation("tanh", dtype="float32")(x)
+    x = layers.Reshape((size, size, channels), dtype="float32")(x)
+    return keras.Model(latents, x, name="generator")
+
+
+def dense_discriminator(size=100, channels=3, widths=(512, 256)):
+    """Seed 004's discriminator without convolutions."""
+    pictures = keras.Input((size, size, channels))
+    x = layers.Flatten()(pictures)
+    for width in widths:
+        x = LeakyReLU(0.2)(layers.Dense(width)(x))
+    x = layers.Dense(1, dtype="float32")(x)
+    return keras.Model(pictures, x, name="discriminator")
+
+
+# Shared -------------------------------------------------------------------------------
+
+
+def check_reach(generator):
+    """Raises ValueError if `generator` cannot draw from black to white."""
+    low, high = reach(generator)
+    if (low > -1).any() or (high < 1).any():
+        levels = [int(round(127.5 * (1 + float(x)))) for x in (low.min(), high.max())]
+        raise ValueError(
+            f"The range does not fit: pictures go from 0 to 255, but this generator's "
+            f"tanh reaches only {levels[0]} to {levels[1]}, because the pictures were "
+            "normalised to their mean and spread. It would draw grey on grey. Leave "
+            "the pictures in [-1, 1], or pass as_written=True to see just that."
+        )
+
+
+def unfused(network):
+    """A copy of a network, with its weights, that uses Keras' own batch norm: the same
+    arithmetic from separate moments. To measure what the fused layer is worth."""
+
+    def change(layer):
+        if not isinstance(layer, FusedBatchNorm):
+            return layer.__class__.from_config(layer.get_config())
+        return layers.BatchNormalization(
+            momentum=layer.momentum, epsilon=layer.epsilon, dtype=layer.dtype_policy
+        )
+
+    copy = keras.models.clone_model(network, clone_function=change)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def _check_multiple(size, divisor):
+    if size % divisor or size < divisor:
+        raise ValueError(f"size must be a multiple of {divisor}, got {size}.")

@@ -1,0 +1,116 @@
+"""Creatures of chosen types: a GAN whose two networks are told the types of each
+picture, and the latents that ask for a type.
+"""
+
+import numpy as np
+from keras import ops
+
+from pokeutils.data import species, traits
+from pokeutils.gan import GAN
+
+COUNT = len(species.TYPES)
+HUES = {
+    "red": "fire",
+    "yellow": "electric",
+    "green": "grass",
+    "cyan": "ice",
+    "blue": "water",
+    "magenta": "psychic",
+}
+
+
+class ConditionalGAN(GAN):
+    """A GAN that learns which pictures go with which types.
+
+    generator: latents (n, d + k), of which the last k choose among k types
+        (`layers.TypedLatent`)
+    discriminator: pictures -> (n, 1 + k): how real, and how well each type fits. Its
+        logit is the first, plus the mean of the others over the types that the picture
+        is said to have (a projection discriminator, Miyato & Koyama 2018).
+    type_weight: of a cross-entropy on the k others (an auxiliary classifier, Odena et
+        al. 2017): the discriminator names the types of reals, and the generator draws
+        fakes whose types are named rightly; 0 for none
+
+    `fit` and `update` take pairs (pictures, types): float32 (n, k), 1 for each type of
+    the picture. Fakes are drawn for the types of the batch's reals, so that both have
+    the same types in every step. Everything else as in `GAN`.
+    """
+
+    def __init__(self, generator, discriminator, type_weight=0.0, **settings):
+        super().__init__(generator, discriminator, **settings)
+        self.type_weight = type_weight
+
+    def update(self, batch, draws):
+        real, types = batch
+        draws = {**draws, "types": ops.cast(types, "float32")}
+        for name in {"latents", "new latents"} & set(draws):
+            z = draws[name][:, : -types.shape[1]]
+            draws[name] = ops.concatenate([z, draws["types"]], axis=1)
+        return super().update(real, draws)
+
+    def _logits(self, said, draws):
+        fits = ops.sum(said[:, 1:] * _shares(draws["types"]), axis=1, keepdims=True)
+        return said[:, :1] + fits
+
+    def _plus(self, loss, said, draws):
+        if not self.type_weight:
+            return loss
+        named = ops.log_softmax(said[:, 1:], axis=1)
+        entropy = -ops.mean(ops.sum(named * _shares(draws["types"]), axis=1))
+        return loss + self.type_weight * entropy
+
+
+def _shares(types):
+    """Types (n, k) as shares of one; zeros stay zeros."""
+    return types / ops.maximum(ops.sum(types, axis=1, keepdims=True), 1.0)
+
+
+def wanted(latents, *names):
+    """Latents (n, d + 18) with their last numbers set to ask for creatures of a type,
+    or of two. Raises ValueError for a name that is no type."""
+    unknown = [name for name in names if name not in species.TYPES]
+    if unknown or not names:
+        raise ValueError(
+            f"No type {', '.join(map(repr, unknown)) or 'given'}; choose one or two of "
+            f"{', '.join(species.TYPES)}."
+        )
+    latents = np.array(latents, "float32")
+    latents[:, -COUNT:] = np.isin(species.TYPES, names)
+    return latents
+
+
+def rarity(types, weights):
+    """How much more often to show each picture because its types are rare: float64
+    (n,), the mean over its types of one over the root of how often that type comes.
+
+    types: (n, 18); weights: (n,), what each picture counts. Rare types so come more
+    often, but not as often as all others, which would repeat the same few pictures.
+    """
+    often = weights @ types
+    value = 1 / np.sqrt(np.maximum(often, 1e-9))
+    known = types.sum(1)
+    return np.where(known > 0, types @ value / np.maximum(known, 1), value.min())
+
+
+def check_known(types, source, recipe):
+    """Raises ValueError unless at least half of the pictures have a type."""
+    known = (types.sum(1) > 0).mean()
+    if known < 0.5:
+        raise ValueError(
+            f"{recipe} learns what types look like, and of the pictures of {source!r} "
+            f"{known:.0%} have a known type. Use pictures whose species are known, "
+            "such as 'artwork' or 'sprites', or a recipe without types."
+        )
+
+
+def by_colour(data):
+    """A copy of a `dataset.PictureSet` in which each creature has the type that goes
+    with its hue, one of six: for drawn creatures, which have no types of their own.
+
+    What is learned from it is colour, and no more; it shows that the parts work.
+    """
+    leaning = [np.nan_to_num(traits.hue(data.images, name)) for name in HUES]
+    types = np.array(list(HUES.values()))[np.argmax(leaning, axis=0)]
+    meta = {**data.meta, "type1": types, "type2": np.full(len(types), "")}
+    report = {**data.report, "fingerprint": f"{data.fingerprint} by colour"}
+    return data._replace(meta=meta, report=report)

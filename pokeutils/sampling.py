@@ -1,0 +1,167 @@
+"""Latent vectors: fixed draws, walks between them, directions (NumPy only)."""
+
+import pathlib
+
+import numpy as np
+
+from pokeutils.common import images, plots
+
+RIDGE = 1.0  # of the regression for a direction, in pictures
+
+
+def draw(count, dimensions, seed=0):
+    """Returns (count, dimensions) float32 from N(0, 1), the same on every backend.
+
+    The first n of a longer draw are those of a shorter one.
+    """
+    return np.random.default_rng(seed).standard_normal((count, dimensions), "float32")
+
+
+def truncated(count, dimensions, limit, seed=0):
+    """As `draw`, with every number beyond +-`limit` drawn again (Brock et al. 2019).
+
+    Raises ValueError for a limit that nearly nothing is within.
+    """
+    if not limit >= 0.05:
+        raise ValueError(f"A limit of {limit} leaves no numbers; use 0.05 or more.")
+    random = np.random.default_rng(seed)
+    latents = random.standard_normal((count, dimensions), "float32")
+    while (beyond := np.abs(latents) > limit).any():
+        latents[beyond] = random.standard_normal(int(beyond.sum()), "float32")
+    return latents
+
+
+def slerp(start, end, share):
+    """Spherical interpolation (Shoemake 1985) from `start` (share 0) to `end` (share
+    1).
+
+    start, end: (..., d). Nearly parallel vectors are interpolated linearly.
+    """
+    start, end = np.asarray(start, "float64"), np.asarray(end, "float64")
+    unit_start = start / np.linalg.norm(start, axis=-1, keepdims=True)
+    unit_end = end / np.linalg.norm(end, axis=-1, keepdims=True)
+    cosine = np.clip(np.sum(unit_start * unit_end, axis=-1, keepdims=True), -1, 1)
+    angle = np.arccos(cosine)
+    sine = np.sin(angle)
+    near = sine < 1e-6
+    sine = np.where(near, 1.0, sine)
+    first = np.where(near, 1 - share, np.sin((1 - share) * angle) / sine)
+    second = np.where(near, share, np.sin(share * angle) / sine)
+    return (first * start + second * end).astype("float32")
+
+
+def walk(stations, steps, closed=True):
+    """A walk over the sphere along `stations` (n, d): `steps` frames from each to the
+    next, and with `closed` back to the first, for a film without a seam.
+
+    Returns float32 (n * steps, d), or ((n - 1) * steps + 1, d) when it ends at the last
+    one. Raises ValueError for fewer than two stations.
+    """
+    stations = np.asarray(stations, "float32")
+    if stations.ndim != 2 or len(stations) < 2:
+        raise ValueError(f"A walk needs stations (n >= 2, d), not {stations.shape}.")
+    ends = np.roll(stations, -1, axis=0) if closed else stations[1:]
+    shares = np.arange(steps) / steps
+    frames = [
+        slerp(start, end, share)
+        for start, end in zip(stations, ends, strict=False)
+        for share in shares
+    ]
+    return np.stack(frames if closed else [*frames, stations[-1]])
+
+
+def direction(latents, values):
+    """The direction in which `values` (n,) rise, and how much of them it explains.
+
+    Linear regression of the values on latents (n, d), each scaled to a mean square of
+    one, with a ridge of one picture. Returns (unit vector (d,) float32, share of
+    the variance explained in fivefold cross-validation, at most 1; 0 or below means
+    that there is no such direction). NaN values are left out. Raises ValueError for
+    fewer than 20 values.
+    """
+    x, y = _scaled(latents), np.asarray(values, "float64")
+    x, y = x[np.isfinite(y)], y[np.isfinite(y)]
+    if len(y) < 20:
+        raise ValueError(
+            f"{len(y)} values are too few for a direction; use 20 or more."
+        )
+    fold = np.arange(len(y)) % 5
+    wrong = 0.0
+    for held in range(5):
+        known = fold != held
+        weights, offset = _fit(x[known], y[known])
+        wrong += np.sum((y[~known] - x[~known] @ weights - offset) ** 2)
+    explained = 1 - wrong / max(np.sum((y - y.mean()) ** 2), 1e-12)
+    weights, _ = _fit(x, y)
+    return (weights / np.linalg.norm(weights)).astype("float32"), float(explained)
+
+
+def along(latents, towards, amounts):
+    """Moves latents (n, d) in a direction (d,) by each of `amounts`, in units of their
+    own length, and keeps that length: float32 (n, len(amounts), d)."""
+    latents = np.asarray(latents, "float64")[:, None]
+    length = np.linalg.norm(latents, axis=-1, keepdims=True)
+    amounts = np.asarray(amounts, "float64")[None, :, None]
+    moved = latents + amounts * length * np.asarray(towards, "float64")
+    return (moved * length / np.linalg.norm(moved, axis=-1, keepdims=True)).astype(
+        "float32"
+    )
+
+
+def _scaled(latents):
+    latents = np.asarray(latents, "float64")
+    return latents / np.sqrt(np.mean(latents**2, axis=-1, keepdims=True) + 1e-8)
+
+
+def _fit(x, y):
+    centre = x.mean(0)
+    inner = (x - centre).T @ (x - centre) + RIDGE * np.eye(x.shape[1])
+    weights = np.linalg.solve(inner, (x - centre).T @ (y - y.mean()))
+    return weights, y.mean() - centre @ weights
+
+
+def sample(generator, count, seed=0, batch=64):
+    """The first `count` pictures of `generator` for the fixed latents of `seed`.
+
+    Returns what `paint` does.
+    """
+    return paint(generator, draw(count, generator.input_shape[-1], seed), batch)
+
+
+def paint(generator, latents, batch=64):
+    """The pictures of latents (n, d): uint8 (n, s, s, c).
+
+    With four channels they are premultiplied RGBA, colours cut to at most alpha.
+    """
+    import keras  # walks and directions need NumPy only
+
+    parts = [
+        keras.ops.convert_to_numpy(generator(latents[i : i + batch], training=False))
+        for i in range(0, len(latents), batch)
+    ]
+    pictures = images.to_uint8(np.concatenate(parts))
+    if pictures.shape[-1] == 4:
+        pictures[..., :3] = np.minimum(pictures[..., :3], pictures[..., 3:])
+    return pictures
+
+
+def hatch(target, count=64, seed=0, name=None):
+    """Draws `count` new creatures into the folder `target`: transparent PNGs
+    <seed>-<number>.png and a sheet of all. Returns them, uint8 (count, s, s, 4).
+
+    The same seed gives the same creatures, however many of them. Raises ValueError
+    unless count is positive and seed a number that is not negative.
+    """
+    if count < 1 or not isinstance(seed, int) or seed < 0:
+        raise ValueError(
+            f"count={count!r}, seed={seed!r}: count is 1 or more, and seed a whole "
+            "number from 0 on."
+        )
+    from pokeutils.common import saved
+
+    generator = saved.pretrained(name or saved.FLAGSHIP)
+    target, pictures = pathlib.Path(target), sample(generator, count, seed)
+    for number, picture in enumerate(images.unpremultiply(pictures)):
+        plots.save_png(target / f"{seed}-{number:03d}.png", picture)
+    plots.save_png(target / f"{seed}-sheet.png", plots.tile(pictures))
+    return pictures

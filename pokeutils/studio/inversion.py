@@ -1,0 +1,208 @@
+"""From a picture back to a latent: which latent draws this? Found by optimisation.
+
+A generator has no inverse. Gradient descent on the latent alone finds the nearest
+picture that it can draw (Zhu et al. 2016); how near that is says what it can draw.
+"""
+
+from collections import namedtuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from pokeutils import sampling
+from pokeutils.layers import Palette, SelfModulation, UnitLatent
+
+Inversion = namedtuple("Inversion", "latents losses pictures")
+SPREAD = 1.0  # of latents: their mean square, which a prior keeps near one
+COARSEST = 8  # px: pictures are compared at their size, half of it, down to this
+
+
+def invert(
+    generator,
+    pictures,
+    network=None,
+    steps=150,
+    starts=2,
+    pool=512,
+    rate=0.08,
+    feature_weight=0.1,
+    prior=0.01,
+    seed=0,
+    progress=None,
+):
+    """Finds latents whose pictures are like `pictures`; returns `Inversion`.
+
+    generator: latents (n, ..., d) -> (n, s, s, 4 or 3) in [-1, 1]; its weights stay.
+        One that `separate` took apart comes nearer, with pictures that the
+        whole one cannot draw.
+    pictures: uint8 (n, s, s, channels), premultiplied RGBA for four channels.
+    network: a `features.FeatureNetwork`; its features are compared too, scaled so that
+        two random samples differ by one. None compares pixels alone.
+    starts: each search begins at so many latents, the nearest of `pool` random ones,
+        and the best end is kept: single searches get stuck.
+    rate: of Adam; it falls to nothing along a cosine.
+    prior: weight of the latents' distance from a mean square of one.
+    progress: called with (step, mean loss).
+
+    Of the result, `latents` are float32 (n, ..., d), `pictures` uint8 (n, s, s,
+    channels) that they draw, and `losses` float64 (n,): the mean absolute difference of
+    pixels, as a share of the range, at full size and at smaller ones, which pull
+    misplaced limbs together, plus `feature_weight` times that of the features.
+    Raises ValueError for pictures of another size, or more starts than the pool has;
+    RuntimeError without TensorFlow.
+    """
+    wanted = _checked(generator, pictures)
+    if not 1 <= starts <= pool:
+        raise ValueError(f"{starts} starts of a pool of {pool}; use 1 to {pool}.")
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError("Inversion needs gradients of TensorFlow: use that backend.")
+    import tensorflow as tf
+
+    start = _nearest(generator, wanted, starts, pool, seed)  # (n * starts, ..., d)
+    target = tf.repeat(tf.constant(wanted), starts, axis=0)
+    targets, latents = _sizes(target), tf.Variable(start)
+    describe = _describer(network, generator, seed)
+    features = None if network is None else describe(target)
+    optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(rate, steps), beta_1=0.9, beta_2=0.99
+    )
+    optimizer.build([latents])
+
+    def losses():
+        drawn = _possible(generator(latents, training=False))
+        pairs = zip(_sizes(drawn), targets, strict=True)
+        apart = [tf.reduce_mean(tf.abs(a - b), axis=(1, 2, 3)) / 2 for a, b in pairs]
+        loss = tf.add_n(apart) / len(apart)
+        if features is not None:
+            squares = (describe(drawn) - features) ** 2
+            loss += feature_weight * tf.reduce_mean(squares, axis=-1)
+        return loss  # (n * starts,)
+
+    @tf.function(autograph=False)
+    def step():
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(latents)
+            loss = losses()
+            size = tf.reduce_mean(latents**2, axis=-1) - SPREAD
+            total = tf.reduce_sum(loss) + prior * tf.reduce_sum(size**2)
+        optimizer.apply([tape.gradient(total, latents)], [latents])
+        return tf.reduce_mean(loss)
+
+    for number in range(1, steps + 1):
+        loss = step()
+        if progress and (number % 50 == 0 or number == steps):
+            progress(number, float(loss))
+    final = losses().numpy().reshape(len(wanted), starts)
+    if not np.isfinite(final).all():
+        raise RuntimeError("The search diverged: use a smaller rate.")
+    rows, best = np.arange(len(wanted)), final.argmin(1)
+    found = latents.numpy().reshape(len(wanted), starts, *start.shape[1:])[rows, best]
+    return Inversion(
+        found, final[rows, best].astype("float64"), sampling.paint(generator, found)
+    )
+
+
+def _sizes(pictures):
+    """Pictures (n, s, s, c) at full size, half of it, ..., down to `COARSEST` px."""
+    sizes = [pictures]
+    while sizes[-1].shape[1] % 2 == 0 and sizes[-1].shape[1] // 2 >= COARSEST:
+        sizes.append(ops.average_pool(sizes[-1], 2, 2, "valid"))
+    return sizes
+
+
+def _nearest(generator, wanted, starts, pool, seed):
+    """For each picture the `starts` latents of a random pool whose pictures are nearest
+    to it, seen coarsely: (n * starts, ..., d)."""
+    latents = _random(generator, pool, seed)
+    some = sampling.paint(generator, latents).astype("float32") / 127.5 - 1
+
+    def coarse(pictures):
+        side = pictures.shape[1]
+        step = max(k for k in range(1, side // COARSEST + 1) if side % k == 0)
+        blocks = (len(pictures), side // step, step, side // step, step, -1)
+        return pictures.reshape(blocks).mean((2, 4)).reshape(len(pictures), -1)
+
+    near, far = coarse(wanted), coarse(some)
+    apart = np.stack([np.abs(far - one).mean(1) for one in near])
+    return latents[apart.argsort(1, kind="stable")[:, :starts].reshape(-1)]
+
+
+def _random(generator, count, seed):
+    """Random latents; of a generator with its layers apart, the same for all layers."""
+    shape = generator.input_shape[1:]
+    latents = sampling.draw(count, shape[-1], seed)
+    return np.repeat(latents[:, None], shape[0], 1) if len(shape) > 1 else latents
+
+
+def _checked(generator, pictures):
+    size = tuple(generator.output_shape[1:])
+    if getattr(pictures, "dtype", None) != np.uint8 or pictures.shape[1:] != size:
+        raise ValueError(
+            f"Expected uint8 pictures (n, {', '.join(map(str, size))}), which this "
+            f"generator draws; got {getattr(pictures, 'dtype', type(pictures))} "
+            f"{np.shape(pictures)}."
+        )
+    return pictures.astype("float32") / 127.5 - 1
+
+
+def _possible(drawn):
+    """Pictures with their colours cut to at most alpha, as they are shown."""
+    drawn = ops.cast(drawn, "float32")
+    if drawn.shape[-1] == 3:
+        return drawn
+    colour = ops.minimum(drawn[..., :3], drawn[..., 3:])
+    return ops.concatenate([colour, drawn[..., 3:]], axis=-1)
+
+
+def _describer(network, generator, seed):
+    """A function from pictures in [-1, 1] to features that differ by about one."""
+    if network is None:
+        return None
+
+    def describe(pictures):
+        colour = (pictures[..., :3] + 1) * 127.5
+        if pictures.shape[-1] == 4:  # on white
+            colour = colour + 255 - (pictures[..., 3:] + 1) * 127.5
+        shape = (network.size, network.size)
+        resized = ops.image.resize(colour, shape, interpolation="bilinear")
+        return ops.cast(network.model(resized, training=False), "float32")
+
+    some = sampling.paint(generator, _random(generator, 32, seed + 1))
+    known = ops.convert_to_numpy(describe(ops.cast(some, "float32") / 127.5 - 1))
+    # Two draws of one distribution differ by twice its variance.
+    scale = np.sqrt(2 * known.var(0).mean()) + 1e-6
+    return lambda pictures: describe(pictures) / scale
+
+
+# layerwise: A generator with its layers apart: each listens to a latent of its own.
+
+
+def separate(generator, unit=True):
+    """Returns the generator as a model with a latent for each place that listens:
+    float32 (n, places, d) -> pictures, on the generator's own weights.
+
+    The first place is the layer that the drawing starts from, the others the
+    modulations, from coarse to fine. The same latent everywhere gives the generator's
+    own picture. unit=False leaves their lengths as they are; the generator brings each
+    latent to a mean square of one, and was trained on no other.
+    Raises ValueError for a generator that is not built of these layers.
+    """
+    listening = (SelfModulation, Palette)
+    chain = generator.layers
+    places = 1 + sum(isinstance(layer, listening) for layer in chain)
+    if len(chain) < 2 or not isinstance(chain[1], UnitLatent) or places == 1:
+        raise ValueError(
+            f"{generator.name} does not modulate its layers by a UnitLatent: only "
+            "generators of models.pyramid_generator can be taken apart."
+        )
+    latents = keras.Input((places, generator.input_shape[-1]))
+    z = chain[1](latents) if unit else latents
+    x, place = z[:, 0], 0
+    for layer in chain[2:]:
+        if isinstance(layer, listening):
+            place += 1
+            x = layer([x, z[:, place]])
+        else:
+            x = layer(x)
+    return keras.Model(latents, x, name=f"{generator.name}_apart")

@@ -1,0 +1,1 @@
+"""How it is trained: the loop, the run folder, what keeps it safe."""

@@ -1,0 +1,452 @@
+"""Callbacks that fill a run folder while `fit` trains: log, samples, checkpoints, the
+best generator, the guard.
+
+None of them changes what is trained, so that a run gives the same weights however it is
+watched and however often it was interrupted.
+"""
+
+import contextlib
+import csv
+import math
+import time
+
+import keras
+import numpy as np
+
+from pokeutils import gan, sampling
+from pokeutils.common import files, images, plots, saved
+from pokeutils.evaluation import measures
+from pokeutils.training import checkpoints, guards, runs
+
+GRID = 64  # pictures in a sample sheet, eight by eight
+LOOK_IMAGES = 5000  # between two looks of the guard at the samples
+MOST = 0.02  # of the time goes to checkpoints, at most; slow drives get fewer of them
+HEADER = (
+    f"{'epoch':>5} {'images':>10} {'images/s':>9} {'d_loss':>8} {'g_loss':>8} "
+    f"{'D right: reals':>15} {'fakes':>6} {'minutes left':>13}"
+)
+HEADER_EVERY = 24  # rows of the printed table: about a screen
+LOG_COLUMNS = (
+    *("epoch", "step", "images", "seconds", "images_per_second"),
+    *gan.LOGS,
+    *guards.STATISTICS,
+)
+
+
+class Watcher(keras.callbacks.Callback):
+    """A callback that lives as long as a training, which may call `fit` several times:
+    after a stop in the middle of an epoch, and after going back to a checkpoint.
+
+    begin, end: called once each, around it all; end only if it was not interrupted
+    memory: what it has to know to go on, for the checkpoint: a dict of JSON values
+    """
+
+    memory = {}
+
+    def begin(self, memory):
+        """memory: the one in the checkpoint that training starts from, or {}."""
+
+    def end(self):
+        """The training is over."""
+
+
+class Log(Watcher):
+    """Appends a row an epoch to log.csv and prints a row of a table at most every
+    `every` seconds.
+
+    batch: pictures a step; images: the length of the whole run, for the time left;
+    guard: gives the row its statistics of the samples.
+    """
+
+    def __init__(self, run, batch, images, guard, every=5.0, show=print):
+        super().__init__()
+        self.path = run / "log.csv"
+        self.batch, self.images, self.guard = batch, images, guard
+        self.every, self.show = every, show
+        self.shown, self.rows = -math.inf, 0
+
+    def begin(self, memory):
+        self.seconds = memory.get("seconds", 0.0)
+        rows = []
+        if self.path.exists():  # keep what happened up to the checkpoint
+            log = runs.read_log(self.path.parent)
+            for i in range(len(log["step"])):
+                if log["step"][i] <= self.model.step:
+                    rows.append([log[c][i] if c in log else "nan" for c in LOG_COLUMNS])
+        with files.atomic(self.path) as temporary, open(temporary, "w") as file:
+            csv.writer(file).writerows([LOG_COLUMNS, *map(_tidy, rows)])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began = time.monotonic()
+        self.steps_before = self.model.step
+
+    def on_epoch_end(self, epoch, logs=None):
+        steps = self.model.step
+        seconds = time.monotonic() - self.began
+        speed = (steps - self.steps_before) * self.batch / max(seconds, 1e-9)
+        self.seconds += seconds
+        seen = steps * self.batch
+        values = [*(logs[name] for name in gan.LOGS), *self.guard.statistics().values()]
+        with open(self.path, "a") as file:
+            row = _tidy([epoch + 1, steps, seen, self.seconds, speed, *values])
+            csv.writer(file).writerow(row)
+        now = time.monotonic()
+        if now - self.shown >= self.every or seen >= self.images:
+            if self.rows % HEADER_EVERY == 0:
+                self.show(HEADER, flush=True)
+            self.shown, self.rows = now, self.rows + 1
+            left = max(self.images - seen, 0) / speed / 60
+            self.show(
+                f"{epoch + 1:5d} {seen:10,} {speed:9.0f} "
+                f"{logs['d_loss']:8.2f} {logs['g_loss']:8.2f} "
+                f"{logs['d_real']:15.0%} {logs['d_fake']:6.0%} {left:13.1f}",
+                flush=True,
+            )
+
+    @property
+    def memory(self):
+        return {"seconds": self.seconds}
+
+
+class Samples(Watcher):
+    """Saves sheets of the averaged generator, always for the same `GRID` latents.
+
+    `frames` sheets over `images`, denser at the start, where more happens; one before
+    the first step, and one at the end. `also`: more numbers of images to save one at.
+    """
+
+    def __init__(self, run, batch, images, frames=48, seed=0, also=()):
+        super().__init__()
+        self.folder = run / "samples"
+        self.batch, self.seed = batch, seed
+        regular = [images * (i / frames) ** 2 for i in range(1, frames + 1)]
+        self.planned = sorted([*regular, *also])
+
+    def begin(self, memory):
+        seen, last = self.model.step * self.batch, 0
+        for when, path in runs.sample_files(self.folder.parent):
+            if when > seen:  # made after the checkpoint that this run goes on from
+                path.unlink()
+            else:
+                last = max(last, when)
+        if seen == 0:
+            self.save(0)
+        # Not those up to the checkpoint: one in the middle of an epoch has passed some
+        # whose sheet is made at the epoch's end.
+        self.milestones = [m for m in self.planned if m > last]
+
+    def on_epoch_end(self, epoch, logs=None):
+        seen = self.model.step * self.batch
+        passed = [m for m in self.milestones if m <= seen]
+        self.milestones = self.milestones[len(passed) :]
+        if passed:
+            self.save(seen)
+
+    def end(self):
+        self.save(self.model.step * self.batch)
+
+    def save(self, seen):
+        path = self.folder / f"{seen:09d}.png"
+        if not path.exists():
+            with calibrated(self.model) as generator:
+                pictures = sampling.sample(generator, GRID, self.seed)
+            plots.save_png(path, plots.tile(pictures))
+
+
+class Best(Watcher):
+    """Keeps the best generator: best.keras, and a checkpoint of the run at that point.
+
+    evaluate: model -> a number, the lower the better, such as `kid_score`; it is asked
+    every `images` images and at the end, with the batch statistics of the averaged
+    generator measured. scores.csv has every answer.
+    """
+
+    def __init__(self, run, batch, evaluate, images, checkpoint, show=print):
+        super().__init__()
+        self.run, self.batch, self.evaluate = run, batch, evaluate
+        self.images, self.checkpoint, self.show = images, checkpoint, show
+
+    def begin(self, memory):
+        steps = self.model.step
+        self.memory = self._kept()
+        path, rows = self.run / "scores.csv", []
+        if path.exists():
+            table = runs.read_table(path)
+            rows = [r for r in zip(*table.values(), strict=True) if r[0] <= steps]
+        self.asked = int(rows[-1][0]) if rows else 0
+        with files.atomic(path) as temporary, open(temporary, "w") as file:
+            csv.writer(file).writerows([("step", "images", "score"), *rows])
+        if memory.get("step") == steps and memory["score"] < self.memory["score"]:
+            self.memory = memory  # killed between the ordinary checkpoint and the best
+            self.keep()
+
+    def on_epoch_end(self, epoch, logs=None):
+        now = self.model.step
+        if now * self.batch // self.images > self.asked * self.batch // self.images:
+            self.ask()
+
+    def end(self):
+        if self.model.step > self.asked:
+            self.ask()
+
+    def ask(self):
+        self.asked = step = self.model.step
+        with calibrated(self.model):
+            score = float(self.evaluate(self.model))
+        with open(self.run / "scores.csv", "a") as file:
+            csv.writer(file).writerow([step, step * self.batch, score])
+        if score < self.memory["score"]:  # never true for NaN
+            self.memory = {"score": score, "step": step}
+            self.keep()
+
+    def _kept(self):
+        """What is known of the best checkpoint in the run folder; of two, if it was
+        killed before the first was removed, of the better one."""
+        known = [{"score": math.inf, "step": -1}]
+        for folder in checkpoints.list_checkpoints(self.run, best=True):
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                known.append(checkpoints.read_facts(folder)["memory"]["Best"])
+        return min(known, key=lambda one: one["score"])
+
+    def keep(self):
+        self.checkpoint.save()
+        self.checkpoint.save(best=True)
+        save_generator(self.model, self.run / "best.keras")
+        seen, score = self.memory["step"] * self.batch, self.memory["score"]
+        self.show(f"best so far: {score:.4g} at {seen:,} images", flush=True)
+
+
+class Checkpoint(Watcher):
+    """Saves the whole state every `minutes` and every `epochs`, before the first step
+    and after the last one; ends a training between two steps when it is asked to.
+
+    facts: what the run is, for state.json; stop: has `wanted`, which is true when the
+    training shall stop; watchers: to be set, those whose memory goes with the state.
+    Where saving is slow it is done less often, so that it costs at most `MOST` of the
+    time. It never saves while a number is NaN.
+    """
+
+    watchers = ()
+
+    def __init__(self, run, batch, facts, guard, stop, minutes, epochs=100):
+        super().__init__()
+        self.run, self.batch, self.facts = run, batch, facts
+        self.guard, self.stop = guard, stop
+        self.minutes, self.epochs = minutes, epochs
+
+    def begin(self, memory):
+        steps = self.model.step
+        self.saved_step = steps if checkpoints.list_checkpoints(self.run) else None
+        self.epochs_since, self.cost = 0, 0.0
+        self.clock = time.monotonic()  # not the wall clock, which may be set back
+        self.sums = None
+        if steps % self.facts["steps_per_epoch"]:
+            self.sums = [keras.ops.convert_to_numpy(v) for v in self._sums()]
+        if self.saved_step is None:
+            self.save()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.sums:  # `fit` has just set them to zero; this epoch began before
+            for variable, value in zip(self._sums(), self.sums, strict=True):
+                variable.assign(value)
+            self.sums = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # Not on_train_batch_end: that would make the processor wait for the device.
+        self.look()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs_since += 1
+        self.look()
+
+    def look(self):
+        if self.stop.wanted:
+            raise Stopped
+        waited = time.monotonic() - self.clock
+        due = waited >= 60 * self.minutes or self.epochs_since >= self.epochs
+        if due and waited >= self.cost / MOST:
+            self.save()
+
+    def end(self):
+        self.save()
+        save_generator(self.model, self.run / "generator.keras")
+
+    def save(self, best=False, anew=False):
+        """anew: although there is one of this step already."""
+        began, step = time.monotonic(), self.model.step
+        if step == self.saved_step and not (best or anew):
+            return
+        facts = {
+            "step": step,
+            "images": step * self.batch,
+            "healthy": not self.guard.suspicious,
+            "saved": time.strftime("%Y-%m-%d %H:%M:%S"),
+            **self.facts,
+            "memory": {type(w).__name__: w.memory for w in self.watchers if w.memory},
+        }
+        try:
+            checkpoints.save(self.model, self.run, facts, best)
+        except FloatingPointError as error:
+            raise self.guard.not_a_number(str(error)) from None
+        if not best:
+            self.saved_step, self.epochs_since = step, 0
+            self.clock = time.monotonic()
+            self.cost = self.clock - began
+
+    def _sums(self):
+        return [v for metric in self.model.metrics for v in metric.variables]
+
+
+class Stopped(Exception):
+    """Training was asked to stop between two steps; nothing is wrong."""
+
+
+class Guard(Watcher):
+    """Raises `guards.Alarm` when a loss or gradient is NaN, or `guards.Watch` judges
+    that the run has diverged or collapsed.
+
+    Looks at the epoch's mean of each loss and gradient norm, which one NaN in any step
+    spoils, and every `LOOK_IMAGES` images at the samples of `GRID` fixed latents.
+    pictures: real ones, uint8, to compare with; ignore: only record what `guards.Watch`
+    finds. NaN always ends it.
+    """
+
+    SECONDS = 2.0  # between looks for NaN within an epoch
+
+    def __init__(self, run, batch, pictures, ignore=False):
+        super().__init__()
+        self.run, self.batch, self.ignore = run, batch, ignore
+        reals = pictures[:: max(len(pictures) // GRID, 1)][:GRID] / 127.5 - 1.0
+        self.watch = guards.Watch(guards.sample_statistics(reals))
+        self.clock = time.monotonic()
+        self.measured = None
+
+    def begin(self, memory):
+        self.latents = sampling.draw(GRID, self.model.latent_dim)
+        self.watch.recall(memory.get("watch", {}))
+        self.measured, self.values = memory.get("measured"), memory.get("values")
+        if self.measured is None:
+            self.statistics()
+
+    @property
+    def memory(self):
+        memory = {"measured": self.measured, "values": self.values}
+        return {**memory, "watch": self.watch.memory}
+
+    @property
+    def suspicious(self):
+        return self.watch.suspicious
+
+    def statistics(self):
+        """Returns `guards.sample_statistics` of the newest generator, measured when
+        `LOOK_IMAGES` images more have been seen."""
+        seen, each = self.model.step * self.batch, LOOK_IMAGES
+        if self.measured is None or seen // each > self.measured // each:
+            pictures = self.model.generator(self.latents, training=False)
+            pictures = keras.ops.convert_to_numpy(pictures)
+            self.values, self.measured = guards.sample_statistics(pictures), seen
+        return self.values
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch and time.monotonic() - self.clock >= self.SECONDS:
+            self.clock = time.monotonic()
+            for name, tracker in self.model.trackers.items():
+                if not math.isfinite(float(tracker.result())):
+                    raise self.not_a_number(f"{name} is NaN or infinite.")
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = {**logs, **self.statistics()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise self.not_a_number(f"{name} is NaN or infinite.")
+        steps = self.model.step
+        if self.measured != steps * self.batch:
+            return
+        alarm = self.watch.observe(steps, self.measured, values)
+        if alarm and not self.ignore:
+            raise alarm
+        if alarm:
+            guards.record(self.run, alarm, "ignored", self.watch.memory["history"])
+
+    def keep_evidence(self, alarm, action):
+        """Saves what the newest generator draws, and the alarm with what led to it."""
+        pictures = self.model.generator(self.latents, training=False)
+        pictures = np.nan_to_num(keras.ops.convert_to_numpy(pictures))
+        sheet = plots.tile(images.to_uint8(pictures))
+        seen = alarm.facts["images"]
+        plots.save_png(self.run / "samples" / f"alarm-{seen:09d}.png", sheet)
+        guards.record(self.run, alarm, action, self.watch.memory["history"])
+
+    def not_a_number(self, what):
+        steps = self.model.step
+        sentence = f"{what} Lower the learning rates, or raise r1_gamma."
+        return guards.Alarm("not a number", sentence, steps, steps * self.batch)
+
+
+class TimeLimit(Watcher):
+    """Ends training after `minutes`, at the end of an epoch."""
+
+    def __init__(self, minutes, show=print):
+        super().__init__()
+        self.minutes, self.show = minutes, show
+        self.began = None
+
+    def begin(self, memory):
+        if self.began is None:  # going back to a checkpoint wins no time
+            self.began = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if time.monotonic() - self.began >= 60 * self.minutes:
+            self.show(
+                f"Stopping here: the limit of {self.minutes:g} minutes is reached."
+            )
+            self.model.stop_training = True
+
+
+# Generators ---------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def calibrated(model):
+    """Yields the averaged generator with batch statistics measured for its own weights
+    (`GAN.recalibrate`); afterwards they are as before, so that looking at a run leaves
+    no trace in it."""
+    statistics = model.averaged.non_trainable_variables
+    before = [np.array(keras.ops.convert_to_numpy(v)) for v in statistics]
+    model.recalibrate()
+    try:
+        yield model.averaged
+    finally:
+        for variable, value in zip(statistics, before, strict=True):
+            variable.assign(value)
+
+
+def kid_score(features, reals, count=512, seeds=(1, 2)):
+    """Returns a function for `Best`: model -> KID of its samples to `reals`.
+
+    features: a network of `features`; reals: uint8 pictures, the training set or a
+    fixed part of it. The same `count` latents of each of `seeds` are judged every time
+    and the mean is taken: a best of many noisy numbers is a lucky one. Report the
+    final score on other latents than these.
+    """
+    known = features(reals)
+    size = min(len(known), count)
+
+    def score(model):
+        found = []
+        for seed in seeds:
+            samples = features(sampling.sample(model.averaged, count, seed))
+            found.append(measures.kid(known, samples, subsets=8, subset_size=size)[0])
+        return float(np.mean(found))
+
+    return score
+
+
+def save_generator(model, path):
+    """Writes the averaged generator, calibrated, in float32, as a .keras file."""
+    with files.atomic(path) as temporary, calibrated(model) as generator:
+        saved.in_precision(generator, "float32").save(temporary)
+
+
+def _tidy(row):
+    return [round(float(value), 6) for value in row]

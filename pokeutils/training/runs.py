@@ -1,0 +1,272 @@
+"""Run folders, outputs/runs/<nnn>-<recipe>/: made, found, read, held by one process.
+
+No Keras is needed to read one, so notebooks, the gallery and tools open it at once, and
+a run trained anywhere can be shown anywhere. outputs/README.md says what is in it.
+"""
+
+import bisect
+import contextlib
+import csv
+import dataclasses
+import errno
+import json
+import os
+import pathlib
+import re
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pokeutils.common import device, env, plots
+
+
+class RunIsBusy(RuntimeError):
+    """Another process is training in this run folder."""
+
+
+def new_run(name):
+    """Makes and returns the next numbered run folder, such as runs/007-modern64."""
+    runs = env.outputs_dir() / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    numbers = [int(run.name[:3]) for run in list_runs()]
+    for number in range(max(numbers, default=0) + 1, 1000):
+        try:
+            folder = runs / f"{number:03d}-{name}"
+            folder.mkdir()
+            (folder / "samples").mkdir()
+            return folder
+        except FileExistsError:  # another process was faster
+            continue
+    raise RuntimeError(f"{runs} holds run 999 already. Move old runs elsewhere.")
+
+
+def list_runs(outputs_dir=None):
+    """Returns all run folders, oldest first."""
+    runs = (outputs_dir or env.outputs_dir()) / "runs"
+    return sorted(run for run in runs.glob("[0-9][0-9][0-9]-*") if run.is_dir())
+
+
+def latest_run():
+    """Returns the folder of the run whose generator was saved last, which need not have
+    the highest number. Raises FileNotFoundError."""
+    saved = [(r / "generator.keras", r) for r in list_runs()]
+    saved = [(path.stat().st_mtime_ns, r.name, r) for path, r in saved if path.exists()]
+    if not saved:
+        raise FileNotFoundError(
+            f"No trained run in {env.outputs_dir() / 'runs'}. "
+            "Run notebook 04_train first, or copy a run folder there."
+        )
+    return max(saved)[-1]
+
+
+def find_run(run):
+    """Returns the folder of a run given as a path or by its name, such as
+    "007-modern64". Raises FileNotFoundError unless it holds a params.json."""
+    named = env.outputs_dir() / "runs" / str(run)
+    for folder in (pathlib.Path(run), named):
+        if (folder / "params.json").exists():
+            return folder
+    known = ", ".join(r.name for r in list_runs()) or "none"
+    raise FileNotFoundError(f"No run {run}; there are: {known}.")
+
+
+def read_params(run):
+    """Returns params.json of a run as a dict. Raises ValueError if it is damaged."""
+    path = run / "params.json"
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Copy it again, or move that folder away."
+        ) from error
+
+
+def read_log(run):
+    """Returns {column: float array} of a run's log.csv; a torn last row is left out."""
+    return read_table(run / "log.csv")
+
+
+def read_table(path):
+    """Returns {column: float array} of a CSV file of numbers, without torn rows."""
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows = [row for row in reader if None not in (*row, *row.values())]
+        columns = reader.fieldnames or ()
+    values = {column: [] for column in columns}
+    for row in rows:
+        with contextlib.suppress(ValueError):
+            numbers = [float(row[column]) for column in columns]
+            for column, number in zip(columns, numbers, strict=True):
+                values[column].append(number)
+    return {column: np.array(numbers) for column, numbers in values.items()}
+
+
+def read_alarms(run):
+    """Returns what the guard found in a run, oldest first: alarms.json, or []."""
+    path = run / "alarms.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else []
+
+
+def sample_files(run):
+    """Returns [(images seen, path of the sheet)], in the order of training."""
+    found = (run / "samples").glob("*.png")
+    return sorted((int(p.stem), p) for p in found if re.fullmatch(r"\d{9}", p.stem))
+
+
+# One process a run --------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def lock(run, show=print):
+    """Holds a run folder while the `with` block runs; a second one gets RunIsBusy.
+
+    The operating system keeps the lock, so it ends with the process however that dies.
+    Where the file system has no locks (some network drives) it says so and goes on.
+    """
+    with open(run / ".lock", "a+", encoding="utf-8") as file:
+        try:
+            _hold(file)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+                file.seek(0)
+                raise RunIsBusy(
+                    f"{run.name} is being trained by {file.read() or 'another process'}"
+                    ". Wait for it, stop it, or start a run of its own: run='new'."
+                ) from None
+            show(f"Note: no locks on this drive ({error}); train {run.name} only once.")
+        file.truncate(0)
+        file.write(f"process {os.getpid()}")
+        file.flush()
+        yield
+
+
+def _hold(file):
+    """Locks an open file for as long as it is open. OSError if someone else has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, which locks bytes: one that nobody reads
+        import msvcrt
+
+        file.seek(1 << 20)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+# What a run was made from (params.json) -----------------------------------------------
+
+
+def params(recipe, data, seed):
+    """What has to be known to make a run again, as a dict for params.json."""
+    return {
+        "recipe": json.loads(json.dumps(dataclasses.asdict(recipe))),
+        "seed": seed,
+        "data": {
+            "source": data.source,
+            "size": data.size,
+            "pictures": len(data.images),
+            "training_pictures": int(data.train.sum()),
+            "fingerprint": data.fingerprint,
+        },
+        "backend": device.backend(),
+        "dtype": device.training_dtype(),
+        "device": device.device_name(),
+        "versions": env.versions(),
+        "git_commit": env.git_commit(),
+    }
+
+
+def differences(before, now, recipe):
+    """Returns what in two `params` would make another run, as a list of phrases."""
+    defaults = {
+        field.name: json.loads(json.dumps(field.default))
+        for field in dataclasses.fields(recipe)
+        if field.default is not dataclasses.MISSING
+    }
+    # A field that is newer than the run counts as if it had been left at its default.
+    before = {**before, "recipe": {**defaults, **before["recipe"]}}
+    found = []
+    for part in ("recipe", "data"):
+        for name in {**now[part], **before[part]}:
+            was, is_now = (x[part].get(name, "absent") for x in (before, now))
+            if was != is_now:
+                if name == "fingerprint":
+                    was, is_now = was[:12], is_now[:12]
+                found.append(f"{part}.{name}: was {was!r}, now {is_now!r}")
+    if before["seed"] != now["seed"]:
+        found.append(f"seed: was {before['seed']}, now {now['seed']}")
+    return found
+
+
+def check_params(run, recipe, data, seed, before=None):
+    """Raises ValueError with the differences if `run` was made from something else.
+
+    before: its params, where they are not those of params.json.
+    """
+    before = before or read_params(run)
+    different = differences(before, params(recipe, data, seed), recipe)
+    if different:
+        raise ValueError(
+            f"{run.name} cannot go on, it was started differently: "
+            + "; ".join(different)
+            + ". Use the same values, or start a new run with run='new'."
+        )
+
+
+def note_changes(run, before, now, show=print):
+    """Says what of device and versions is not as it was at a run's checkpoint."""
+    found = [
+        f"{name} {before['versions'].get(name, 'absent')} -> {version}"
+        for name, version in now["versions"].items()
+        if before["versions"].get(name) != version
+    ]
+    found += [
+        f"{name} {before[name]} -> {now[name]}"
+        for name in ("backend", "dtype", "device")
+        if before[name] != now[name]
+    ]
+    if found:
+        show(f"{run.name} goes on, but not bit for bit the same: {', '.join(found)}.")
+
+
+# A film of a run at its milestones ----------------------------------------------------
+
+WIDTH = 700  # px; wider sheets are made two or more times smaller
+STRIP = 18  # px above the sheet, for the words
+
+
+def frames(run, milestones):
+    """Returns [(epoch of the seed, images seen, path of the sheet)]: for each milestone
+    the first sheet at or after it; those that the run has not come to are left out.
+
+    milestones: {epoch of the seed: images seen}, as `Recipe.shown` gives it.
+    """
+    sheets = sample_files(run)
+    seen = [images for images, _ in sheets]
+    places = {
+        epoch: bisect.bisect_left(seen, images) for epoch, images in milestones.items()
+    }
+    return [(e, *sheets[place]) for e, place in places.items() if place < len(sheets)]
+
+
+def write(run, milestones):
+    """Writes <run>/milestones.gif, two seconds a milestone; returns its path, or None
+    if the run has not come to the first one."""
+    pictures = [
+        _captioned(path, f"epoch {epoch} of {max(milestones)}: {seen:,} images seen")
+        for epoch, seen, path in frames(run, milestones)
+    ]
+    if not pictures:
+        return None
+    return plots.gif(run / "milestones.gif", pictures, milliseconds=2000, last=4000)
+
+
+def _captioned(path, words):
+    """The sheet at `path`, at most `WIDTH` wide, below a strip with `words`."""
+    sheet = Image.open(path).convert("RGB")
+    sheet = sheet.reduce(-(-sheet.width // WIDTH))
+    frame = Image.new("RGB", (sheet.width, sheet.height + STRIP), "white")
+    frame.paste(sheet, (0, STRIP))
+    font = ImageFont.load_default(12)
+    ImageDraw.Draw(frame).text((4, 2), words, fill=plots.INK, font=font)
+    return np.asarray(frame)

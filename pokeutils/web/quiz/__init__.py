@@ -1,0 +1,1 @@
+"""A quiz: which of these were drawn by a person?"""

@@ -1,0 +1,90 @@
+"""Files are whole or absent, whatever goes wrong in between."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pokeutils.common import env, files
+
+
+def test_atomic_replaces_on_success(tmp_path):
+    files.write_json(tmp_path / "new" / "a.json", {"b": 1, "a": [2]})
+    files.write_json(tmp_path / "new" / "a.json", {"b": 2, "a": "é"})
+    text = (tmp_path / "new" / "a.json").read_text("utf-8")
+    assert text.endswith("}\n") and json.loads(text) == {"b": 2, "a": "é"}
+    assert list(json.loads(text)) == ["b", "a"]
+    assert os.listdir(tmp_path / "new") == ["a.json"]
+
+
+def test_atomic_keeps_the_old_file_on_error(tmp_path):
+    files.write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(KeyError), files.atomic(tmp_path / "a.txt") as temporary:
+        assert temporary.suffix == ".txt" and temporary.parent == tmp_path
+        temporary.write_text("half")
+        raise KeyError
+    assert (tmp_path / "a.txt").read_text("utf-8") == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_atomic_folder_replaces_or_keeps(tmp_path):
+    target = tmp_path / "set"
+    for text in ("one", "two"):
+        with files.atomic_folder(target) as new:
+            (new / "a").write_text(text)
+    assert (target / "a").read_text("utf-8") == "two"
+    with pytest.raises(KeyError), files.atomic_folder(target) as new:
+        (new / "a").write_text("half")
+        raise KeyError
+    with files.atomic_folder(target, keep=lambda: True) as new:
+        (new / "a").write_text("late")
+    assert (target / "a").read_text("utf-8") == "two"
+    assert os.listdir(tmp_path) == ["set"]
+
+
+def test_a_full_disk_is_said_in_words(tmp_path):
+    (tmp_path / "set").mkdir()
+    with pytest.raises(OSError, match="is full .* Free some space") as caught:
+        with files.atomic_folder(tmp_path / "set"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.errno == errno.ENOSPC
+    assert os.listdir(tmp_path) == ["set"]
+
+
+def test_what_a_killed_process_left_is_swept_after_a_day(tmp_path):
+    for name, age in ((".set.1234.tmp", 2), (".set.5678.tmp", 0)):
+        (tmp_path / name).mkdir()
+        past = time.time() - age * files.ONE_DAY
+        os.utime(tmp_path / name, (past, past))
+    with files.atomic_folder(tmp_path / "set"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == [".set.5678.tmp", "set"]
+
+
+def test_many_writers_leave_one_whole_folder(tmp_path):
+    code = (
+        "import sys; from pokeutils.common import files\n"
+        "for _ in range(25):\n"
+        "    with files.atomic_folder(sys.argv[1]) as new:\n"
+        "        (new / 'a').write_text(sys.argv[2])\n"
+        "        (new / 'b').write_text(sys.argv[2])\n"
+    )
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "set"), name], cwd=env.ROOT
+        )
+        for name in ("first", "second")
+    ]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
+    both = {(tmp_path / "set" / name).read_text("utf-8") for name in "ab"}
+    assert len(both) == 1 and os.listdir(tmp_path) == ["set"]
+
+
+def test_sha256_of_bytes_and_of_a_file(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256(b"abc") == files.sha256(tmp_path / "a") == known

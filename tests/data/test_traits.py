@@ -1,0 +1,44 @@
+"""Size, symmetry, brightness and hue of pictures made to have them."""
+
+import numpy as np
+import pytest
+
+from pokeutils.data import traits
+
+
+def block(left, right, colour=(200, 0, 0)):
+    """A block from column `left` to `right`, eight rows high, on a canvas of 16."""
+    picture = np.zeros((16, 16, 4), "uint8")
+    picture[4:12, left:right] = (*colour, 255)
+    return picture
+
+
+def test_size_and_brightness():
+    pictures = np.stack([block(0, 16), block(4, 8, (51, 51, 51)), block(0, 0)])
+    assert traits.size(pictures) == pytest.approx([0.5, 0.125, 0])
+    pictures[1] //= 2  # half transparent: no darker, but half as much
+    assert traits.size(pictures)[1] == pytest.approx(0.0625, rel=0.01)
+    found = traits.brightness(pictures)
+    assert found[:2] == pytest.approx([200 / 765, 0.2], abs=0.005)
+    assert np.isnan(found[2])
+
+
+def test_symmetry_is_about_the_creature_not_the_canvas():
+    half = block(2, 8)
+    half[4:12, 2:5] = (0, 0, 200, 255)
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 4), dtype="uint8")
+    noise[..., 3], noise[:, :2] = 255, 0
+    found = traits.symmetry(np.stack([block(1, 7), half, noise, block(0, 0)]))
+    assert found[0] == 1 and 0.3 < found[1] < 0.8 and found[2] < 0.8
+    assert np.isnan(found[3])
+
+
+def test_hue_points_at_the_colour():
+    pictures = np.stack([block(0, 9, c) for c in ((255, 0, 0), (0, 255, 0), (9, 9, 9))])
+    pictures = np.concatenate([pictures, block(0, 0)[None]])
+    assert traits.hue(pictures)[:3] == pytest.approx([1, -0.5, 0])
+    assert traits.hue(pictures, "green")[:3] == pytest.approx([-0.5, 1, 0])
+    assert traits.hue(pictures, "cyan")[0] == pytest.approx(-1)
+    assert np.isnan(traits.hue(pictures)[3])
+    with pytest.raises(ValueError, match="No hue 'pink'"):
+        traits.hue(pictures, "pink")

@@ -1,0 +1,167 @@
+"""Rules that every notebook keeps, read from the files without running them."""
+
+import ast
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+
+import badges
+import nbformat
+import pytest
+import render
+from project import BOOTSTRAP, NOTEBOOKS, code_cells, needs_git, repository
+
+CORE = "01_scrape 02_explore 03_preprocess 04_train 05_animate 06_evaluate".split()
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+def tagged(notebook, tag):
+    return [c for c in notebook.cells if tag in c.metadata.get("tags", [])]
+
+
+def headings(notebook):
+    """All markdown headings in order, as (level, text)."""
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    found = re.findall(r"^(#+) (.+)$", "\n\n".join(prose), flags=re.MULTILINE)
+    return [(len(marks), text.strip()) for marks, text in found]
+
+
+def test_the_core_six_are_there():
+    assert [path.stem for path in NOTEBOOKS][:6] == CORE
+
+
+def test_valid_and_for_any_python_3(notebook):
+    nbformat.validate(notebook)
+    kernel = notebook.metadata.kernelspec
+    assert (kernel.name, kernel.display_name) == ("python3", "Python 3")
+    assert "widgets" not in notebook.metadata, "GitHub refuses half-saved widgets"
+    assert "colab" not in notebook.metadata
+
+
+def test_one_title_with_the_number_of_the_file(path, notebook):
+    titles = [text for level, text in headings(notebook) if level == 1]
+    assert len(titles) == 1
+    assert titles[0].startswith(f"{int(path.stem[:2])}. ")
+    assert notebook.cells[0].source.startswith("# ")
+    assert "*You will*" in notebook.cells[0].source + notebook.cells[1].source
+
+
+def test_begins_with_bootstrap_report_and_parameters(notebook):
+    first, second, third, *rest = code_cells(notebook)
+    assert tagged(notebook, "bootstrap") == [first]
+    plain = re.sub(badges.ADDRESS, "https://github.com/OWNER/REPO", first.source)
+    assert plain.strip() == BOOTSTRAP
+    assert "from pokeutils.common import" in second.source
+    assert "env.report()" in second.source
+    assert tagged(notebook, "parameters") == [third]
+    tree = ast.parse(third.source)
+    names = [t.id for node in tree.body if isinstance(node, ast.Assign)
+             for t in node.targets]  # fmt: skip
+    assert names and all(name.isupper() for name in names)
+
+
+def test_ends_with_takeaways_questions_and_what_comes_next(notebook):
+    last = [text for level, text in headings(notebook) if level == 2][-3:]
+    assert last == ["Takeaways", "Check yourself", "Next"]
+    prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    questions = prose[prose.index("## Check yourself") :]
+    assert 3 <= questions.count("<details>") == questions.count("</details>") <= 4
+
+
+def test_headings_are_sentences_not_titles(notebook):
+    for _, text in headings(notebook):
+        words = re.findall(r"(?<![.`(])\b[A-Za-z]{4,}\b", re.sub(r"`[^`]*`", "", text))
+        capitals = [w for w in words[1:] if w[0].isupper() and not w.isupper()]
+        assert len(capitals) <= len(words) / 2, text
+
+
+def test_cells_are_short(notebook):
+    cells = code_cells(notebook)[1:]
+    lengths = []
+    for cell in cells:
+        lines = cell.source.splitlines()
+        lengths.append(len(lines))
+        defines = re.search(r"^\s*(def|class) ", cell.source, flags=re.MULTILINE)
+        assert len(lines) <= (30 if defines else 15), cell.source
+        assert max(map(len, lines)) <= 88, max(lines, key=len)
+        assert not re.search(r"^\s*[!%]\s*(pip|conda|apt)", cell.source, re.MULTILINE)
+    assert statistics.median(lengths) <= 8
+    assert len(lengths) <= 45
+
+
+def test_prose_stands_between_the_cells(notebook):
+    kinds = [cell.cell_type for cell in notebook.cells]
+    assert kinds.count("markdown") >= kinds.count("code") / 2
+    assert not re.search(r"[\U0001F000-\U0001FAFF\u2600-\u27BF]", str(notebook.cells))
+
+
+def test_outputs_are_small_and_clean(path, notebook):
+    assert render.trouble(notebook, path.read_text("utf-8")) is None
+    for output in [out for cell in code_cells(notebook) for out in cell.outputs]:
+        pictures = [k for k in output.get("data", {}) if k.startswith("image/")]
+        assert not pictures or list(output.data) == pictures[:1], "one format"
+        assert all(output.metadata[kind]["alt"] for kind in pictures)
+        lines = output.get("text", "").splitlines()
+        # A page wraps longer ones in the middle of a word.
+        assert max(map(len, lines), default=0) <= 98, max(lines, key=len)
+
+
+def test_outputs_belong_to_the_code(path, notebook):
+    assert not render.stale(notebook), f"make render ONLY={path.stem}"
+
+
+# ------------------------------------------------------- the bootstrap cell at work
+
+
+def run_bootstrap(folder, **variables):
+    """Run the cell in `folder`, then import pokeutils; return where that came from."""
+    code = f"{BOOTSTRAP}\nimport pokeutils; print(pokeutils.__file__)"
+    command = [sys.executable, "-I", "-c", code]  # -I: no PYTHONPATH, not even cwd
+    answer = subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, text=True, timeout=60
+    )
+    assert answer.returncode == 0, answer.stderr
+    return pathlib.Path(answer.stdout.splitlines()[-1]).parents[1]
+
+
+def small_project(folder):
+    package = folder / "pokeutils"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "gan.py"):
+        (package / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize("place", [".", "notebooks", "notebooks/deeper"])
+def test_bootstrap_finds_the_project_above(tmp_path, place):
+    project = small_project(tmp_path / "project")
+    (project / place).mkdir(parents=True, exist_ok=True)
+    assert run_bootstrap(project / place) == project
+
+
+def test_bootstrap_finds_the_project_below(tmp_path):
+    project = small_project(tmp_path / "a folder")
+    assert run_bootstrap(tmp_path) == project
+
+
+@needs_git
+def test_bootstrap_clones_once_where_there_is_nothing(tmp_path):
+    address = repository(small_project(tmp_path / "elsewhere" / "project"))
+    content = tmp_path / "content"
+    content.mkdir()
+    variables = {"POKEUTILS_REPOSITORY": address, "PATH": os.environ["PATH"]}
+    assert run_bootstrap(content, **variables) == content / "pokemon-gan"
+    variables["POKEUTILS_REPOSITORY"] = "file:///nowhere"
+    assert run_bootstrap(content, **variables) == content / "pokemon-gan"

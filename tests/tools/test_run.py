@@ -1,0 +1,114 @@
+"""notebooks/run.py on small notebooks: what it shows, keeps and says when one fails."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat import v4
+
+from pokeutils.common import env
+
+RUNNER = """\
+import pathlib, sys
+sys.path.insert(0, sys.argv[1])
+import run
+paths = [pathlib.Path(name) for name in sys.argv[3:]]
+sys.exit(run.run_series(paths, pathlib.Path(sys.argv[2])))
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Returns a function: notebooks as {name: code cells} -> the running process."""
+
+    started = []
+
+    def start(notebooks):
+        paths = []
+        for name, cells in notebooks.items():
+            notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# 1. A question")])
+            notebook.cells += [v4.new_code_cell(source) for source in cells]
+            paths.append(tmp_path / f"{name}.ipynb")
+            nbformat.write(notebook, paths[-1])
+        command = [sys.executable, "-c", RUNNER, str(env.ROOT / "notebooks")]
+        command += [str(tmp_path / "out"), *map(str, paths)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        started.append(subprocess.Popen(command, cwd=tmp_path, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.stdout.close()
+        process.wait(timeout=30)
+
+
+def test_success_then_failure(start, tmp_path):
+    good = ["for i in range(2): print('epoch', i)", "import os; os.getcwd()"]
+    bad = [
+        "def look():\n    raise RuntimeError('No picture there.')",
+        "look()",
+        "1 / 0",
+    ]
+    process = start({"01_good": good, "02_bad": bad, "03_never": ["print(1)"]})
+    text = process.communicate(timeout=120)[0]
+    lines = [line.strip() for line in text.splitlines()]
+    assert process.returncode == 1, text
+
+    assert (
+        lines.index("| epoch 0") < lines.index("| epoch 1") < lines.index("2/3 02_bad")
+    )
+    assert any("left: 02_bad, 03_never" in line for line in lines)
+    assert "look()" in lines  # the cell that failed
+    assert "Cell In[1], line 2, in look()" in lines  # and where it comes from
+    assert lines[-1] == "RuntimeError: No picture there."
+    assert "1 / 0" not in text and "03_never\n" not in text.split("02_bad stopped")[1]
+
+    out = tmp_path / "out"
+    written = sorted(path.name for path in out.iterdir())
+    assert written == ["01_good.html", "01_good.ipynb", "02_bad.failed.ipynb"]
+    executed = nbformat.read(out / "01_good.ipynb", as_version=4)
+    assert executed.cells[-1].outputs[0].data["text/plain"] == repr(str(tmp_path))
+    page = (out / "01_good.html").read_text("utf-8")
+    assert "<h1" in page and "epoch 1" in page
+    assert "http:" not in page and "https:" not in page and "<script" not in page
+
+
+def test_ctrl_c_stops_the_kernel(start, tmp_path):
+    wait = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    process = start({"01_long": [wait]})
+    kernel = None
+    for line in process.stdout:
+        if line.startswith("  | "):
+            kernel = int(line[4:])
+            break
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(kernel, 0)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_kernel_that_dies_is_reported(start):
+    process = start({"01_killed": ["import os; os.kill(os.getpid(), 9)"]})
+    text = process.communicate(timeout=120)[0]
+    assert process.returncode == 1
+    assert "too little memory" in text.splitlines()[-1]
+
+
+def test_an_unknown_profile_is_refused_in_a_sentence():
+    command = [sys.executable, "notebooks/run.py"]
+    variables = {**os.environ, "POKEUTILS_PROFILE": "fast"}
+    answer = subprocess.run(
+        command, cwd=env.ROOT, env=variables, capture_output=True, text=True
+    )
+    assert answer.returncode == 2 and "Traceback" not in answer.stderr
+    assert "POKEUTILS_PROFILE is 'fast'; expected one of tiny" in answer.stderr
+
+
+def test_an_unknown_name_is_refused():
+    command = [sys.executable, "notebooks/run.py", "--only", "99_nothing"]
+    answer = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
+    assert answer.returncode == 2 and "no notebook 99_nothing" in answer.stderr

@@ -1,0 +1,455 @@
+"""Whole trainings, tiny ones: which run is meant, what is kept, what an alarm does."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import TINY
+
+from pokeutils.common import device, env, saved
+from pokeutils.data import dataset
+from pokeutils.evaluation import features
+from pokeutils.recipes.recipe import Recipe
+from pokeutils.training import callbacks, checkpoints, guards, loop, runs
+
+EPOCH = 14 * 16  # images
+TINY = dataclasses.replace(TINY, images=4 * EPOCH, r1_gamma=0.0, decay=0.0)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return dataset.load("doodles", 8, progress=lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """One model for all tests, since the first step of each would take seconds."""
+    model = TINY.build(0)
+    return model, state(model)
+
+
+@pytest.fixture
+def model(compiled):
+    model, untrained = compiled
+    restore(model, untrained)
+    return model
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """Save as often as asked, not only as often as is cheap."""
+    monkeypatch.setattr(callbacks, "MOST", 1.0)
+
+
+@pytest.fixture(scope="module")
+def whole(compiled, data, tmp_path_factory):
+    """A run that nothing disturbed, and the state that it ended in."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("whole")))
+    model, _ = compiled
+    run = loop.start_run(TINY, data, 0)
+    loop.fit(TINY, model, data, run, show=lambda *a, **k: None)
+    patch.undo()
+    return run, state(model)
+
+
+@pytest.fixture
+def fit(outputs, whole, model, data):
+    """A function that trains as `recipe.train` does, in a new run folder or in `run`,
+    and returns the run folder and what was said."""
+
+    def fit(run=None, recipe=TINY, **options):
+        said = []
+
+        def show(line, flush=False):
+            said.append(line)
+
+        run = run or loop.start_run(recipe, data, 0)
+        loop.fit(recipe, model, data, run, show=show, **options)
+        return run, "\n".join(said)
+
+    return fit
+
+
+def newest(run):
+    return checkpoints.newest_facts(run)
+
+
+def state(model):
+    found = checkpoints.variables(model).values()
+    return [np.array(keras.ops.convert_to_numpy(v)) for v in found]
+
+
+def restore(model, values):
+    found = checkpoints.variables(model).values()
+    for variable, value in zip(found, values, strict=True):
+        variable.assign(value)
+
+
+class At(keras.callbacks.Callback):
+    """Calls `action(model)` once, before the step after `step`."""
+
+    def __init__(self, step, action):
+        super().__init__()
+        self.step, self.action = step, action
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.action and int(self.model.steps) == self.step:
+            action, self.action = self.action, None
+            action(self.model)
+
+
+def spoil(model):
+    model.generator.trainable_variables[0].assign_add(
+        np.full(model.generator.trainable_variables[0].shape, np.nan)
+    )
+
+
+# Interruptions ------------------------------------------------------------------------
+
+
+def test_stops_within_an_epoch_and_at_its_end_leave_no_trace(fit, model, whole):
+    part, said = fit(minutes=1e-9)
+    _, header, row = said.splitlines()[:3]  # the log is printed as a table
+    assert header == callbacks.HEADER and len(row) == len(header)
+    assert row.split()[:2] == ["1", str(EPOCH)]
+    assert "the limit of 1e-09 minutes is reached" in said
+    assert newest(part)["step"] == 14 and not loop.is_over(part)
+    # One step before an epoch ends, after the last picture that a sheet in it is for.
+    interrupt = At(40, lambda model: os.kill(os.getpid(), signal.SIGINT))
+    _, said = fit(part, also=[interrupt])
+    assert "Stopped by Ctrl-C at 656 of 896 images. 001-tiny8 is saved" in said
+    assert newest(part)["step"] == 41  # the step that was under way is done
+    assert saved.load_generator(part / "generator.keras").input_shape == (None, 4)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    fit(part)
+    assert newest(part)["step"] == 56 and loop.is_over(part)
+    assert_same(part, model, whole)
+
+
+def assert_same(run, model, whole):
+    for ours, theirs in zip(state(model), whole[1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    log, other = runs.read_log(run), runs.read_log(whole[0])
+    for name in ("step", "d_loss", "g_loss", "d_real", "g_norm", "distance"):
+        np.testing.assert_array_equal(log[name], other[name], err_msg=name)
+    for sheet, other in zip(
+        runs.sample_files(run), runs.sample_files(whole[0]), strict=True
+    ):
+        assert sheet[0] == other[0] and sheet[1].read_bytes() == other[1].read_bytes()
+
+
+def test_the_best_is_kept_and_asking_for_it_leaves_no_trace(fit, model, whole, data):
+    """Scored with real features; the second of three scores is made the best."""
+    score = callbacks.kid_score(features.random_conv(), data.images[:64], count=32)
+    scores, asked = [], []
+
+    def evaluate(model):
+        scores.append(score(model))
+        asked.append(int(model.steps))
+        return (3.0, 1.0, 2.0, 2.5)[len(asked) - 1]
+
+    # After 600 images, when it has to ask, and before the epoch's end, where it does.
+    interrupt = At(40, lambda model: os.kill(os.getpid(), signal.SIGINT))
+    run, said = fit(evaluate=evaluate, evaluate_images=200, also=[interrupt])
+    assert "best so far: 1 at 448 images" in said
+    fit(run, evaluate=evaluate, evaluate_images=200)
+    assert asked == [14, 28, 42, 56] and np.isfinite(scores).all()
+    assert len(set(scores)) == 4
+    np.testing.assert_array_equal(
+        runs.read_table(run / "scores.csv")["score"], [3.0, 1.0, 2.0, 2.5]
+    )
+    (best,) = checkpoints.list_checkpoints(run, best=True)
+    assert checkpoints.read_facts(best)["step"] == 28
+    assert_same(run, model, whole)
+    # The generator kept is the one of that step.
+    kept = saved.load_generator(run / "best.keras")
+    with np.load(best / "state.npz") as stored:
+        for name, variable in checkpoints.variables(model).items():
+            variable.assign(stored[name])
+    with callbacks.calibrated(model) as generator:
+        for ours, theirs in zip(
+            kept.get_weights(), generator.get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with loop.Interruptions(show=lambda *a, **k: None) as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.wanted is None
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.wanted == "SIGTERM"
+            with pytest.raises(KeyboardInterrupt):  # the second request is at once
+                os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+# Alarms -------------------------------------------------------------------------------
+
+
+def test_not_a_number_stops_with_the_last_good_checkpoint(fit, model):
+    run, said = fit(also=[At(30, spoil)], save_minutes=0.0)
+    good = newest(run)["step"]
+    assert 14 <= good <= 30
+    assert (
+        "Stopped: " in said and "NaN or infini" in said and "Lower the learning" in said
+    )
+    assert f"001-tiny8 is back at {16 * good} images" in said
+    (alarm,) = runs.read_alarms(run)
+    assert alarm["kind"] == "not a number" and alarm["action"] == "stopped"
+    assert alarm["images"] > 30 * 16
+    assert len(list((run / "samples").glob("alarm-*.png"))) == 1
+    for weight in saved.load_generator(run / "generator.keras").get_weights():
+        assert np.isfinite(weight).all()
+    assert loop.is_over(run)  # the same call would only fail the same way
+    assert all(np.isfinite(value).all() for value in state(model))
+
+
+def test_not_a_number_before_anything_good_is_an_error(fit):
+    with pytest.raises(guards.Alarm, match="is NaN or infinite"):
+        fit(also=[At(0, spoil)])
+
+
+def test_a_retry_goes_back_and_on_with_other_random_numbers(fit, whole):
+    run, said = fit(also=[At(30, spoil)], save_minutes=0.0, on_alarm="retry")
+    assert "Trying again: " in said and "with other random numbers" in said
+    assert [a["action"] for a in runs.read_alarms(run)] == ["went back"]
+    assert newest(run)["step"] == 56
+    log, other = runs.read_log(run), runs.read_log(whole[0])
+    np.testing.assert_array_equal(log["step"], other["step"])
+    assert log["g_loss"][0] == other["g_loss"][0]
+    assert log["g_loss"][-1] != other["g_loss"][-1]
+    sheets, others = runs.sample_files(run), runs.sample_files(whole[0])
+    assert [seen for seen, _ in sheets] == [seen for seen, _ in others]
+
+
+def test_going_back_wins_no_time(monkeypatch, model):
+    clock = iter([0.0, 50.0, 70.0])
+    monkeypatch.setattr(
+        callbacks, "time", types.SimpleNamespace(monotonic=lambda: next(clock))
+    )
+    limit = callbacks.TimeLimit(1.0, show=lambda line: None)
+    limit.set_model(model)
+    model.stop_training = False
+    limit.begin({})
+    limit.begin({})  # after going back to a checkpoint
+    limit.on_epoch_end(0)
+    assert not model.stop_training
+    limit.on_epoch_end(1)
+    assert model.stop_training
+
+
+@pytest.mark.slow
+def test_a_run_that_never_recovers_is_given_up(fit):
+    def ruin(model):
+        spoil(model)
+        callback.action = ruin  # again, each time it comes by
+
+    callback = At(30, ruin)
+    run, said = fit(also=[callback], save_minutes=0.0, on_alarm="retry")
+    assert [a["action"] for a in runs.read_alarms(run)] == [
+        *["went back"] * loop.RETRIES,
+        "stopped",
+    ]
+    assert said.count("Trying again") == loop.RETRIES and "Stopped: " in said
+
+
+def collapse(model):
+    for variable in model.generator.trainable_variables:
+        if "gamma" in variable.path or "kernel" in variable.path:
+            variable.assign(variable * 0)
+    model.g_optimizer.learning_rate = 0.0
+
+
+@pytest.fixture
+def watchful(monkeypatch):
+    """A guard that looks at the samples after every epoch."""
+    monkeypatch.setattr(callbacks, "LOOK_IMAGES", EPOCH)
+
+
+def test_a_collapse_is_seen_and_recorded(fit, model, watchful):
+    try:
+        run, said = fit(also=[At(20, collapse)], save_minutes=0.0)
+    finally:
+        model.g_optimizer.learning_rate = 2e-4
+    (alarm,) = runs.read_alarms(run)
+    assert alarm["kind"] == "collapsed"
+    assert "Since 448 images the generator draws one picture for all latents" in said
+    assert alarm["images"] == 3 * EPOCH  # the second look that showed it
+    assert newest(run)["step"] < 28  # from before the first one
+    assert [look["images"] for look in alarm["history"]] == [
+        EPOCH,
+        2 * EPOCH,
+        3 * EPOCH,
+    ]
+
+
+def test_an_alarm_may_be_ignored(fit, model, watchful):
+    try:
+        run, _ = fit(also=[At(20, collapse)], on_alarm="ignore")
+    finally:
+        model.g_optimizer.learning_rate = 2e-4
+    assert [a["action"] for a in runs.read_alarms(run)] == ["ignored"]
+    assert newest(run)["step"] == 56
+    with pytest.raises(ValueError, match="'stop', 'retry' or 'ignore'"):
+        fit(on_alarm="cry")
+
+
+# Which run ----------------------------------------------------------------------------
+
+
+def choose(data, recipe=TINY, seed=0, run=None):
+    said = []
+    found, new = loop.choose_run(recipe, data, seed, run, said.append)
+    return found.name, new, " ".join(said)
+
+
+def test_one_call_starts_goes_on_and_starts_anew(outputs, data, whole):
+    assert choose(data)[:2] == ("001-tiny8", True)
+    name, new, said = choose(data)  # nothing in it yet, but it is there
+    assert (name, new) == ("001-tiny8", False) and "Going on with 001-tiny8" in said
+    assert choose(data, run="new")[:2] == ("002-tiny8", True)
+    assert choose(data, run="001-tiny8")[:2] == ("001-tiny8", False)
+    assert choose(data, seed=1)[:2] == ("003-tiny8", True)
+    assert choose(data)[0] == "002-tiny8"  # the newest with this seed
+    finished = whole[0] / "checkpoint"
+    shutil.copytree(finished, runs.find_run("002-tiny8") / "checkpoint")
+    name, new, said = choose(data)
+    assert (name, new) == ("004-tiny8", True) and "002-tiny8 is trained to its" in said
+
+
+def test_a_new_run_after_a_stopped_one_is_told_so(fit, data):
+    run, _ = fit(also=[At(30, spoil)], save_minutes=0.0)
+    name, new, said = choose(data)
+    assert (name, new) == ("002-tiny8", True)
+    assert f"{run.name} was stopped: " in said and "on_alarm='retry'" in said
+
+
+@pytest.mark.parametrize("error", [MemoryError, TypeError])
+def test_a_run_that_fails_before_its_first_epoch_leaves_nothing(
+    outputs, data, monkeypatch, error
+):
+    class Broken(Recipe):
+        def build(self, seed):
+            raise error("no")
+
+    broken = Broken(**dataclasses.asdict(TINY))
+    wanted = guards.OutOfMemory if error is MemoryError else error
+    with pytest.raises(wanted) as caught:
+        loop.train(broken, data)
+    assert runs.list_runs() == []
+    assert error is not MemoryError or caught.value.new  # half the batch may be tried
+
+
+def test_what_a_recipe_cannot_learn_from_is_refused_before_there_is_a_folder(
+    outputs, data
+):
+    for wrong, words in (
+        (dataclasses.replace(TINY, size=16), r"of 16 px, and these have 8.*load\("),
+        (dataclasses.replace(TINY, batch=512), "512 pictures at a time.*batch=128"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            loop.train(wrong, data)
+    assert runs.list_runs() == []
+
+
+def test_a_run_in_float16_goes_on_in_float16_only(fit, monkeypatch):
+    run, _ = fit(minutes=1e-9)
+    was = device.training_dtype()
+    monkeypatch.setattr(device, "training_dtype", lambda: "mixed_float16")
+    with pytest.raises(ValueError, match=f"Set POKEUTILS_DTYPE={was} and make"):
+        fit(run)
+
+
+def test_damaged_params_are_named(fit):
+    run, _ = fit(minutes=1e-9)
+    (run / "params.json").write_text('{"recipe": {')
+    with pytest.raises(ValueError, match="params.json is damaged"):
+        runs.read_params(run)
+
+
+def test_what_was_started_otherwise_is_refused_with_the_difference(fit, data):
+    run, _ = fit(minutes=1e-9)
+    other = dataclasses.replace(TINY, batch=8, r1_gamma=0.5)
+    with pytest.raises(ValueError) as error:
+        choose(data, other, seed=1, run=run)
+    for words in ("batch: was 16, now 8", "r1_gamma: was 0.0, now 0.5", "seed: was 0"):
+        assert words in str(error.value)
+    report = {**data.report, "fingerprint": "0" * 64}
+    with pytest.raises(ValueError, match="data.fingerprint: was .*, now '000"):
+        choose(data._replace(report=report), run=run)
+    name, new, said = choose(data, other)  # not asked for by name: a new one, and why
+    assert (name, new) == ("002-tiny8", True)
+    assert "001-tiny8 is unfinished, but not the same: recipe.batch: was 16" in said
+
+
+def test_neither_params_nor_checkpoint_can_be_swapped(fit, model, data):
+    run, _ = fit(minutes=1e-9)
+    params = runs.read_params(run)
+    params["recipe"]["mirror"] = False
+    (run / "params.json").write_text(json.dumps(params))
+    before = state(model)
+    other = dataclasses.replace(TINY, mirror=False)
+    assert choose(data, other, run=run)[:2] == (run.name, False)
+    with pytest.raises(ValueError, match="recipe.mirror: was True, now False"):
+        fit(run, other)  # the checkpoint knows better than the edited file
+    for ours, theirs in zip(state(model), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_field_newer_than_the_run_counts_as_its_default(data):
+    now = runs.params(TINY, data, 0)
+    before = json.loads(json.dumps(now))
+    del before["recipe"]["gate"]
+    assert runs.differences(before, now, TINY) == []
+    gated = runs.params(dataclasses.replace(TINY, gate=0.9), data, 0)
+    assert runs.differences(before, gated, TINY) == ["recipe.gate: was None, now 0.9"]
+    before["recipe"]["gone"] = 1
+    assert "recipe.gone: was 1, now 'absent'" in runs.differences(before, now, TINY)
+
+
+def test_other_versions_are_named_but_no_reason_to_stop(fit, monkeypatch):
+    run, said = fit(minutes=1e-9)
+    assert "not bit for bit" not in said
+    versions = {**env.versions(), "keras": "9.9"}
+    monkeypatch.setattr(env, "versions", lambda: versions)
+    _, said = fit(run)
+    assert f"not bit for bit the same: keras {keras.__version__} -> 9.9." in said
+    assert newest(run)["step"] == 56
+
+
+# Memory -------------------------------------------------------------------------------
+
+
+class Hungry(keras.callbacks.Callback):
+    """Wants more memory than there is, for every picture of a batch beyond eight."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.params["steps"] < 28:
+            tf.zeros((1 << 20, 1 << 20))
+
+
+@pytest.mark.slow
+def test_too_large_a_batch_is_halved_when_asked(outputs):
+    recipe = dataclasses.replace(TINY, images=EPOCH)
+    said = []
+
+    def show(line, flush=False):
+        said.append(line)
+
+    options = {"also": [Hungry()], "show": show}
+    run = recipe.train("doodles", halve_batch=True, **options)
+    assert runs.read_params(run)["recipe"]["batch"] == 8
+    assert any("A batch of 16 does not fit into the memory" in line for line in said)
+    assert runs.list_runs() == [run]  # of the first attempt nothing is left

@@ -1,0 +1,283 @@
+"""The gallery page is whole, self-contained and safe, whatever a run folder holds."""
+
+import base64
+import io
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pokeutils.common import files, plots
+from pokeutils.web import gallery
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+COLUMNS = "epoch,step,images,seconds,images_per_second,d_loss,g_loss,d_real,d_fake,r1"
+
+
+class Page(HTMLParser):
+    """All tags of a page with their attributes, and its visible text."""
+
+    VOID = {"meta", "img", "source", "path", "polyline"}
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], ""
+        self.feed(path.read_text("utf-8"))
+        self.close()
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder with everything that the page can show."""
+    folder = tmp_path / "007-modern64"
+    random = np.random.default_rng(0)
+    for name in ("000000000", "000012800", "reals"):
+        creatures = random.integers(0, 256, (64, 16, 16, 3)).astype("uint8")
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+        plots.save_png(folder / "samples" / f"{name}.png", plots.tile(creatures))
+    frames = random.integers(0, 256, (3, 40, 40, 3)).astype("uint8")
+    plots.gif(folder / "animation.gif", frames)
+    plots.save_png(folder / "nearest.png", frames[0])
+    rows = [
+        f"{i},{i},{640 * i},{6.5 * i},98,0.9,{2 + i},0.7,0.8,0" for i in range(1, 21)
+    ]
+    (folder / "log.csv").write_text("\n".join([COLUMNS, *rows, "21,21,13"]))
+    files.write_json(
+        folder / "params.json",
+        {
+            "recipe": {"name": "modern64"},
+            "seed": 3,
+            "data": {"source": "artwork", "size": 16, "pictures": 649,
+                     "training_pictures": 583, "fingerprint": "ab" * 32},
+            "backend": "jax",
+            "dtype": "float32",
+            "device": "Tesla T4, 15 GiB",
+            "versions": {"python": "3.12.3", "keras": "3.13.2", "jax": "0.10.2"},
+            "git_commit": "0123456789abcdef0123",
+        },
+    )  # fmt: skip
+    rows = {
+        "samples": {"kid": {"value": 0.0412, "interval": [0.0392, 0.0432]}},
+        "real halves": {"kid": {"value": -0.0001, "interval": [-0.0005, 0.0003]}},
+        "blur": {"kid": {"value": 0.0123}},
+    }
+    spaces = {"Lite0": {"network": "lite0-224", "rows": rows}}
+    scores = {"samples": 512, "reals": 649, "spaces": spaces}
+    share = {"judged": 4, "total": 512, "low": 0.003, "high": 0.02}
+    scores["copies"] = {
+        "samples": {"together": share},
+        "held out": {"together": {**share, "judged": 1, "total": 66}},
+        "planted": {
+            kind: {"together": {**share, "judged": 49, "total": 50}}
+            for kind in ("exact", "warped")
+        },
+    }
+    files.write_json(folder / "metrics.json", scores)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path, monkeypatch):
+    """A repository of its own, whose trained generators the page shows: none yet."""
+    monkeypatch.setattr(gallery.env, "ROOT", tmp_path / "repository")
+    return tmp_path / "repository"
+
+
+def test_trained_generators_of_the_repository_are_shown(run, repository, tmp_path):
+    card = {"images_seen": 123_456, "hours": 2.2, "device": "a CPU", "seed": 0}
+    outputs = repository / "outputs"
+    for name in ("big", "without_picture"):
+        files.write_json(outputs / "pretrained" / f"{name}.json", card)
+    plots.save_png(tmp_path / "sheet.png", np.zeros((64, 64, 3), "uint8"))
+    (outputs / "gallery").mkdir()
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        sheet.save(outputs / "gallery" / "big.jpg")
+    page = Page(gallery.write(run, tmp_path / "latest"))
+    assert "big after 123,456 pictures, 2 h 12 min on a CPU" in page.text
+    assert "without_picture" not in page.text
+    assert any(i["src"].startswith("data:image/jpeg;base64,") for i in page.all("img"))
+
+
+def test_everything_is_on_the_page(run, tmp_path):
+    pages = tmp_path / "latest" / "notebooks"
+    pages.mkdir(parents=True)
+    for name in ("01_scrape.html", "01_scrape.ipynb", "02_explore.ipynb", "x.html",
+                 "04_train.failed.ipynb"):  # fmt: skip
+        (pages / name).touch()
+    (tmp_path / "latest" / "quiz.html").touch()
+    path = gallery.write(run, tmp_path / "latest", notebooks=["06_evaluate"])
+    assert path == tmp_path / "latest" / "index.html"
+    page = Page(path)
+    for words in (
+        "007-modern64", "Creatures nobody drew", "583 artworks of Pokémon", "2 minutes",
+        "real halves", "-0.1 ± 0.4", "41.2 ± 2.0", "4 of 512 samples", "512 samples",
+        "12.3", "0.3% to 2.0%", "Of 66 real pictures", "takes 1 for", "98 of 100",
+        "649 at 16 px", "Tesla T4, 15 GiB", "float32", "jax 0.10.2", "0123456789ab",
+        "12,800", "98 pictures a second", "Seed3", "PROFILE=full make run", "Nintendo",
+    ):  # fmt: skip
+        assert words in page.text, words
+    links = [a["href"] for a in page.all("a")]
+    names = ["01_scrape.html", "02_explore.ipynb", "06_evaluate.html"]
+    assert links == ["quiz.html", *(f"notebooks/{name}" for name in names)]
+    assert [svg["role"] for svg in page.all("svg")] == ["img"] * 2
+    assert all(svg["aria-label"] for svg in page.all("svg"))
+    assert len(page.all("polyline")) == 4
+
+
+def test_pictures_are_inside_described_and_enlarged_by_whole_numbers(run, tmp_path):
+    page = Page(gallery.write(run, tmp_path))
+    pictures = page.all("img")
+    assert len(pictures) == 4  # samples, reals, animation, nearest
+    kinds = []
+    for picture in pictures:
+        assert len(picture["alt"]) > 20
+        head, content = picture["src"].split(";base64,")
+        image = Image.open(io.BytesIO(base64.b64decode(content)))
+        assert head == f"data:image/{image.format.lower()}"
+        kinds.append((image.format, getattr(image, "n_frames", 1)))
+        assert (int(picture["width"]), int(picture["height"])) == image.size
+        shown = int(picture["style"].removeprefix("width:").removesuffix("px"))
+        assert shown % image.width == 0 and shown <= 1060
+    assert kinds == [("PNG", 1), ("PNG", 1), ("GIF", 3), ("PNG", 1)]
+    newest = base64.b64encode((run / "samples" / "000012800.png").read_bytes()).decode()
+    assert pictures[0]["src"].endswith(newest)
+    (still,) = page.all("source")  # instead of the animation, for who wants no motion
+    assert still["srcset"].endswith(newest) and "reduced-motion" in still["media"]
+
+
+def test_the_page_asks_for_nothing_from_elsewhere(run, tmp_path):
+    page = Page(gallery.write(run, tmp_path))
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "base", "object", "embed")
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in ("src", "srcset", "poster", "data"):
+                assert value.startswith("data:image/")
+            assert "url(" not in (value or "")
+    assert "url(" not in gallery.STYLE and "@import" not in gallery.STYLE
+    (policy,) = [m["content"] for m in page.all("meta") if "http-equiv" in m]
+    assert "default-src 'none'" in policy
+    (language,) = page.all("html")
+    assert language["lang"] == "en" and page.all("meta")[0]["charset"] == "utf-8"
+    assert len(page.all("h1")) == len(page.all("title")) == len(page.all("main")) == 1
+
+
+def test_hostile_text_stays_text(run, tmp_path):
+    params = json.loads((run / "params.json").read_text())
+    params["recipe"]["name"] = params["device"] = params["git_commit"] = HOSTILE
+    params["data"]["source"] = params["versions"]["keras"] = HOSTILE
+    files.write_json(run / "params.json", params)
+    kid = {"kid": {"value": 0.1}}
+    found = {"network": HOSTILE, "rows": {HOSTILE: kid, "samples": kid}}
+    scores = {"samples": 1, "reals": 1, "spaces": {HOSTILE: found}}
+    files.write_json(run / "metrics.json", scores)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / '01_"><script>.ipynb').touch()
+    moved = run.rename(run.with_name("<script>"))
+    page = Page(gallery.write(moved, tmp_path, title=HOSTILE))
+    assert not page.all("script") and len(page.all("img")) == 4
+    assert not [a for _, a in page.tags if "onerror" in a]
+    assert f"As seen by {HOSTILE}" in page.text and f"{HOSTILE}100.0" in page.text
+    assert page.text.count(HOSTILE) >= 8
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "params.json",
+        "log.csv",
+        "metrics.json",
+        "samples",
+        "nearest.png",
+        "animation.gif",
+    ],
+)
+def test_one_missing_part_is_left_out(run, tmp_path, missing):
+    (run / missing).rename(tmp_path / "elsewhere")
+    page = Page(gallery.write(run, tmp_path))
+    assert "Go further" in page.text
+    lost = {
+        "metrics.json": "How good they are",
+        "nearest.png": "Are they copies",
+        "samples": "None was picked",
+        "animation.gif": "The same random inputs",
+        "log.csv": "losses",
+        "params.json": "Data fingerprint",
+    }
+    assert lost[missing] not in page.text
+    assert "None" not in page.text.replace("None was picked", "")
+    assert "nan" not in page.text
+
+
+def test_an_empty_run_folder_gives_a_page(tmp_path):
+    run = tmp_path / "001-new"
+    run.mkdir()
+    (run / "log.csv").write_text(COLUMNS + "\n")
+    page = Page(gallery.write(run, tmp_path))
+    assert "001-new" in page.text and not page.all("img")
+
+
+def test_odd_numbers_do_not_break_the_curves(run, tmp_path):
+    lines = (run / "log.csv").read_text().splitlines()
+    lines[5] = lines[5].replace("0.9", "nan").replace("7.0", "inf")
+    (run / "log.csv").write_text("\n".join(lines))
+    page = Page(gallery.write(run, tmp_path))
+    for line in page.all("polyline"):
+        for point in line["points"].split():
+            x, y = map(float, point.split(","))
+            assert 0 <= x <= 420 and 0 <= y <= 230
+
+
+def test_a_heavy_animation_is_left_out(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "GIF_LIMIT", 100)
+    page = Page(gallery.write(run, tmp_path))
+    assert len(page.all("img")) == 3
+
+
+@pytest.mark.parametrize(
+    "source, owner",
+    [
+        ("doodles", "own code"),
+        ("folder:/my/art", "their makers"),
+        ("sprites", "GAME FREAK"),
+    ],
+)
+def test_owners_are_named(run, tmp_path, source, owner):
+    params = json.loads((run / "params.json").read_text())
+    params["data"]["source"] = source
+    files.write_json(run / "params.json", params)
+    page = Page(gallery.write(run, tmp_path))
+    assert owner in page.text
+    assert ("Nintendo" in page.text) == (source == "sprites")
+
+
+def test_written_to_outputs_latest_and_whole_or_not_at_all(run, folders, monkeypatch):
+    path = gallery.write(run)
+    assert path == folders / "outputs" / "latest" / "index.html"
+    before = path.read_bytes()
+    monkeypatch.setattr(gallery, "_owners", lambda params: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        gallery.write(run)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,413 @@
+"""The quiz page, taken in a real Chromium: by mouse, keyboard and finger, on a phone
+and in the dark. It hides the answers, sends nothing, and what it saves can be counted.
+"""
+
+import base64
+import contextlib
+import hashlib
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from chromium import focused, visits
+from PIL import Image
+
+from pokeutils.web.quiz import page as quiz_page
+from pokeutils.web.quiz import quiz, scores
+
+HOSTILE = '</script><img src=x onerror="document.title=1">'
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 320, "height": 390}
+NINE = "() => { for (let i = 0; i < 9; i++) yes.click(); }"  # the rest of a panel
+FINISH = ("Next panel", "Next panel", "Finish")
+
+
+def make(owner="this project", source="doodles"):
+    """A quiz of coloured squares: the size of the square tells its kind."""
+    random = np.random.default_rng(0)
+    groups = []
+    for wide in (8, 16, 24):
+        pictures = np.full((9, 32, 32, 3), 255, "uint8")
+        colours = random.integers(0, 200, (9, 1, 1, 3))
+        pictures[:, 2 : 2 + wide, 5 : 5 + wide] = colours
+        groups.append(pictures)
+    labels = {"real": [f"Creature {i}" for i in range(8)] + [HOSTILE]}
+    return quiz.make(*groups, labels=labels, source=source, owner=owner)
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return make()
+
+
+@pytest.fixture(scope="module")
+def path(asked, tmp_path_factory):
+    return quiz_page.write(asked, tmp_path_factory.mktemp("page") / "quiz.html")
+
+
+# ------------------------------------------------------------------ the file, as text
+
+
+def test_the_source_does_not_say_which_is_which(asked, path):
+    text = path.read_text("utf-8")
+    body = text.rpartition("</style>")[2].partition("<script>")[0]
+    for words in ("Creature", "generated", "groups", "onerror"):
+        assert words not in body
+    buttons = re.findall(r"<button type=\"button\"><img.*?</button>", text)
+    assert len(buttons) == 27
+    without = {re.sub(r"base64,[^\"]+", "", button) for button in buttons}
+    assert len(without) == 1  # nothing but the picture differs
+    for button, picture in zip(buttons, asked.pictures, strict=True):
+        content = base64.b64decode(re.search(r"base64,([^\"]+)", button)[1])
+        image = Image.open(io.BytesIO(content))
+        assert not image.info and image.mode == "RGB"
+        assert np.array_equal(np.asarray(image), picture)
+    assert list(path.parent.iterdir()) == [path] and path.name == "quiz.html"
+
+
+def test_without_reveal_the_answers_are_not_in_the_page_at_all(asked, tmp_path):
+    text = quiz_page.write(asked, tmp_path / "a.html", reveal=False).read_text("utf-8")
+    data = json.loads(re.search(r'id="quiz">(.+?)</script>', text)[1])
+    assert set(data) == {"id", "format", "panel"}
+    assert "is not in this page at all" in text and "it is no secret" not in text
+
+
+def test_the_policy_allows_the_pages_own_script_and_nothing_else(path):
+    text = path.read_text("utf-8")
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
+    script = text.rpartition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert "default-src 'none'" in policy and f"'sha256-{digest}'" in policy
+    assert "unsafe-inline" not in policy.partition("script-src")[2]
+    assert not re.search(r"(src|href)=\"(?!data:image/png)", text)
+    assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttp|sendBeacon", text)
+    assert "{{" not in text.replace("${{", "")
+
+
+@pytest.mark.parametrize(
+    "owner, source, words",
+    [
+        ("Nintendo / Creatures Inc.", "artwork", "GAME FREAK inc. and The Pokémon"),
+        ("this project", "doodles", "own code"),
+        ("whoever made them", "folder:/x", "belong to whoever made"),
+    ],
+)
+def test_the_page_says_whose_the_pictures_are(tmp_path, owner, source, words):
+    path = quiz_page.write(make(owner, source), tmp_path / "a.html")
+    text = " ".join(path.read_text("utf-8").split())
+    assert words in text
+    assert ("real Pokémon" in text) == (source == "artwork")
+
+
+# ------------------------------------------------------------------ in the browser
+
+
+@pytest.fixture
+def visit(browser, path):
+    """visit(where, **context settings) -> page."""
+    with visits(browser, viewport=DESK) as open_page:
+        yield lambda where=path, **settings: open_page(where.as_uri(), **settings)
+
+
+def begin(page, name="Ada"):
+    page.fill("#name", name)
+    page.get_by_text("some", exact=True).click()
+    page.get_by_role("button", name="Start").click()
+
+
+def judge(page, wanted):
+    """Answer panel by panel, and finish; `wanted`: 27 bools. Fast: scripted clicks."""
+    script = "w => { for (const real of w) (real ? yes : no).click(); next.click(); }"
+    for panel in range(3):
+        page.evaluate(script, [bool(one) for one in wanted[9 * panel : 9 * panel + 9]])
+
+
+def saved(page, folder):
+    """Press Save; return the file that the browser downloads."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save my answers").click()
+    target = folder / download.value.suggested_filename
+    download.value.save_as(target)
+    return target
+
+
+def heading(page):
+    return page.text_content("#heading")
+
+
+def test_click_through_and_export(asked, visit, tmp_path):
+    page = visit()
+    assert page.title() == "Real or not?" and "27 pictures" in page.text_content("main")
+    begin(page)
+    wanted = np.random.default_rng(1).random(27) < 0.5
+    assert heading(page) == "Panel 1 of 3"
+    assert page.locator(".panel button:visible").count() == 9
+    assert page.get_by_role("button", name="Next panel").is_disabled()
+    for panel, label in enumerate(FINISH):
+        for real in wanted[9 * panel : 9 * panel + 9]:
+            page.click("#yes" if real else "#no")
+        page.get_by_role("button", name=label).click()
+    assert heading(page) == "Thank you"
+
+    file = saved(page, tmp_path)
+    (answers,), refused = quiz.read_answers([file], asked)
+    assert (
+        not refused and file.name == f"answers-{asked.id}-{answers.response[:8]}.json"
+    )
+    assert answers.judged_real.tolist() == wanted.tolist()
+    assert (answers.name, answers.knowledge) == ("Ada", "some")
+    assert json.loads(page.input_value("#text")) == json.loads(file.read_text())
+    assert file.name in page.text_content("#saved")
+
+    # What the page counts is what Python counts, intervals included.
+    counted = scores.score([answers], [asked])
+    for row, share in enumerate(counted.shares.values()):
+        shown = page.locator(".bars b").nth(row).text_content()
+        assert shown == f"{share.judged} of {share.total}"
+        whisker = page.locator(".bars u").nth(row)
+        left, right = whisker.evaluate("e => [e.style.left, e.style.right]")
+        assert float(left[:-1]) == pytest.approx(100 * share.low, abs=0.01)
+        assert float(right[:-1]) == pytest.approx(100 * (1 - share.high), abs=0.01)
+    wrong = (wanted != (asked.groups == 0)).sum()
+    assert page.locator(".truth .wrong").count() == wrong
+    assert page.locator(".truth li").count() == 27
+    assert "Creature 3" in page.text_content("#truth")
+    assert HOSTILE in page.text_content("#truth")  # as text
+    assert page.locator("#truth img[src=x]").count() == 0
+
+
+def test_an_answer_can_be_changed_until_the_end(asked, visit, tmp_path):
+    page = visit()
+    begin(page)
+    page.evaluate(NINE)
+    page.click("#next")
+    page.click("#back")
+    page.locator(".panel button:visible").nth(4).click()
+    assert "judged real" in page.locator("[aria-current]").get_attribute("aria-label")
+    page.click("#no")
+    marks = page.locator(".panel button:visible .mark").all_text_contents()
+    assert marks == ["real"] * 4 + ["not real"] + ["real"] * 4
+    page.click("#next")
+    for _ in range(2):
+        page.evaluate(NINE)
+        page.click("#next")
+    (answers,), _ = quiz.read_answers([saved(page, tmp_path)], asked)
+    assert np.flatnonzero(~answers.judged_real).tolist() == [4]
+
+
+def test_keyboard_only(asked, visit, tmp_path):
+    page = visit()
+    press = page.keyboard.press
+
+    press("Tab")
+    assert focused(page) == "name"
+    page.keyboard.type("Rufus")  # r and f are letters here
+    press("Tab")
+    press("Space")
+    assert focused(page) == "few"
+    press("ArrowRight")
+    assert focused(page) == "some"
+    press("Enter")
+    assert heading(page) == "Panel 1 of 3" and focused(page) == "heading"
+
+    for key in "rfrfrfrfr":
+        press(key)
+    assert focused(page) == "next"
+    press("ArrowUp")  # from picture 9 to 6, and make it real
+    press("R")
+    press("Enter")
+    assert heading(page) == "Panel 2 of 3"
+
+    for _ in range(10):  # without the letters: Tab to the button, Enter on it
+        press("Tab")
+    assert focused(page) == "yes"
+    for _ in range(9):
+        press("Enter")
+    assert focused(page) == "next"
+    press("Enter")
+    assert heading(page) == "Panel 3 of 3"
+
+    press("Tab")  # a picture is chosen by Enter as well
+    press("Tab")
+    press("Enter")
+    assert "Picture 20" in page.locator("[aria-current]").get_attribute("aria-label")
+    for _ in range(9):
+        press("f")
+    press("Enter")
+    assert heading(page) == "Thank you"
+    press("Tab")
+    with page.expect_download() as download:
+        press("Enter")
+    file = tmp_path / "keyboard.json"
+    download.value.save_as(file)
+    (answers,), refused = quiz.read_answers([file], asked)
+    assert not refused and (answers.name, answers.knowledge) == ("Rufus", "some")
+    first = [True, False, True, False, True, True, True, False, True]
+    assert answers.judged_real.tolist() == first + [True] * 9 + [False] * 9
+
+
+FITS = """() => {
+  const all = [...document.querySelectorAll(
+      "button, input[type=text], textarea, summary, .choices label")];
+  const seen = all.filter((e) => e.getClientRects().length);
+  const small = seen.map((e) => [e.textContent || e.id, e.getBoundingClientRect()])
+    .filter(([_, box]) => Math.min(box.width, box.height) < 44)
+    .map(([name, box]) => `${name}: ${box.width} x ${box.height}`);
+  return { small, seen: seen.length, wide: document.documentElement.scrollWidth };
+}"""
+
+
+@pytest.mark.parametrize("upright", [True, False], ids=["upright", "landscape"])
+def test_on_a_small_phone_by_finger(visit, upright):
+    size = PHONE if upright else {"width": 480, "height": 320}
+    page = visit(viewport=size, has_touch=True, is_mobile=True, device_scale_factor=2)
+
+    def fits():
+        page.evaluate(
+            "for (const d of document.querySelectorAll('details')) d.open = 1"
+        )
+        found = page.evaluate(FITS)
+        assert found["wide"] <= size["width"] and not found["small"]
+        return found["seen"]
+
+    assert fits() >= 7
+    page.get_by_role("button", name="Start").tap()
+    assert fits() >= 15
+    for panel in range(3):
+        page.evaluate("scrollTo(0, 0)")
+        for id in ("#yes", "#no"):  # in reach without scrolling, below the pictures
+            box = page.locator(id).bounding_box()
+            assert box["y"] + box["height"] <= size["height"]
+        page.tap("#no")
+        page.evaluate(NINE)
+        page.tap("#next")
+        assert fits() >= (15 if panel < 2 else 4)
+    assert heading(page) == "Thank you"
+    assert "Keys:" not in page.inner_text("main")
+
+
+def test_a_reload_loses_nothing_and_clear_forgets(asked, visit, tmp_path):
+    page = visit()
+    begin(page, name="Grace")
+    page.evaluate(NINE)
+    page.click("#next")
+    for _ in range(3):
+        page.click("#yes")
+    before = page.evaluate("JSON.stringify(localStorage)")
+    page.reload()
+    assert heading(page) == "Panel 2 of 3"
+    assert page.text_content("#progress") == "3 of 9 judged"
+    assert page.evaluate("JSON.stringify(localStorage)") == before
+    for _ in range(2):
+        page.evaluate(NINE)
+        page.click("#next")
+    page.reload()
+    assert heading(page) == "Thank you"
+    one = saved(page, tmp_path)
+
+    page.get_by_role("button", name="Clear, for the next person").click()
+    assert heading(page) == "Real or not?" and page.input_value("#name") == ""
+    assert page.evaluate("localStorage.length") == 0
+    page.reload()
+    begin(page, name="Alan")
+    judge(page, [False] * 27)
+    page.get_by_role("button", name="Clear, for the next person").click()
+    assert heading(page) == "Thank you"  # not saved yet: asks once more
+    two = saved(page, tmp_path)
+    accepted, refused = quiz.read_answers([one, two], asked)
+    assert [a.name for a in accepted] == ["Grace", "Alan"] and not refused
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "{",
+        "null",
+        json.dumps({"started": 1, "judged": [True]}),
+        json.dumps({"started": 1, "judged": [None] * 27, "at": 99}),
+    ],
+)
+def test_what_is_kept_is_not_trusted(asked, visit, kept):
+    key = json.dumps(f"pokeutils-quiz-{asked.id}")
+    page = visit(script=f"localStorage.setItem({key}, {json.dumps(kept)})")
+    assert heading(page) == "Real or not?" and page.is_visible("#start")
+
+
+def test_works_where_nothing_can_be_kept(asked, visit, tmp_path):
+    denied = "{ get() { throw new DOMException('denied'); } }"
+    page = visit(script=f"Object.defineProperty(window, 'localStorage', {denied})")
+    begin(page)
+    judge(page, [True] * 27)
+    (answers,), _ = quiz.read_answers([saved(page, tmp_path)], asked)
+    assert answers.judged_real.all()
+    assert "a reload begins anew" in page.text_content("#storage")
+
+
+def test_a_page_without_answers_only_collects(asked, visit, tmp_path):
+    page = visit(quiz_page.write(asked, tmp_path / "shut.html", reveal=False))
+    begin(page)
+    judge(page, [True, False, False] * 9)
+    assert "They have the key" in page.text_content("#verdict")
+    assert page.locator("#truth img").count() == page.locator(".bars").count() == 0
+    accepted, _ = quiz.read_answers([saved(page, tmp_path)], asked)
+    assert accepted[0].judged_real.sum() == 9
+
+
+CONTRASTS = """() => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (c) => [.2126, .7152, .0722].map((w, i) => w * ((x) => x <= .04045 ?
+    x / 12.92 : ((x + .055) / 1.055) ** 2.4)(c[i] / 255)).reduce((a, b) => a + b);
+  const found = [];
+  for (const e of document.querySelectorAll("main *")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!own || !e.getClientRects().length) continue;
+    let ground = e;
+    while (ground && (rgb(getComputedStyle(ground).backgroundColor)[3] ?? 1) < 1) {
+      ground = ground.parentElement;
+    }
+    const pair = [getComputedStyle(e).color, getComputedStyle(ground).backgroundColor];
+    const [a, b] = pair.map(rgb).map(light).sort((x, y) => y - x);
+    found.push([(a + .05) / (b + .05), e.textContent.trim().slice(0, 30)]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_can_be_read_by_day_and_by_night(visit, scheme):
+    page = visit(color_scheme=scheme)
+
+    def check(least):
+        page.evaluate(
+            "for (const d of document.querySelectorAll('details')) d.open = 1"
+        )
+        found = page.evaluate(CONTRASTS)
+        assert len(found) >= least
+        assert not [entry for entry in found if entry[0] < 4.5]  # as WCAG AA asks
+
+    check(10)
+    begin(page)
+    page.click("#yes")
+    page.click("#no")
+    check(12)
+    page.evaluate(NINE)
+    check(18)
+    page.click("#next")
+    for _ in range(2):
+        page.evaluate(NINE)
+        page.click("#next")
+    check(40)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(map(int, re.findall(r"\d+", ground)[:3])) / 3
+    assert (brightness < 60) == (scheme == "dark")
+    paper = page.evaluate("getComputedStyle(document.querySelector('.truth img'))"
+                          ".backgroundColor")  # fmt: skip
+    assert paper == "rgb(255, 255, 255)"
+
+
+def test_without_javascript_it_says_so(browser, path):
+    with contextlib.closing(browser.new_context(java_script_enabled=False)) as context:
+        page = context.new_page()
+        page.goto(path.as_uri())
+        assert "switched off" in page.inner_text("main")

@@ -9,8 +9,6 @@ grey fill teaches the generator grey borders.
 import keras
 from keras import ops
 
-from pokeutils.common.fusion import fused
-
 
 class DiffAugment:
     """Random colour, shift and zoom, one draw a picture.
@@ -92,7 +90,6 @@ class DiffAugment:
         return ops.cast(ops.relu(1.0 - distance), dtype)
 
 
-@fused
 def _recolour(images, empty, scale, draws, brightness, saturation, contrast):
     """Colours are premultiplied, so "add brightness b" means "add b times alpha": empty
     stays empty."""
@@ -122,7 +119,7 @@ class Identity:
         return keras.random.uniform((count, 1), seed=seed)
 
     def __call__(self, images, draws):
-        return images
+        return ops.convert_to_tensor(images)
 
 
 class OnBackground:

@@ -1,14 +1,9 @@
 """The few layers that Keras lacks: a fused batch norm, a minibatch standard
-deviation, modulation by the latent, latents of unit length or with types, a palette.
-And three of its own, faster."""
-
-import math
+deviation, modulation by the latent, latents of unit length or with types, a palette,
+a convolution with a spectral norm."""
 
 import keras
 from keras import layers, ops
-
-from pokeutils.common import distribution
-from pokeutils.common.fusion import fused
 
 register = keras.saving.register_keras_serializable(package="pokeutils")
 
@@ -75,11 +70,9 @@ class FusedBatchNorm(layers.Layer):
 def _normalise_batch(x, gamma, beta, epsilon):
     """x: (n, h, w, c). Returns x normalised, and the batch's mean and variance (c,).
 
-    The variance returned is the unbiased one, on every backend. On several replicas,
-    the batch is all of theirs together.
+    The variance returned is the unbiased one, on every backend.
     """
-    replicas = distribution.replicas()
-    if keras.backend.backend() == "tensorflow" and replicas == 1:
+    if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         # oneDNN has a slow kernel for such channels in bfloat16: three times as slow.
@@ -95,67 +88,18 @@ def _normalise_batch(x, gamma, beta, epsilon):
         )
         return ops.cast(y, x.dtype), mean, variance
     mean, variance = ops.moments(ops.cast(x, "float32"), axes=(0, 1, 2))
-    if replicas > 1:
-        within, between = variance, mean * mean
-        mean, within, between = distribution.mean([mean, within, between])
-        variance = within + ops.relu(between - mean * mean)
     scale = gamma * ops.rsqrt(variance + epsilon)
     shift = beta - mean * scale
-    count = replicas * x.shape[0] * x.shape[1] * x.shape[2]
+    count = x.shape[0] * x.shape[1] * x.shape[2]
     variance = variance * count / max(count - 1, 1)
     return x * ops.cast(scale, x.dtype) + ops.cast(shift, x.dtype), mean, variance
 
 
-@register
-class LeakyReLU(layers.LeakyReLU):
-    """Keras' layer. In bfloat16 on TensorFlow its gradient, which takes longer than a
-    convolution, is one loop."""
-
-    def call(self, x):
-        if keras.backend.backend() != "tensorflow" or x.dtype != "bfloat16":
-            return super().call(x)
-        import tensorflow as tf
-
-        @tf.custom_gradient
-        def activate(x):
-            return tf.nn.leaky_relu(x, self.negative_slope), lambda above: _leaky(
-                x, above, ops.cast(self.negative_slope, x.dtype)
-            )
-
-        return activate(x)
-
-
-@fused
-def _leaky(x, above, slope):
-    """The gradient for x of a leaky ReLU, from that for its output."""
-    return ops.where(x > 0, above, slope * above)
-
-
-@register
-class Dropout(layers.Dropout):
-    """Keras' layer. On TensorFlow, two numbers come from one draw of 32 bits, and what
-    is done with them is one loop: a third of the time."""
-
-    def call(self, x, training=False):
-        if keras.backend.backend() != "tensorflow" or not training or not self.rate:
-            return super().call(x, training=training)
-        import tensorflow as tf
-
-        count = math.prod(x.shape)
-        bits = tf.random.stateless_uniform(
-            [count // 2 + 1], self.seed_generator.next(), None, None, "uint32"
-        )
-        return _dropped(x, bits, self.rate)
-
-
-@fused
-def _dropped(x, bits, rate):
-    """x / (1 - rate) or 0, decided by 16 of the bits each."""
-    import tensorflow as tf
-
-    bits = tf.reshape(tf.bitcast(bits, "uint16"), [-1])[: math.prod(x.shape)]
-    kept = tf.cast(tf.reshape(bits, x.shape), "int32") >= round(rate * 2**16)
-    return ops.where(kept, x / ops.cast(1.0 - rate, x.dtype), ops.zeros((), x.dtype))
+def batch_norms(network):
+    """The batch norms of a network, those within its parts as well."""
+    kinds = FusedBatchNorm, layers.BatchNormalization
+    inner = [batch_norms(x) for x in network.layers if isinstance(x, keras.Model)]
+    return sum(inner, [x for x in network.layers if isinstance(x, kinds)])
 
 
 @register

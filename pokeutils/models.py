@@ -9,10 +9,8 @@ it, bfloat16 moves pixels by 0.543 of 255 levels on average, without it by 0.538
 import keras
 from keras import layers
 
-from pokeutils.common.saved import pretrained as pretrained
 from pokeutils.layers import (
     FusedBatchNorm,
-    LeakyReLU,
     MinibatchStdDev,
     Palette,
     SelfModulation,
@@ -103,10 +101,10 @@ def pyramid_discriminator(
     x = pictures
     if stem:
         x = layers.Conv2D(stem, 3, padding="same")(x)
-        x = LeakyReLU(0.2)(x)
+        x = layers.LeakyReLU(0.2)(x)
     for width in widths:
         x = layers.Conv2D(width, 4, strides=2, padding="same")(x)
-        x = LeakyReLU(0.2)(x)
+        x = layers.LeakyReLU(0.2)(x)
     pooled = layers.GlobalAveragePooling2D()(x) if types else None
     if minibatch_std:
         x = MinibatchStdDev()(x)

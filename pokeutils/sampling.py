@@ -1,4 +1,5 @@
-"""Latent vectors: fixed draws, walks between them, directions (NumPy only)."""
+"""Latents (fixed draws, walks, directions), and the pictures that a generator makes of
+them."""
 
 import pathlib
 
@@ -143,6 +144,25 @@ def paint(generator, latents, batch=64):
     if pictures.shape[-1] == 4:
         pictures[..., :3] = np.minimum(pictures[..., :3], pictures[..., 3:])
     return pictures
+
+
+def recalibrate(generator, count=512, seed=0, batch=64):
+    """Measures a generator's batch statistics anew, from `count` latents.
+
+    Those of an averaged generator were collected by another one, the raw one: with
+    foreign statistics its colours are washed out.
+    """
+    from pokeutils.layers import batch_norms
+
+    latents = draw(count, generator.input_shape[-1], seed)
+    norms = batch_norms(generator)
+    momenta = [norm.momentum for norm in norms]
+    for number, start in enumerate(range(0, count, batch)):
+        for norm in norms:  # so that they end as the means of all batches
+            norm.momentum = number / (number + 1)
+        generator(latents[start : start + batch], training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def hatch(target, count=64, seed=0, name=None):

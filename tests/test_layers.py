@@ -1,15 +1,11 @@
 """Layers: each against a plain, slow reference."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from pokeutils import layers
-from pokeutils.common import env
 
 
 @pytest.fixture
@@ -45,59 +41,6 @@ def test_fused_batch_norm_in_bfloat16(rng, channels):
         ops.cast(y, "float32"), exact(x, training=True), atol=0.04
     )
     np.testing.assert_allclose(ours.moving_mean, exact.moving_mean, atol=2e-3)
-
-
-def slopes(layer, x, above):
-    """The gradient of sum(layer(x) * above), and that of its squares' sum for `above`:
-    a gradient penalty differentiates twice."""
-    import tensorflow as tf
-
-    x, above = tf.constant(x), tf.constant(above)
-    with tf.GradientTape() as outer:
-        outer.watch(above)
-        with tf.GradientTape() as inner:
-            inner.watch(x)
-            total = tf.reduce_sum(layer(x) * above)
-        slope = inner.gradient(total, x)
-        squares = tf.reduce_sum(slope * slope)
-    return [ops.cast(g, "float32") for g in (slope, outer.gradient(squares, above))]
-
-
-def test_leaky_relu_in_bfloat16_has_the_gradients_of_keras(rng):
-    import ml_dtypes
-
-    x, above = rng.normal(size=(2, 4, 3, 3, 5)).astype(ml_dtypes.bfloat16)
-    x[0, 0, 0, :3] = 0.0, -0.0, 1e-3
-    ours = layers.LeakyReLU(0.2, dtype="bfloat16")
-    theirs = keras.layers.LeakyReLU(0.2, dtype="bfloat16")
-    np.testing.assert_array_equal(
-        ops.cast(ours(x), "float32"), ops.cast(theirs(x), "float32")
-    )
-    for mine, other in zip(
-        slopes(ours, x, above), slopes(theirs, x, above), strict=True
-    ):
-        np.testing.assert_allclose(mine, other, rtol=0.02)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_dropout_leaves_out_the_share_it_should_anew_each_time(dtype):
-    import tensorflow as tf
-
-    layer = layers.Dropout(0.3, seed=1, dtype=dtype)
-    x = tf.ones((63, 25, 3, 9), dtype)  # an odd number of numbers
-    assert layer(x) is x
-    one, other = (ops.cast(layer(x, training=True), "float32") for _ in range(2))
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = layer(x, training=True)
-    for found in (one, other, ops.cast(tape.gradient(y, x), "float32")):
-        found = np.array(found)
-        assert abs((found == 0).mean() - 0.3) < 0.01
-        np.testing.assert_allclose(found[found != 0], 1 / 0.7, rtol=0.01)
-    # Independent: both are left out in 9 %, and neighbours share no bits.
-    one, other = np.array(one) == 0, np.array(other) == 0
-    assert abs((one & other).mean() - 0.09) < 0.01
-    assert abs((one[..., 1:] & one[..., :-1]).mean() - 0.09) < 0.01
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -178,17 +121,6 @@ def test_palette_paints_sharply_and_trains_softly(rng):
     np.testing.assert_allclose(
         ops.convert_to_numpy(layer([scores * 1e3, z], training=True)), sharp, atol=1e-5
     )
-
-
-def test_xla_says_nothing_about_what_is_fused():
-    code = (
-        "import tensorflow as tf; from pokeutils.common.fusion import fused;"
-        "double = fused(lambda x: x + x);"
-        "print(float(tf.function(double)(tf.constant(2.0))), float(double(3.0)))"
-    )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
-    assert done.stdout == "4.0 6.0\n" and "XLA" not in done.stderr
 
 
 @pytest.mark.parametrize("options", [{"activation": "relu"}, {"dilation_rate": 2}])

@@ -16,6 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # one of its errors is no error
 
 from pokeutils.data import sources  # noqa: E402
+from pokeutils import training  # noqa: E402
 from pokeutils.recipes import catalogue  # noqa: E402
 
 
@@ -41,7 +42,7 @@ def main(arguments=None):
         parser.error(str(error))
     print(f"{recipe.name} on {source}. Ctrl-C saves; the same command goes on.")
     try:
-        run = recipe.train(source, seed, options.run, minutes=options.minutes)
+        run = training.train(recipe, source, seed, options.run, minutes=options.minutes)
     except (RuntimeError, ValueError, FileNotFoundError) as error:
         sys.exit(str(error))  # it says what is wrong and what to do
     print(f"The run folder is {run}")

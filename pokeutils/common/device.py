@@ -4,6 +4,7 @@ Answers come from environment variables, the file system and `nvidia-smi`, never
 importing TensorFlow.
 """
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -112,7 +113,7 @@ def training_dtype():
     one that has been tried.
 
     Cards that know float16 only (T4, V100) compute in float32 unless asked: float16
-    works with loss scaling (`scaling`), but nobody has measured there what it brings.
+    works with loss scaling, but nobody has measured there what it brings.
     Raises ValueError if POKEUTILS_DTYPE is none of `DTYPES`.
     """
     asked = os.environ.get("POKEUTILS_DTYPE")
@@ -151,8 +152,40 @@ def version_of(distribution):
         return None
 
 
-def seed_everything(seed):
-    """Seed Python, NumPy and the Keras backend. Bit-exact on CPU, nearly so on GPU."""
-    import keras
+# How TensorFlow works here ------------------------------------------------------------
 
-    keras.utils.set_random_seed(seed)
+
+def settle():
+    """Has TensorFlow, once it is imported, use oneDNN and keep its remarks to itself,
+    in this process, unless the user has said otherwise.
+
+    It leaves its oneDNN kernels off on CPUs without AVX512, where they make a train
+    step 1.3 to 1.5 times as fast; and its C++ remarks would end up in the notebooks.
+    """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def tune(batch):
+    """Sets up TensorFlow in this process for training with batches of that size.
+
+    On CPUs its graph optimiser is switched off: in large graphs it adds up three and
+    more terms in the order in which they come to be ready, so that one run may differ
+    from the next. On GPUs only the part is that gives up on a convolution with bias and
+    leaky ReLU (TensorFlow 2.20), with an alarming line.
+
+    On two cores, small batches get one core per operation: too short to be shared, they
+    take a fifth longer on both cores (benchmarks/README.md). That does nothing where
+    TensorFlow has begun to compute, or the user has said how many threads there are.
+    """
+    if backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    if batch <= 16 and cores() == 2 and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+        if not tf.config.threading.get_intra_op_parallelism_threads():
+            with contextlib.suppress(RuntimeError):  # it has begun
+                tf.config.threading.set_intra_op_parallelism_threads(1)
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    options = {"remapping": False, "disable_meta_optimizer": not on_gpu}
+    tf.config.optimizer.set_experimental_options(options)

@@ -115,7 +115,7 @@ def contestants(images, miniature=False, kind="recipes"):
     modern, found = catalogue.get("modern64"), list(HEADS.values())
     if kind != "heads":
         others, changes = (
-            ([], SWEEP) if kind == "sweep" else (catalogue.SEEDS, ABLATIONS)
+            ([], SWEEP) if kind == "sweep" else (catalogue.REBUILT, ABLATIONS)
         )
         found = [*others, modern] + [
             dataclasses.replace(modern, name=f"{modern.name}-{name}", **change)
@@ -208,7 +208,7 @@ def _open_run(recipe, source, seed, name=None):
 def _train_one(recipe, source, seed, run, minutes, snapshots, show):
     options = {"minutes": minutes, "on_alarm": "ignore", "show": show}
     try:
-        recipe.train(source, seed, run, also=[snapshots], **options)
+        loop.train(recipe, source, seed, run, also=[snapshots], **options)
     except guards.Alarm as alarm:  # beyond ignoring: numbers that are no numbers
         show(f"{run.name} ended: {alarm}")
 

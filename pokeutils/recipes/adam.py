@@ -1,10 +1,6 @@
-"""Adam (Kingma and Ba 2015), faster on TensorFlow, and how its rate falls."""
-
-import math
+"""Adam (Kingma and Ba 2015), faster on TensorFlow."""
 
 import keras
-
-from pokeutils.common import distribution
 
 
 class Adam(keras.optimizers.Adam):
@@ -13,7 +9,7 @@ class Adam(keras.optimizers.Adam):
     dozen."""
 
     def update_step(self, gradient, variable, learning_rate):
-        if keras.backend.backend() != "tensorflow" or distribution.replicas() > 1:
+        if keras.backend.backend() != "tensorflow":
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
 
@@ -33,17 +29,3 @@ class Adam(keras.optimizers.Adam):
             epsilon=self.epsilon,
             grad=keras.ops.cast(gradient, "float32"),
         )
-
-
-class CosineTail(keras.optimizers.schedules.LearningRateSchedule):
-    """Constant, then over the last `share` of `steps` a cosine down to a tenth."""
-
-    def __init__(self, rate, steps, share):
-        self.rate, self.steps, self.share = rate, steps, share
-
-    def __call__(self, step):
-        tail = self.steps * self.share
-        position = (keras.ops.cast(step, "float32") - (self.steps - tail)) / tail
-        position = keras.ops.clip(position, 0.0, 1.0)
-        cosine = 0.5 * (1.0 + keras.ops.cos(math.pi * position))
-        return self.rate * (0.1 + 0.9 * cosine)

@@ -1,7 +1,7 @@
 """Named experiments: data, networks, loss, augmentation, optimisers and length.
 
 A recipe is a frozen value. Change one with `dataclasses.replace(recipe, batch=32)`,
-train one with `recipe.train("artwork")`.
+train one with `training.train(recipe, "artwork")`.
 """
 
 import dataclasses
@@ -17,8 +17,8 @@ from pokeutils.recipes.recipe import Recipe
 
 CPU_IMAGES = 60_000  # of a recipe that would take days on a CPU
 
-# Those of the seeds, documented in `rebuilt`.
-SEEDS = [
+# The five projects, documented in `rebuilt`.
+REBUILT = [
     Recipe(**{"name": name, "balanced": False, **system()})
     for name, system in rebuilt.SYSTEMS.items()
 ] + [Recipe(balanced=False, **rebuilt.sprites64(as_written=True))]
@@ -27,7 +27,7 @@ SEEDS = [
 RECIPES = {
     r.name: r
     for r in (
-        *SEEDS,
+        *REBUILT,
         modern.MODERN64,
         modern.HYBRID64,
         modern.PROJECTED64,
@@ -45,7 +45,7 @@ def get(name, **options):
     """Returns the recipe called `name`. Raises ValueError for an unknown name, or
     for options of one that takes none.
 
-    options: arguments of the seed's function in `rebuilt`, such as `kernel=5`.
+    options: arguments of the project's function in `rebuilt`, such as `kernel=5`.
     """
     if name not in RECIPES:
         raise ValueError(f"Unknown recipe {name!r}. Choose one of {sorted(RECIPES)}.")
@@ -62,12 +62,15 @@ def read(path):
     """Returns (recipe, source, seed) of the run that a params.json tells of, or of the
     trained generator that a card such as outputs/pretrained/hybrid64.json belongs to.
 
-    `recipe.train(source, seed)` makes that run again (how exactly: outputs/README.md).
-    Raises ValueError if the file is something else, or of a version with other fields.
+    `training.train(recipe, source, seed)` makes that run again (how exactly:
+    outputs/README.md). Raises ValueError if the file is something else, or of a version
+    with other fields.
     """
     try:
         params = json.loads(pathlib.Path(path).read_text("utf-8"))
-        fields, seed = params["recipe"], params["seed"]
+        fields, seed = dict(params["recipe"]), params["seed"]
+        if fields.pop("fused_norm", True) is not True:  # a field of earlier versions
+            raise ValueError("it used another batch norm")
         source = params["data"]["source"]
         recipe = Recipe(**{name: _frozen(value) for name, value in fields.items()})
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -1,17 +1,19 @@
 """A discriminator that looks at pictures through a network that knows ImageNet, and
 `HybridGAN`, which trains a generator against it and a plain discriminator together.
 
-After Projected GAN (Sauer et al. 2021). The frozen network is EfficientNet-Lite0 from
-`features`, so pictures that this discriminator has judged must be scored with others.
+After Projected GAN (Sauer et al. 2021). The frozen network is EfficientNet-Lite0, so
+pictures that this discriminator has judged must be scored with others.
 """
 
 import keras
 from keras import layers, ops
 
-from pokeutils.common import distribution, gradients
-from pokeutils.evaluation import features
+from pokeutils.common import backbones
 from pokeutils.gan import GAN
-from pokeutils.layers import FusedBatchNorm, LeakyReLU, SpectralConv2D, UpSampling2D
+from pokeutils.layers import FusedBatchNorm, SpectralConv2D, UpSampling2D
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
 
 SCALES = (2, 4, 10, 15)  # Lite0's blocks: 1/4, 1/8, 1/16 and 1/32 of the size
 FINEST = 64  # channels of the finest mixed map; each coarser one has twice as many
@@ -36,7 +38,7 @@ def projected_discriminator(
         )
     if input_size % 32:
         raise ValueError(f"input_size must be a multiple of 32, got {input_size}.")
-    lite0 = features.lite0_model(scales)
+    lite0 = backbones.lite0_model(scales)
     pictures = keras.Input((size, size, 3))
     pixels = layers.Rescaling(127.5, offset=127.5, dtype="float32")(pictures)
     if input_size != size:
@@ -77,7 +79,7 @@ def _head(x, width):
     """Halves the map down to 4x4 and judges it: (n, s, s, c) -> (n, 1)."""
     while x.shape[1] > 4:
         x = SpectralConv2D(width, 4, strides=2, padding="same", use_bias=False)(x)
-        x = LeakyReLU(0.2)(FusedBatchNorm()(x))
+        x = layers.LeakyReLU(0.2)(FusedBatchNorm()(x))
     x = SpectralConv2D(1, x.shape[1], padding="valid", use_bias=False, dtype="float32")(
         x
     )
@@ -124,123 +126,78 @@ class HybridGAN(GAN):
         # Its own numbers, so that the warm-up is, bit for bit, a training without it.
         self.second_random = keras.random.SeedGenerator(settings.get("seed", 0) + 1)
 
-    def compile(
-        self,
-        generator_optimizer,
-        discriminator_optimizer,
-        losses,
-        second_optimizer,
-        **settings,
-    ):
+    def compile(self, g_optimizer, d_optimizer, losses, second_optimizer, **settings):
         """second_optimizer: of the second discriminator. It counts the steps that this
         takes part in and no others, which a schedule must know."""
-        super().compile(
-            generator_optimizer, discriminator_optimizer, losses, **settings
-        )
+        super().compile(g_optimizer, d_optimizer, losses, **settings)
         self.second_optimizer = second_optimizer
         self.second_optimizer.build(self.second.trainable_variables)
 
     @property
     def state(self):
-        return [
-            *super().state,
-            *self.second.variables,
-            *self.second_optimizer.variables,
-            self.second_random.state,
-        ]
-
-    @property
-    def _statistics(self):
-        """The variables that looking at pictures changes. Not the frozen network's:
-        copying those in every step would cost more than all of the heads."""
-        alive = [layer for layer in self.second.layers if layer.trainable]
-        return [v for layer in alive for v in layer.non_trainable_variables]
+        parts = [self.second, self.second_optimizer]
+        variables = [variable for part in parts for variable in part.variables]
+        return [*super().state, *variables, self.second_random.state]
 
     def draw(self, count):
         draws = super().draw(count)
         for name in ("real", "fake", "fool"):
-            draws[f"second {name}"] = self.second_augment.draw(
-                count, self.second_random
-            )
+            draw = self.second_augment.draw(count, self.second_random)
+            draws[f"second {name}"] = draw
         return draws
 
-    def _weight(self, batch):
-        """0 in the warm-up, then growing to `second_weight`: a float32 scalar."""
-        seen = ops.cast(self.steps, "float32") * batch * distribution.replicas()
-        return self.second_weight * ops.clip(
-            (seen - self.warm_up) / self.ramp, 0.0, 1.0
-        )
-
-    def _takes_part(self, batch):
+    def takes_part(self, count):
         """Whether this is a step of the second discriminator: a boolean scalar."""
         its_turn = self.steps % self.second_interval == 0
-        seen = self.steps * batch * distribution.replicas()
-        return ops.logical_and(seen >= self.warm_up, its_turn)
+        return ops.logical_and(self.steps * count >= self.warm_up, its_turn)
 
-    def _update_discriminator(self, real, fake, draws):
-        logs = super()._update_discriminator(real, fake, draws)
-        variables = self.second.trainable_variables
+    def update_discriminator(self, real, fake, draws):
+        logs = super().update_discriminator(real, fake, draws)
+        loss = tf.cond(
+            self.takes_part(real.shape[0]),
+            lambda: self.update_second(real, fake, draws),
+            lambda: ops.zeros(()),
+        )
+        return {**logs, "d_loss": logs["d_loss"] + loss}
+
+    def update_second(self, real, fake, draws):
+        """Teaches the second discriminator; returns its loss."""
         real = self.second_augment(real, draws["second real"])
         fake = self.second_augment(ops.stop_gradient(fake), draws["second fake"])
+        variables = self.second.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs = [self.second(x, training=True) for x in (real, fake)]
+            loss = self.second_discriminator_loss(*outputs)
+        self.second_optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
 
-        def loss():
-            value = self.second_discriminator_loss(
-                self.second(real, training=True), self.second(fake, training=True)
-            )
-            return self._scaled(value, None)
+    def generator_objective(self, fake, draws):
+        loss = super().generator_objective(fake, draws)
+        pictures = ops.stop_gradient(fake)
 
-        # Batch statistics change inside a branch: both branches hand them out, so that
-        # they are assigned outside of it, as JAX demands.
-        statistics = self._statistics
-        before = [ops.convert_to_tensor(v) for v in statistics]
+        # Differentiated by the pictures alone: TensorFlow would differentiate a branch
+        # by all that it reads, and compute gradients of the frozen network for nobody.
+        opinion, slope = ops.cond(
+            self.takes_part(fake.shape[0]),
+            lambda: self.second_opinion(pictures, draws),
+            lambda: (ops.zeros(()), ops.zeros(fake.shape, fake.dtype)),
+        )
+        # Adds nothing to the loss, and the slope to its gradient for the pictures.
+        pull = ops.sum(ops.stop_gradient(slope) * (fake - pictures))
+        seen = ops.cast(self.steps, "float32") * fake.shape[0]
+        weight = ops.clip((seen - self.warm_up) / self.ramp, 0.0, 1.0)
+        return loss + self.second_weight * weight * (ops.stop_gradient(opinion) + pull)
 
-        def learn():
-            value, _, found = gradients.value_and_gradients(loss, variables, self.state)
-            value, found = self._unscaled(value, found)
-            found = [ops.cast(g, "float32") for g in found]
-            return value, found, [ops.convert_to_tensor(v) for v in statistics]
-
-        def rest():
-            return ops.zeros(()), [ops.zeros(v.shape) for v in variables], before
-
-        takes_part = self._takes_part(real.shape[0])
-        value, found, after = self._branch(takes_part, learn, rest)
-        for variable, new in zip(statistics, after, strict=True):
-            variable.assign(new)
-        found = distribution.mean(found)
-        skip = ops.logical_not(takes_part)
-        self._apply(self.second_optimizer, found, variables, skip)
-        if self.loss_scale:  # an overflow here is one of the step
-            logs["d_norm"] = logs["d_norm"] + 0.0 * gradients.norm(found)
-        return {**logs, "d_loss": logs["d_loss"] + value}
-
-    def _fool(self, fake, draws):
-        loss, told = super()._fool(fake, draws)
-        batch = fake.shape[0]
-        statistics = self._statistics
-        before = [ops.convert_to_tensor(v) for v in statistics]
-
-        def said(fake):
-            pictures = self.second_augment(fake, draws["second fool"])
-            judged = self.second(pictures, training=True)
-            return self._scaled(self.second_generator_loss(judged), None)
-
-        # Differentiated here, by the pictures alone: TensorFlow would differentiate the
-        # branch by all that it reads, and a fifth of the step's time would go into
-        # gradients of the frozen network, which nobody uses.
-        def opinion():
-            value, _, slope = gradients.value_and_input_gradient(said, fake, self.state)
-            value, (slope,) = self._unscaled(value, [slope])
-            return value, ops.cast(slope, fake.dtype)
-
-        takes_part = self._takes_part(batch)
-        nothing = ops.zeros(()), ops.zeros(fake.shape, fake.dtype)
-        value, slope = self._branch(takes_part, opinion, lambda: nothing)
-        for variable, old in zip(statistics, before, strict=True):
-            variable.assign(old)  # being looked at by the generator changes nothing
-        value, slope = ops.stop_gradient(value), ops.stop_gradient(slope)
-        weight = self._weight(batch)
-        # Adds nothing to the value, unless the slope has overflown, and to the gradient
-        # of the pictures the slope.
-        nothing = ops.sum(slope * (fake - ops.stop_gradient(fake)))
-        return loss + weight * (value + nothing), told + weight * value
+    def second_opinion(self, pictures, draws):
+        """What the second discriminator holds against the generator, and the slope of
+        that for the pictures. Being looked at changes none of its statistics."""
+        trained = [layer for layer in self.second.layers if layer.trainable]
+        statistics = [v for layer in trained for v in layer.non_trainable_variables]
+        before = [ops.copy(v) for v in statistics]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(pictures)
+            seen = self.second_augment(pictures, draws["second fool"])
+            loss = self.second_generator_loss(self.second(seen, training=True))
+        for variable, value in zip(statistics, before, strict=True):
+            variable.assign(value)
+        return loss, ops.cast(tape.gradient(loss, pictures), pictures.dtype)

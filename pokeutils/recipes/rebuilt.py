@@ -1,24 +1,158 @@
-"""The systems of the five seeds, one function each: what its text or code pins, what
-had to be chosen, and what its choices cost.
+"""The five projects rebuilt: what the text or code of each pins, what had to be chosen,
+what its choices cost; and the tricks of their train steps.
 
-Each function returns the fields of a `recipe.Recipe`; its name is the recipe's name
-and its arguments are what `catalogue.get(name, ...)` takes. A seed's choices are kept
-even where they are poor, because comparing them is the point. What is the same for all:
-pictures are premultiplied and cut to the creature; the generator is judged by the
-discriminator as it is after its update; there is neither an average of the generator
-nor augmentation of what the discriminator sees.
+Each function returns the fields of a `Recipe`; its name is the recipe's name and its
+arguments are what `catalogue.get(name, ...)` takes. Choices are kept even where they
+are poor, because comparing them is the point. What is the same for all: pictures are
+premultiplied and cut to the creature; the generator is judged by the discriminator as
+it is after its update; there is neither an average of the generator nor augmentation of
+what the discriminator sees.
 """
 
-# Of the pictures of seed 003, in [0, 1]: means and standard deviations of R, G, B.
+import keras
+from keras import ops
+
+from pokeutils import losses
+from pokeutils.gan import GAN
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+# Their losses -------------------------------------------------------------------------
+
+
+def half_discriminator(real_logits, fake_logits):
+    """The non-saturating loss halved, as project 000 has it: a slower discriminator."""
+    return 0.5 * losses.nonsaturating_discriminator(real_logits, fake_logits)
+
+
+class SmoothedDiscriminator:
+    """Binary cross-entropy against targets that are not quite 1 and 0 (Salimans et al.
+    2016): a discriminator that must not be sure keeps a slope to learn from.
+
+    real, fake: the target of reals and of fakes, a number or a pair (low, high) from
+    which one is drawn for every picture (`random`). If reals have the lower target,
+    labels are `inverted`: a positive logit means "judged fake". By itself that only
+    turns the sign of the last layer.
+    """
+
+    def __init__(self, real=1.0, fake=0.0):
+        self.real, self.fake = real, fake
+        self.random = isinstance(real, tuple) or isinstance(fake, tuple)
+        self.inverted = self._target(real) < self._target(fake)
+
+    def __call__(self, real_logits, fake_logits, draws=None):
+        """draws: (n, 2) in [0, 1], the places of the targets in their ranges, for
+        reals and for fakes. None stands for the middle: the loss on average, because
+        cross-entropy is linear in its target."""
+        places = (None, None) if draws is None else (draws[:, :1], draws[:, 1:])
+        return self._cross_entropy(real_logits, self.real, places[0]) + (
+            self._cross_entropy(fake_logits, self.fake, places[1])
+        )
+
+    def _cross_entropy(self, logits, target, place):
+        target = self._target(target, place)
+        return ops.mean(ops.softplus(logits) - target * logits)
+
+    @staticmethod
+    def _target(target, place=None):
+        if not isinstance(target, tuple):
+            return target
+        low, high = target
+        return low + (high - low) * (0.5 if place is None else place)
+
+
+def inverted_generator(fake_logits):
+    """-log(1 - D(fake)) where D is the probability of a fake: the non-saturating loss
+    for inverted labels."""
+    return ops.mean(ops.softplus(fake_logits))
+
+
+LOSSES = {
+    "half_bce": (half_discriminator, losses.nonsaturating_generator),
+    # Project 004: reals at 0.9. 003: reals at 0.2, fakes at 1. 002: both noisy.
+    "real_0.9": (SmoothedDiscriminator(real=0.9), losses.nonsaturating_generator),
+    "inverted_0.2": (SmoothedDiscriminator(real=0.2, fake=1.0), inverted_generator),
+    "inverted_noisy": (
+        SmoothedDiscriminator(real=(0.0, 0.1), fake=(0.9, 1.0)),
+        inverted_generator,
+    ),
+}
+
+
+# Their train steps --------------------------------------------------------------------
+
+
+class RebuiltGAN(GAN):
+    """A GAN with what the five projects' steps do differently.
+
+    gate: the discriminator's update is skipped in every step in which it gives the
+        fakes at least this probability of being fakes, on average; None: never
+    two_phase: the generator learns from new fakes, drawn after the discriminator's
+        update, not from those that this has seen
+    Its losses may be `SmoothedDiscriminator`s: with random targets, or inverted, when a
+    positive logit means "fake". Everything else as in `GAN`.
+    """
+
+    log_names = (*GAN.log_names, "gated")
+
+    def __init__(self, *networks, gate=None, two_phase=False, **settings):
+        super().__init__(*networks, **settings)
+        self.gate, self.two_phase = gate, two_phase
+
+    def draw(self, count):
+        draws = super().draw(count)
+        if self.two_phase:
+            shape = count, self.latent_dim
+            draws["new latents"] = keras.random.normal(shape, seed=self.random)
+        if getattr(self.discriminator_loss, "random", False):
+            draws["targets"] = keras.random.uniform((count, 2), seed=self.random)
+        return draws
+
+    def discriminator_objective(self, real_logits, fake_logits, draws):
+        # Which sign of a logit means "real"?
+        inverted = getattr(self.discriminator_loss, "inverted", False)
+        sign = -1.0 if inverted else 1.0
+        says_real, says_fake = sign * real_logits, -sign * fake_logits
+        certainty = ops.mean(ops.sigmoid(says_fake))
+        closed = certainty >= (float("inf") if self.gate is None else self.gate)
+        logs = {
+            "d_real": ops.mean(ops.cast(says_real > 0, "float32")),
+            "d_fake": ops.mean(ops.cast(says_fake > 0, "float32")),
+            "gated": ops.cast(closed, "float32"),
+        }
+        targets = (draws["targets"],) if "targets" in draws else ()
+        return self.discriminator_loss(real_logits, fake_logits, *targets), logs
+
+    def apply_to_discriminator(self, gradients, logs):
+        if self.gate is None:
+            super().apply_to_discriminator(gradients, logs)
+            return
+
+        def learn():
+            super(RebuiltGAN, self).apply_to_discriminator(gradients, logs)
+            return 1
+
+        tf.cond(logs["gated"] > 0, lambda: 0, learn)
+
+    def generator_objective(self, fake, draws):
+        if self.two_phase:
+            fake = self.generator(draws["new latents"], training=True)
+        return super().generator_objective(fake, draws)
+
+
+# The projects -------------------------------------------------------------------------
+
+# Of the pictures of project 003, in [0, 1]: means and standard deviations of R, G, B.
 SPRITE_STATISTICS = ((0.4819, 0.4324, 0.3845), (0.2604, 0.2520, 0.2539))
 
 
 def rgba80():
-    """Seed 000: the DCGAN of the TensorFlow tutorial at 80 px, in RGBA.
+    """Project 000: the DCGAN of the TensorFlow tutorial at 80 px, in RGBA.
 
     Pinned (code): both networks, half the cross-entropy, Adam 1e-4 with Keras' betas,
     six batches of 128 an epoch for 700 epochs. Chosen: nothing; but alpha is
-    premultiplied here, and the seed judged the generator by the old discriminator.
+    premultiplied here, and the project judged the generator by the old discriminator.
     Costs: batches are made once and never shuffled anew, so each picture is always met
     with the same others, in one of its two mirror images, and what did not fit the last
     batch is never seen; the generator has 44 times the discriminator's weights; 4,200
@@ -40,7 +174,7 @@ def rgba80():
 
 
 def keras120(size=120, rate=1e-4):
-    """Seed 001: three transposed blocks to 120 px, on black.
+    """Project 001: three transposed blocks to 120 px, on black.
 
     Pinned (text): three blocks of transposed convolution, batch norm and leaky ReLU
     from 57,600 = 15 * 15 * 256 numbers; two of convolution, leaky ReLU and dropout;
@@ -50,8 +184,8 @@ def keras120(size=120, rate=1e-4):
     cross-entropy, Adam 1e-4, batch 32. Costs: on black, dark outlines vanish; nothing
     holds the discriminator back, so it wins, and the longer the run, the more surely.
 
-    rate: of both optimisers. A hundred times the seed's shows the end of a long run in
-    a few minutes. size: a multiple of 8.
+    rate: of both optimisers. A hundred times the project's shows the end of a long run
+    in a few minutes. size: a multiple of 8.
     """
     return dict(
         name=f"keras{size}",
@@ -70,17 +204,17 @@ def keras120(size=120, rate=1e-4):
 
 
 def augmented64(kernel=4, width=128, size=64):
-    """Seed 002: three times the pictures, by mirroring and by colour jitter.
+    """Project 002: three times the pictures, by mirroring and by colour jitter.
 
     Pinned (code of the notebook behind it): the networks, with batch norm in every
     layer, 16 latents, targets drawn from U(0, 0.1) for reals and U(0.9, 1) for fakes
     (inverted), Adam 0.00275 with betas (0.5, 0.9), batch 8, 50 epochs of 3 x 819.
-    Chosen: a jittered copy is made once, where the seed drew a new one at each access.
+    Chosen: a jittered copy is made once, where the project drew new ones each time.
     Costs: the jitter turns white grounds grey, and the generator learns grey grounds;
     ten times the usual rate with batches of 8 makes the game restless; 16 latents are
     few.
 
-    kernel (px), width (channels) and size (128, ...): what the seed wanted to enlarge.
+    kernel (px), width (channels) and size (128, ...): what it wanted to enlarge.
     """
     options = (("kernel", kernel), ("width", width))
     return dict(
@@ -103,7 +237,7 @@ def augmented64(kernel=4, width=128, size=64):
 
 
 def sprites64(normalise=False, as_written=False):
-    """Seed 003: two small networks, and three handicaps for the discriminator.
+    """Project 003: two small networks, and three handicaps for the discriminator.
 
     Pinned (code): both networks; real target 0.2, fake target 1, the generator's 0;
     the discriminator's update is skipped while its mean D(fake) is at least 0.95; new
@@ -112,7 +246,7 @@ def sprites64(normalise=False, as_written=False):
     for doubt where there is none; batch norm at the discriminator's entrance shows it
     each batch as a whole, and it wins all the same.
 
-    normalise: pictures in units of their mean and spread, as the seed has them. Its
+    normalise: pictures in units of their mean and spread, as the project has them. Its
     tanh then ends at the mean plus or minus one spread: neither black nor white, whence
     the watercolours. This is refused, unless `as_written` asks for it.
     """
@@ -140,7 +274,7 @@ def sprites64(normalise=False, as_written=False):
 
 
 def pokegan_conv():
-    """Seed 004: a DCGAN on recoloured pictures.
+    """Project 004: a DCGAN on recoloured pictures.
 
     Pinned (text): every picture in more colours ("Pikachu blue, red"), cross-entropy
     with 0.9 for reals, two phases a step. Pinned (its pictures): 100 px or more, white
@@ -167,9 +301,9 @@ def pokegan_conv():
 
 
 def pokegan_dense():
-    """Seed 004 without convolutions, on the same data with the same loss.
+    """Project 004 without convolutions, on the same data with the same loss.
 
-    Chosen: 256-512-1024 and 512-256 units. The seed found better silhouettes and less
+    Chosen: 256-512-1024 and 512-256 units. It found better silhouettes and less
     connected colours than with convolutions. Costs: 31 million weights, each of which
     knows one pixel; nothing that is learned in one place is known in another.
     """

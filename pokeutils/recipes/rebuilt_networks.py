@@ -1,4 +1,4 @@
-"""The networks of the five seeds, after their code where it is public, after their
+"""The networks of the five projects, after their code where it is public, after their
 words where it is not; `pokeutils.recipes.rebuilt` says which is which.
 
 As in `models`: generators take latents (n, latent_dim) and return pictures (n, size,
@@ -10,13 +10,13 @@ import keras
 import numpy as np
 from keras import layers
 
-from pokeutils.layers import Dropout, FusedBatchNorm, LeakyReLU
+from pokeutils.layers import FusedBatchNorm
 
-# Seeds 000 and 001: the TensorFlow tutorial's blocks ----------------------------------
+# Projects 000 and 001: the TensorFlow tutorial's blocks -------------------------------
 
 
 def tutorial_generator(size=80, channels=4, latent_dim=100, widths=(256, 128, 64)):
-    """Seed 000's generator, that of the TensorFlow DCGAN tutorial made larger.
+    """Project 000's generator, that of the TensorFlow DCGAN tutorial made larger.
 
     Its stride-2 transposed convolutions with 5x5 kernels overlap unevenly, which is
     where the two-pixel checkerboard of its pictures comes from. `widths` are the
@@ -30,7 +30,7 @@ def tutorial_generator(size=80, channels=4, latent_dim=100, widths=(256, 128, 64
         x = layers.Conv2DTranspose(
             width, 5, strides=stride, padding="same", use_bias=False
         )(x)
-        x = LeakyReLU(0.3)(_keras_norm()(x))
+        x = layers.LeakyReLU(0.3)(_keras_norm()(x))
     x = layers.Conv2DTranspose(channels, 5, strides=2, padding="same", use_bias=False)(
         x
     )
@@ -39,22 +39,22 @@ def tutorial_generator(size=80, channels=4, latent_dim=100, widths=(256, 128, 64
 
 
 def tutorial_discriminator(size=80, channels=4, widths=(64, 128)):
-    """Seed 000's discriminator: 262,593 weights, 44 times fewer than its generator."""
+    """Project 000's discriminator: 262,593 weights, a 44th of its generator's."""
     _check_multiple(size, 4)
     pictures = keras.Input((size, size, channels))
     x = pictures
     for width in widths:
         x = layers.Conv2D(width, 5, strides=2, padding="same")(x)
-        x = Dropout(0.3)(LeakyReLU(0.3)(x))
+        x = layers.Dropout(0.3)(layers.LeakyReLU(0.3)(x))
     x = layers.Dense(1, dtype="float32")(layers.Flatten()(x))
     return keras.Model(pictures, x, name="discriminator")
 
 
 def block_generator(size=120, channels=3, latent_dim=100, widths=(256, 128, 64, 32)):
-    """Seed 001's generator: one dense layer to size / 8, then three blocks of
+    """Project 001's generator: one dense layer to size / 8, then three blocks of
     transposed convolution, batch norm and leaky ReLU, each of which doubles the side.
 
-    At 120 px the dense layer has the 57,600 = 15 * 15 * 256 outputs that the seed
+    At 120 px the dense layer has the 57,600 = 15 * 15 * 256 outputs that the project
     speaks of.
     """
     _check_multiple(size, 8)
@@ -64,7 +64,7 @@ def block_generator(size=120, channels=3, latent_dim=100, widths=(256, 128, 64, 
         x = layers.Conv2DTranspose(width, 5, strides=2, padding="same", use_bias=False)(
             x
         )
-        x = LeakyReLU(0.3)(_keras_norm()(x))
+        x = layers.LeakyReLU(0.3)(_keras_norm()(x))
     x = layers.Conv2D(channels, 5, padding="same")(x)
     x = layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(latents, x, name="generator")
@@ -73,7 +73,7 @@ def block_generator(size=120, channels=3, latent_dim=100, widths=(256, 128, 64, 
 def _start(latents, side, width):
     """Latents -> (n, side, side, width), as the tutorial does it."""
     x = layers.Dense(side * side * width, use_bias=False)(latents)
-    x = LeakyReLU(0.3)(_keras_norm()(x))
+    x = layers.LeakyReLU(0.3)(_keras_norm()(x))
     return layers.Reshape((side, side, width))(x)
 
 
@@ -81,7 +81,7 @@ def _keras_norm(momentum=0.99):
     return FusedBatchNorm(momentum=momentum, epsilon=1e-3)  # Keras' own defaults
 
 
-# Seeds 002 and 003: PyTorch, four-pixel kernels ---------------------------------------
+# Projects 002 and 003: PyTorch, four-pixel kernels ------------------------------------
 
 # PyTorch draws the weights of every layer from U(-1, 1) / sqrt(fan in).
 PYTORCH = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
@@ -90,14 +90,14 @@ PYTORCH = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
 def sprite_generator(
     size=64, channels=3, latent_dim=64, width=128, kernel=4, statistics=None
 ):
-    """The generator of seed 003 (790,400 weights to train) and, with 16 latents, of
-    seed 002: a latent becomes 4x4 pixels of `width` channels, and transposed
+    """The generator of project 003 (790,400 weights to train) and, with 16 latents, of
+    project 002: a latent becomes 4x4 pixels of `width` channels, and transposed
     convolutions double the side up to `size`, the last but one with half the width.
 
     kernel: of all layers but the first, in pixels. An even one overlaps evenly.
     statistics: (means, standard deviations) of the pictures' channels in [0, 1]. If
-    given, tanh is in their units, as in seed 003 as written: the generator cannot reach
-    what lies more than one standard deviation from the mean, black and white included.
+    given, tanh is in their units, as in project 003 as written: the generator cannot
+    reach what lies more than one standard deviation from the mean, such as white.
     """
     stages = _stages(size)
     latents = keras.Input((latent_dim,))
@@ -116,8 +116,8 @@ def sprite_generator(
 
 
 def sprite_discriminator(size=64, channels=3, width=128, kernel=4, statistics=None):
-    """The discriminator of seeds 002 and 003, with batch norm in every layer, the first
-    included (661,377 weights to train). `statistics` as in `sprite_generator`."""
+    """The discriminator of projects 002 and 003, with batch norm in every layer, the
+    first included (661,377 weights to train). `statistics` as in `sprite_generator`."""
     pictures = keras.Input((size, size, channels))
     x = _normalisation(statistics)(pictures) if statistics else pictures
     for stage in range(_stages(size)):
@@ -129,7 +129,7 @@ def sprite_discriminator(size=64, channels=3, width=128, kernel=4, statistics=No
             use_bias=False,
             kernel_initializer=_pytorch_initializer(),
         )(x)
-        x = LeakyReLU(0.2)(FusedBatchNorm()(x))
+        x = layers.LeakyReLU(0.2)(FusedBatchNorm()(x))
     x = layers.Dense(1, dtype="float32", kernel_initializer=_pytorch_initializer())(
         layers.Flatten()(x)
     )
@@ -185,17 +185,17 @@ def reach(generator):
     return low, high
 
 
-# Seed 004: without convolutions -------------------------------------------------------
+# Project 004: without convolutions ----------------------------------------------------
 
 
 def dense_generator(size=100, channels=3, latent_dim=100, widths=(256, 512, 1024)):
-    """Seed 004's generator without convolutions: every pixel has weights of its own
+    """Project 004's generator without convolutions: every pixel has weights of its own
     and knows nothing of its neighbours. 31,436,336 weights at 100 px, nearly all of
     them in the last layer."""
     latents = keras.Input((latent_dim,))
     x = latents
     for width in widths:
-        x = LeakyReLU(0.2)(layers.Dense(width)(x))
+        x = layers.LeakyReLU(0.2)(layers.Dense(width)(x))
         x = _keras_norm(momentum=0.8)(x)
     x = layers.Dense(size * size * channels, dtype="float32")(x)
     x = layers.Activation("tanh", dtype="float32")(x)
@@ -204,11 +204,11 @@ def dense_generator(size=100, channels=3, latent_dim=100, widths=(256, 512, 1024
 
 
 def dense_discriminator(size=100, channels=3, widths=(512, 256)):
-    """Seed 004's discriminator without convolutions."""
+    """Project 004's discriminator without convolutions."""
     pictures = keras.Input((size, size, channels))
     x = layers.Flatten()(pictures)
     for width in widths:
-        x = LeakyReLU(0.2)(layers.Dense(width)(x))
+        x = layers.LeakyReLU(0.2)(layers.Dense(width)(x))
     x = layers.Dense(1, dtype="float32")(x)
     return keras.Model(pictures, x, name="discriminator")
 
@@ -227,22 +227,6 @@ def check_reach(generator):
             "normalised to their mean and spread. It would draw grey on grey. Leave "
             "the pictures in [-1, 1], or pass as_written=True to see just that."
         )
-
-
-def unfused(network):
-    """A copy of a network, with its weights, that uses Keras' own batch norm: the same
-    arithmetic from separate moments. To measure what the fused layer is worth."""
-
-    def change(layer):
-        if not isinstance(layer, FusedBatchNorm):
-            return layer.__class__.from_config(layer.get_config())
-        return layers.BatchNormalization(
-            momentum=layer.momentum, epsilon=layer.epsilon, dtype=layer.dtype_policy
-        )
-
-    copy = keras.models.clone_model(network, clone_function=change)
-    copy.set_weights(network.get_weights())
-    return copy
 
 
 def _check_multiple(size, divisor):

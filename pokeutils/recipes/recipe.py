@@ -1,18 +1,17 @@
 """A recipe: everything that decides a training, except its pictures and its seed."""
 
 import dataclasses
-import functools
 import math
+import random
 import re
 
 import keras
 import numpy as np
 
-from pokeutils import augment, gan, losses, models
+from pokeutils import augment, gan, layers, losses, models
 from pokeutils.common import device, images
 from pokeutils.data import recolour
-from pokeutils.recipes import adam, hybrid, rebuilt_networks, typed
-from pokeutils.training import guards, loop, runs
+from pokeutils.recipes import adam, hybrid, rebuilt, rebuilt_networks, typed
 
 FIELDS = {  # what some of a recipe's fields have to be, and whether a value is that
     "name": ("a plain word", lambda x: re.fullmatch(r"[\w.-]+", str(x))),
@@ -33,13 +32,12 @@ class Recipe:
     """Everything that decides a run, except its pictures and its seed.
 
     size: side in pixels; channels: 4 (premultiplied RGBA) or 3 (RGB on `background`)
-    batch: pictures a step; images: pictures seen in a whole run
+    batch: pictures per step; images: pictures seen in a whole run
     learning_rates, betas: (generator, discriminator) and (beta 1, beta 2) of Adam
     decay: share of the run, at its end, over which the rates fall to a tenth (cosine)
     reshuffle: a new order every epoch; False repeats the first epoch's order and flips
     copies: changed copies of all pictures to add to them, see `recolour.with_copies`
-    gate, two_phase: of the step, see `gan.GAN`
-    fused_norm: False for Keras' own batch norm, to measure what the fused one is worth
+    gate, two_phase: of the step, see `rebuilt.RebuiltGAN`
     as_written: train although the generator cannot reach all colours, see `build`
     second: options of `hybrid.projected_discriminator` if such a one joins the plain
         one; None: it does not. second_weight, second_interval, warm_up, ramp: see
@@ -48,7 +46,7 @@ class Recipe:
     types: creatures of chosen types, from pictures whose types are known; rare types
         are shown more often than they come. type_weight: see
         `typed.ConditionalGAN`
-    source: the pictures of the seed; epochs, milestones: its length and the epochs
+    source: the pictures that it is for; epochs, milestones: its length and the epochs
         whose pictures it shows, in epochs of its own
     """
 
@@ -75,7 +73,6 @@ class Recipe:
     copies: tuple = ()
     gate: float | None = None
     two_phase: bool = False
-    fused_norm: bool = True
     as_written: bool = False
     second: tuple | None = None
     second_weight: float = 1.0
@@ -95,111 +92,130 @@ class Recipe:
             if not fits(value):
                 raise ValueError(f"A recipe has {wanted} as its {name}, not {value!r}.")
 
-    def build(self, seed=0, dtype=None):
-        """Returns a compiled `gan.GAN` with fresh weights from `seed`.
+    def build(self, seed=0, dtype=None, step=None):
+        """Returns a compiled `gan.GAN`, or a subclass, with fresh weights from `seed`.
 
         dtype: a Keras dtype policy; by default the fastest safe one on this device.
-        Raises ValueError if the generator cannot reach black or white, where most
-        pictures are, unless `as_written` asks for it; for a second discriminator with
-        types or without transparency; or for a batch that cannot be shared into the
-        groups that the discriminator compares.
+        step: a class whose methods go before those of the GAN (`training.devices`,
+        `training.jax`). Raises ValueError for an unknown network or loss; a generator
+        that cannot reach black or white, where most pictures are, unless `as_written`
+        asks for it; a second discriminator with types or without transparency; a batch
+        that cannot be shared into the groups that the discriminator compares.
         """
         if self.second is not None and (self.types or self.channels != 4):
             raise ValueError(
                 "A second discriminator knows no types and sees pictures on changing "
-                "grounds: use types=False and channels=4, or second=None."
+                "backgrounds: use types=False and channels=4, or second=None."
             )
-        types = {"types": typed.COUNT} if self.types else {}
-        if self.batch <= 16:
-            gan.two_operations_at_a_time()
-        device.seed_everything(seed)
-        outside = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(dtype or device.training_dtype())
+        dtype = dtype or device.training_dtype()
+
+        # Initialisers draw their seeds from Python's generator: ours, for the moment.
+        outside, policy = random.getstate(), keras.config.dtype_policy()
+        random.seed(seed)
+        keras.config.set_dtype_policy(dtype)
         try:
-            generator = _network(self.generator)(
-                size=self.size,
-                channels=self.channels,
-                **dict(self.generator_options),
-                **types,
-            )
-            discriminator = _network(self.discriminator)(
-                size=self.size,
-                **{"channels": self.channels, **dict(self.discriminator_options)},
-                **types,
-            )
-            if not self.fused_norm:
-                generator = rebuilt_networks.unfused(generator)
-                discriminator = rebuilt_networks.unfused(discriminator)
-            kind = self._kind()
+            generator, discriminator = self._networks()
+            kind, options = self._kind()
         finally:
-            keras.config.set_dtype_policy(outside)
+            keras.config.set_dtype_policy(policy)
+            random.setstate(outside)
         if not self.as_written:
             rebuilt_networks.check_reach(generator)
+        self._check_groups(discriminator)
+
+        if step is not None:
+            kind = type(f"{step.__name__}{kind.__name__}", (step, kind), {})
         model = kind(
             generator,
             discriminator,
-            augment=self._changes(discriminator),
+            augment=self._augmentation(discriminator.input_shape[-1]),
             r1_gamma=self.r1_gamma,
             r1_interval=self.r1_interval,
             ema_images=self.ema_images,
-            gate=self.gate,
-            two_phase=self.two_phase,
             seed=seed,
+            **options,
         )
-        if self.batch > model.members and self.batch % model.members:
+        g_optimizer, d_optimizer, *more = self._optimizers(dtype)
+        model.compile(g_optimizer, d_optimizer, self.losses(), *more)
+        return model
+
+    def losses(self):
+        """The pair (discriminator_loss, generator_loss) that `loss` names."""
+        return losses.get(self.loss, rebuilt.LOSSES)
+
+    def _networks(self):
+        """The generator and the discriminator, with fresh weights."""
+        types = {"types": typed.COUNT} if self.types else {}
+        options = {"channels": self.channels, **types}
+        generator = _network(self.generator)(
+            self.size, **{**options, **dict(self.generator_options)}
+        )
+        discriminator = _network(self.discriminator)(
+            self.size, **{**options, **dict(self.discriminator_options)}
+        )
+        return generator, discriminator
+
+    def _kind(self):
+        """The class of GAN that this recipe needs, and its own arguments."""
+        if self.types:
+            return typed.ConditionalGAN, {"type_weight": self.type_weight}
+        if self.second is not None:
+            return hybrid.HybridGAN, {
+                "second": hybrid.projected_discriminator(
+                    self.size, **dict(self.second)
+                ),
+                "second_augment": self._augmentation(channels=3),
+                "second_losses": losses.get("hinge"),
+                "second_weight": self.second_weight,
+                "second_interval": self.second_interval,
+                "warm_up": self.warm_up,
+                "ramp": self.ramp,
+            }
+        if self.gate is not None or self.two_phase or self.loss in rebuilt.LOSSES:
+            return rebuilt.RebuiltGAN, {"gate": self.gate, "two_phase": self.two_phase}
+        return gan.GAN, {}
+
+    def _augmentation(self, channels):
+        """What is done to pictures before a discriminator of `channels` sees them."""
+        augmentation = None
+        if self.augment is not None:
+            empty = self.background / 127.5 - 1  # what is shifted into an RGB picture
+            options = {"background": empty, **dict(self.augment)}
+            augmentation = augment.DiffAugment(**options)
+        if channels == self.channels:
+            return augmentation
+        return augment.OnBackground(augmentation)
+
+    def _check_groups(self, discriminator):
+        kind = layers.MinibatchStdDev
+        groups = [x.group for x in discriminator.layers if isinstance(x, kind)]
+        group = max(groups, default=1)
+        if self.batch > group and self.batch % group:
             raise ValueError(
-                f"A batch of {self.batch} cannot be shared into groups of "
-                f"{model.members}, which the discriminator compares. Use a multiple of "
-                f"{model.members}."
+                f"A batch of {self.batch} cannot be shared into groups of {group}, "
+                f"which the discriminator compares. Use a multiple of {group}."
             )
-        optimizers = [self._optimizer(rate) for rate in self.learning_rates]
+
+    def _optimizers(self, dtype):
+        """Those of the generator, the discriminator and, if there is one, the second
+        discriminator: Adam, with loss scaling in float16."""
+        adams = [self._adam(rate) for rate in self.learning_rates]
+        if dtype == "mixed_float16":
+            adams = [keras.optimizers.LossScaleOptimizer(adam) for adam in adams]
         if self.second is not None:
             # It counts only the steps that it takes part in, yet ends with the others.
             rest = self.images - self.warm_up
-            optimizers.append(
-                self._optimizer(
-                    self.learning_rates[1],
-                    max(rest // (self.batch * self.second_interval), 1),
-                    min(self.decay * self.images / max(rest, 1), 1.0),
-                )
-            )
-        model.compile(*optimizers[:2], losses.get(self.loss), *optimizers[2:])
-        return model
+            steps = max(rest // (self.batch * self.second_interval), 1)
+            decay = min(self.decay * self.images / max(rest, 1), 1.0)
+            adams.append(self._adam(self.learning_rates[1], steps, decay))
+        return adams
 
-    def _kind(self):
-        """`gan.GAN`, or the one with types, or with a second discriminator."""
-        if self.types:
-            return functools.partial(typed.ConditionalGAN, type_weight=self.type_weight)
-        if self.second is None:
-            return gan.GAN
-        return functools.partial(
-            hybrid.HybridGAN,
-            second=hybrid.projected_discriminator(self.size, **dict(self.second)),
-            second_augment=augment.OnBackground(self._diff_augment()),
-            second_losses=losses.get("hinge"),
-            second_weight=self.second_weight,
-            second_interval=self.second_interval,
-            warm_up=self.warm_up,
-            ramp=self.ramp,
-        )
-
-    def _changes(self, discriminator):
-        """What is done to the pictures before the discriminator sees them."""
-        if discriminator.input_shape[-1] == self.channels:
-            return self._diff_augment()
-        return augment.OnBackground(self._diff_augment())
-
-    def _diff_augment(self):
-        """What fills an RGB picture that is shifted: the colour of its ground."""
-        ground = {"background": self.background / 127.5 - 1}
-        return self.augment and augment.DiffAugment(**{**ground, **dict(self.augment)})
-
-    def _optimizer(self, rate, steps=None, decay=None):
-        """Adam. steps: those that it counts in a whole run, and decay: over which share
-        of them, at their end, the rate falls; by default the recipe's own."""
+    def _adam(self, rate, steps=None, decay=None):
+        """steps: those that it counts in a whole run, and decay: over which share of
+        them, at their end, the rate falls; by default the recipe's own."""
         if self.decay:
             steps = steps or self.images // self.batch
-            rate = adam.CosineTail(rate, steps, decay or self.decay)
+            rate = CosineTail(rate, steps, decay or self.decay)
         return adam.Adam(rate, beta_1=self.betas[0], beta_2=self.betas[1])
 
     def check(self, data):
@@ -253,32 +269,19 @@ class Recipe:
         """{epoch of the seed: images seen} of its milestones, on this run's scale."""
         return {e: round(self.images * e / self.epochs) for e in self.milestones}
 
-    def train(
-        self, source=None, seed=0, run=None, halve_batch=False, show=print, **options
-    ):
-        """Trains on a picture set and returns the run folder. The same call starts a
-        run or goes on with it, bit for bit, after whatever ended it.
 
-        source: the pictures; None for the recipe's own.
-        run: None: the newest run of this recipe, seed and pictures if it is unfinished,
-            or a new one; "new": always a new one; a folder or its name: that one.
-        show: takes the lines that are printed, and `flush=True` with some of them.
-        halve_batch: when the memory is too small for the batch, try half of it.
-        options: `minutes` and others, see `loop.Training`.
-        """
-        recipe, source = self, source or self.source
-        while True:
-            try:
-                run = loop.train(recipe, source, seed, run, show, **options)
-                break
-            except guards.OutOfMemory as error:
-                if not (halve_batch and error.new and recipe.batch > 1):
-                    raise
-                show(f"{error} Trying that.")
-            recipe = dataclasses.replace(recipe, batch=recipe.batch // 2)
-        if self.milestones and run:  # not in a second process of one training
-            runs.write(run, self.shown())
-        return run
+class CosineTail(keras.optimizers.schedules.LearningRateSchedule):
+    """Constant, then over the last `share` of `steps` a cosine down to a tenth."""
+
+    def __init__(self, rate, steps, share):
+        self.rate, self.steps, self.share = rate, steps, share
+
+    def __call__(self, step):
+        tail = self.steps * self.share
+        position = (keras.ops.cast(step, "float32") - (self.steps - tail)) / tail
+        position = keras.ops.clip(position, 0.0, 1.0)
+        cosine = 0.5 * (1.0 + keras.ops.cos(math.pi * position))
+        return self.rate * (0.1 + 0.9 * cosine)
 
 
 def _network(name):

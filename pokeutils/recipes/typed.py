@@ -43,21 +43,30 @@ class ConditionalGAN(GAN):
     def update(self, batch, draws):
         real, types = batch
         draws = {**draws, "types": ops.cast(types, "float32")}
-        for name in {"latents", "new latents"} & set(draws):
-            z = draws[name][:, : -types.shape[1]]
-            draws[name] = ops.concatenate([z, draws["types"]], axis=1)
+        z = draws["latents"][:, : -types.shape[1]]
+        draws["latents"] = ops.concatenate([z, draws["types"]], axis=1)
         return super().update(real, draws)
 
-    def _logits(self, said, draws):
-        fits = ops.sum(said[:, 1:] * _shares(draws["types"]), axis=1, keepdims=True)
-        return said[:, :1] + fits
+    def logits(self, outputs, draws):
+        fits = outputs[:, 1:] * _shares(draws["types"])
+        return outputs[:, :1] + ops.sum(fits, axis=1, keepdims=True)
 
-    def _plus(self, loss, said, draws):
+    def discriminator_objective(self, real_outputs, fake_outputs, draws):
+        loss, logs = super().discriminator_objective(real_outputs, fake_outputs, draws)
+        return loss + self.type_loss(real_outputs, draws), logs
+
+    def generator_objective(self, fake, draws):
+        outputs = self.discriminator(self.augment(fake, draws["fool"]), training=True)
+        loss = self.generator_loss(self.logits(outputs, draws))
+        return loss + self.type_loss(outputs, draws)
+
+    def type_loss(self, outputs, draws):
+        """The cross-entropy of the types that the discriminator names, weighted."""
         if not self.type_weight:
-            return loss
-        named = ops.log_softmax(said[:, 1:], axis=1)
+            return 0.0
+        named = ops.log_softmax(outputs[:, 1:], axis=1)
         entropy = -ops.mean(ops.sum(named * _shares(draws["types"]), axis=1))
-        return loss + self.type_weight * entropy
+        return self.type_weight * entropy
 
 
 def _shares(types):

@@ -1,5 +1,5 @@
 """Callbacks that fill a run folder while `fit` trains: log, samples, checkpoints, the
-best generator, the guard.
+guard.
 
 None of them changes what is trained, so that a run gives the same weights however it is
 watched and however often it was interrupted.
@@ -13,9 +13,8 @@ import time
 import keras
 import numpy as np
 
-from pokeutils import gan, sampling
+from pokeutils import sampling
 from pokeutils.common import files, images, plots, saved
-from pokeutils.evaluation import measures
 from pokeutils.training import checkpoints, guards, runs
 
 GRID = 64  # pictures in a sample sheet, eight by eight
@@ -26,11 +25,7 @@ HEADER = (
     f"{'D right: reals':>15} {'fakes':>6} {'minutes left':>13}"
 )
 HEADER_EVERY = 24  # rows of the printed table: about a screen
-LOG_COLUMNS = (
-    *("epoch", "step", "images", "seconds", "images_per_second"),
-    *gan.LOGS,
-    *guards.STATISTICS,
-)
+PLACE = ("epoch", "step", "images", "seconds", "images_per_second")
 
 
 class Watcher(keras.callbacks.Callback):
@@ -65,6 +60,10 @@ class Log(Watcher):
         self.every, self.show = every, show
         self.shown, self.rows = -math.inf, 0
 
+    @property
+    def columns(self):
+        return [*PLACE, *self.model.log_names, *guards.STATISTICS]
+
     def begin(self, memory):
         self.seconds = memory.get("seconds", 0.0)
         rows = []
@@ -72,9 +71,10 @@ class Log(Watcher):
             log = runs.read_log(self.path.parent)
             for i in range(len(log["step"])):
                 if log["step"][i] <= self.model.step:
-                    rows.append([log[c][i] if c in log else "nan" for c in LOG_COLUMNS])
+                    row = [log[c][i] if c in log else "nan" for c in self.columns]
+                    rows.append(row)
         with files.atomic(self.path) as temporary, open(temporary, "w") as file:
-            csv.writer(file).writerows([LOG_COLUMNS, *map(_tidy, rows)])
+            csv.writer(file).writerows([self.columns, *map(_tidy, rows)])
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.monotonic()
@@ -86,7 +86,8 @@ class Log(Watcher):
         speed = (steps - self.steps_before) * self.batch / max(seconds, 1e-9)
         self.seconds += seconds
         seen = steps * self.batch
-        values = [*(logs[name] for name in gan.LOGS), *self.guard.statistics().values()]
+        values = [logs[name] for name in self.model.log_names]
+        values += self.guard.statistics().values()
         with open(self.path, "a") as file:
             row = _tidy([epoch + 1, steps, seen, self.seconds, speed, *values])
             csv.writer(file).writerow(row)
@@ -153,69 +154,6 @@ class Samples(Watcher):
             plots.save_png(path, plots.tile(pictures))
 
 
-class Best(Watcher):
-    """Keeps the best generator: best.keras, and a checkpoint of the run at that point.
-
-    evaluate: model -> a number, the lower the better, such as `kid_score`; it is asked
-    every `images` images and at the end, with the batch statistics of the averaged
-    generator measured. scores.csv has every answer.
-    """
-
-    def __init__(self, run, batch, evaluate, images, checkpoint, show=print):
-        super().__init__()
-        self.run, self.batch, self.evaluate = run, batch, evaluate
-        self.images, self.checkpoint, self.show = images, checkpoint, show
-
-    def begin(self, memory):
-        steps = self.model.step
-        self.memory = self._kept()
-        path, rows = self.run / "scores.csv", []
-        if path.exists():
-            table = runs.read_table(path)
-            rows = [r for r in zip(*table.values(), strict=True) if r[0] <= steps]
-        self.asked = int(rows[-1][0]) if rows else 0
-        with files.atomic(path) as temporary, open(temporary, "w") as file:
-            csv.writer(file).writerows([("step", "images", "score"), *rows])
-        if memory.get("step") == steps and memory["score"] < self.memory["score"]:
-            self.memory = memory  # killed between the ordinary checkpoint and the best
-            self.keep()
-
-    def on_epoch_end(self, epoch, logs=None):
-        now = self.model.step
-        if now * self.batch // self.images > self.asked * self.batch // self.images:
-            self.ask()
-
-    def end(self):
-        if self.model.step > self.asked:
-            self.ask()
-
-    def ask(self):
-        self.asked = step = self.model.step
-        with calibrated(self.model):
-            score = float(self.evaluate(self.model))
-        with open(self.run / "scores.csv", "a") as file:
-            csv.writer(file).writerow([step, step * self.batch, score])
-        if score < self.memory["score"]:  # never true for NaN
-            self.memory = {"score": score, "step": step}
-            self.keep()
-
-    def _kept(self):
-        """What is known of the best checkpoint in the run folder; of two, if it was
-        killed before the first was removed, of the better one."""
-        known = [{"score": math.inf, "step": -1}]
-        for folder in checkpoints.list_checkpoints(self.run, best=True):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                known.append(checkpoints.read_facts(folder)["memory"]["Best"])
-        return min(known, key=lambda one: one["score"])
-
-    def keep(self):
-        self.checkpoint.save()
-        self.checkpoint.save(best=True)
-        save_generator(self.model, self.run / "best.keras")
-        seen, score = self.memory["step"] * self.batch, self.memory["score"]
-        self.show(f"best so far: {score:.4g} at {seen:,} images", flush=True)
-
-
 class Checkpoint(Watcher):
     """Saves the whole state every `minutes` and every `epochs`, before the first step
     and after the last one; ends a training between two steps when it is asked to.
@@ -271,10 +209,10 @@ class Checkpoint(Watcher):
         self.save()
         save_generator(self.model, self.run / "generator.keras")
 
-    def save(self, best=False, anew=False):
+    def save(self, anew=False):
         """anew: although there is one of this step already."""
         began, step = time.monotonic(), self.model.step
-        if step == self.saved_step and not (best or anew):
+        if step == self.saved_step and not anew:
             return
         facts = {
             "step": step,
@@ -285,13 +223,12 @@ class Checkpoint(Watcher):
             "memory": {type(w).__name__: w.memory for w in self.watchers if w.memory},
         }
         try:
-            checkpoints.save(self.model, self.run, facts, best)
+            checkpoints.save(self.model, self.run, facts)
         except FloatingPointError as error:
             raise self.guard.not_a_number(str(error)) from None
-        if not best:
-            self.saved_step, self.epochs_since = step, 0
-            self.clock = time.monotonic()
-            self.cost = self.clock - began
+        self.saved_step, self.epochs_since = step, 0
+        self.clock = time.monotonic()
+        self.cost = self.clock - began
 
     def _sums(self):
         return [v for metric in self.model.metrics for v in metric.variables]
@@ -409,37 +346,17 @@ class TimeLimit(Watcher):
 @contextlib.contextmanager
 def calibrated(model):
     """Yields the averaged generator with batch statistics measured for its own weights
-    (`GAN.recalibrate`); afterwards they are as before, so that looking at a run leaves
-    no trace in it."""
+    (`sampling.recalibrate`); afterwards they are as before, so that looking at a run
+    leaves no trace in it."""
     statistics = model.averaged.non_trainable_variables
     before = [np.array(keras.ops.convert_to_numpy(v)) for v in statistics]
-    model.recalibrate()
+    if model.ema_images:
+        sampling.recalibrate(model.averaged)
     try:
         yield model.averaged
     finally:
         for variable, value in zip(statistics, before, strict=True):
             variable.assign(value)
-
-
-def kid_score(features, reals, count=512, seeds=(1, 2)):
-    """Returns a function for `Best`: model -> KID of its samples to `reals`.
-
-    features: a network of `features`; reals: uint8 pictures, the training set or a
-    fixed part of it. The same `count` latents of each of `seeds` are judged every time
-    and the mean is taken: a best of many noisy numbers is a lucky one. Report the
-    final score on other latents than these.
-    """
-    known = features(reals)
-    size = min(len(known), count)
-
-    def score(model):
-        found = []
-        for seed in seeds:
-            samples = features(sampling.sample(model.averaged, count, seed))
-            found.append(measures.kid(known, samples, subsets=8, subset_size=size)[0])
-        return float(np.mean(found))
-
-    return score
 
 
 def save_generator(model, path):

@@ -15,8 +15,7 @@ import numpy as np
 
 from pokeutils.common import files
 
-KEEP = 2  # the newest ones; the newest healthy one and the best are kept besides
-BEST = "best-"
+KEEP = 2  # the newest ones; the newest healthy one is kept besides
 
 
 def variables(model):
@@ -32,26 +31,16 @@ def variables(model):
     }
 
 
-def size(model):
-    """Returns the bytes of one checkpoint."""
-    return sum(
-        int(np.prod(v.shape))
-        * np.dtype(keras.backend.standardize_dtype(v.dtype)).itemsize
-        for v in variables(model).values()
-    )
-
-
-def list_checkpoints(run, best=False):
+def list_checkpoints(run):
     """Returns the folders of a run's checkpoints, newest first, damaged ones too."""
-    found = (run / "checkpoint").glob(f"{BEST if best else ''}[0-9]*")
+    found = (run / "checkpoint").glob("[0-9]*")
     return sorted((folder for folder in found if folder.is_dir()), reverse=True)
 
 
-def save(model, run, facts, best=False):
+def save(model, run, facts):
     """Writes a checkpoint of `model` into a run folder and removes those out of date.
 
     facts: what it belongs to, for state.json: `step`, `healthy`, and more, as JSON.
-    best: keep it as the best one instead of as the newest one.
     Raises FloatingPointError, and writes nothing, when a variable is NaN or infinite.
     """
     arrays = {
@@ -73,22 +62,14 @@ def save(model, run, facts, best=False):
         },
     }
     content["sha256"] = _sha256(content)
-    name = f"{BEST if best else ''}{facts['step']:09d}"
-    with files.atomic_folder(run / "checkpoint" / name) as new:
+    with files.atomic_folder(run / "checkpoint" / f"{facts['step']:09d}") as new:
         with files.atomic(new / "state.npz") as path, open(path, "wb") as file:
             np.savez(file, **arrays)
         files.write_json(new / "state.json", content)
-    if best:
-        _keep(list_checkpoints(run, best=True), [run / "checkpoint" / name])
-    else:
-        ordinary = list_checkpoints(run)
-        healthy = [folder for folder in ordinary if _is_healthy(folder)]
-        _keep(ordinary, [*ordinary[:KEEP], *healthy[:1]])
-
-
-def _keep(folders, kept):
-    for folder in folders:
-        if folder not in kept:
+    folders = list_checkpoints(run)
+    healthy = [folder for folder in folders if _is_healthy(folder)]
+    for folder in folders[KEEP:]:
+        if folder not in healthy[:1]:
             shutil.rmtree(folder, ignore_errors=True)
 
 

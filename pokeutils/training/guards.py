@@ -1,11 +1,9 @@
-"""Guards: what tells in time that a training has gone wrong, and what it needs to run.
+"""Guards: what tells in time that a training has gone wrong.
 
 No Keras: `Watch` judges numbers, which `callbacks.Guard` collects while training.
 """
 
-import contextlib
 import json
-import shutil
 import time
 
 import numpy as np
@@ -153,49 +151,6 @@ class Watch:
         return alarm
 
 
-# Limits of the machine ----------------------------------------------------------------
-
-
-def forecast(recipe, run, device, state, generator, done=0, minutes=None, show=print):
-    """Says how long a run will take, if an earlier one tells, and how much disk space.
-
-    state, generator: bytes of a checkpoint and of a generator; done: images seen so
-    far. Raises RuntimeError if there is not enough space.
-    """
-    sheet = 64 * (recipe.size + 2) ** 2 * 3  # bytes of a sample sheet, if hard to pack
-    # Two checkpoints, a healthy one, the best, one being written; generators likewise.
-    need = 5 * state + 3 * generator + 60 * sheet
-    there = sum(path.stat().st_size for path in run.rglob("*") if path.is_file())
-    free = shutil.disk_usage(run).free
-    if free < need - there:
-        raise RuntimeError(
-            f"This run needs about {need / 1e6:,.0f} MB, and the disk that holds {run} "
-            f"has {free / 1e6:,.0f} MB free. Make room, or set POKEUTILS_OUTPUTS to a "
-            "folder on a larger disk."
-        )
-    left = max(recipe.images - done, 0)
-    words = f"{run.name}: {left:,} images to go, up to {need / 1e6:,.0f} MB of disk"
-    speed, where = earlier_speed(recipe, device)
-    if speed:
-        words += f", about {duration(left / speed)} (at {where}'s speed)"
-    if minutes:
-        words += f", stopping after {minutes:g} minutes"
-    show(f"{words}.")
-
-
-def earlier_speed(recipe, device):
-    """Returns (images per second, name) of the newest run of this recipe on this
-    device, or (None, None)."""
-    for run in reversed(runs.list_runs()):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            known = runs.read_params(run)
-            same = [known["recipe"][k] == getattr(recipe, k) for k in ("name", "batch")]
-            speeds = runs.read_log(run)["images_per_second"][1:]  # compiled by then
-            if all(same) and known["device"] == device and len(speeds):
-                return float(np.median(speeds)), run.name
-    return None, None
-
-
 def duration(seconds):
     """Returns a time in words, such as "3 h 50 min", "12 minutes" or "40 seconds"."""
     if seconds < 100:
@@ -207,17 +162,16 @@ def duration(seconds):
 
 
 class OutOfMemory(RuntimeError):
-    """The device has too little memory for this batch."""
+    """The device has too little memory for this batch.
+
+    new: nothing was trained yet, so that another batch can be tried
+    """
 
     def __init__(self, batch, device, new):
-        self.new = new  # nothing was trained yet, so another batch can be tried
         half = max(batch // 2, 1)
         message = f"A batch of {batch} does not fit into the memory of {device}. "
         if new:
-            message += (
-                f"Try {half}: dataclasses.replace(recipe, batch={half}), or train with "
-                "halve_batch=True, which halves until it fits."
-            )
+            message += f"Try {half}: dataclasses.replace(recipe, batch={half})."
         else:
             message += (
                 "This run began with that batch and has to keep it; its checkpoint is "

@@ -12,62 +12,71 @@ import signal
 import sys
 import threading
 
-from pokeutils.common import device, distribution, files, plots
+from pokeutils.common import device, files, plots
 from pokeutils.data import dataset
 from pokeutils.training import callbacks, checkpoints, guards, runs
+from pokeutils.training.devices import (
+    Float16Step,
+    ReplicaStep,
+    check_strategy,
+    choose_strategy,
+)
 
 RETRIES = 3  # times a run may go back to a checkpoint after an alarm
 
 
-def train(recipe, source, seed=0, run=None, show=print, devices=None, **options):
-    """Trains a `recipe.Recipe` on a picture set and returns the run folder.
+def train(recipe, source=None, seed=0, run=None, show=print, devices=None, **options):
+    """Trains a `Recipe` on a picture set and returns the run folder.
 
-    source: the name of one, or a `dataset.PictureSet` of the recipe's size.
+    source: the name of one, or a `dataset.PictureSet` of the recipe's size; None for
+        the recipe's own.
     run: None goes on with the newest run of the same recipe, pictures and seed if that
         is unfinished, and else starts a new one; "new" always starts one; a folder or
         its name goes on with that one.
+    show: takes the lines that are printed, and `flush=True` with some of them.
     devices: "all" GPUs of this machine or how many; None: POKEUTILS_DEVICES, else one.
-        Of several processes (TF_CONFIG), the first has the run folder and the others
-        return None.
-    options: those of `fit`.
+    options: those of `Training`.
+
     Raises ValueError if the run was started with other values, or the pictures are of
     another size or too few for the recipe, `runs.RunIsBusy` if it is being trained,
-    `guards.OutOfMemory` with a batch size to try, `distribution.Lost` if another
-    process of this training has gone. A new run that fails in its first epoch is
-    removed.
+    `guards.OutOfMemory` with a batch size to try. A new run that fails in its first
+    epoch is removed.
     """
     is_set = isinstance(source, dataset.PictureSet)
-    data = source if is_set else dataset.load(source, recipe.size)
+    data = source if is_set else dataset.load(source or recipe.source, recipe.size)
     recipe.check(data)  # refuses what it cannot learn from, before a folder is made
-    team = distribution.Team(distribution.strategy(devices, show))
-    new, lock = False, contextlib.nullcontext()
-    if team.chief:
-        run, new = choose_run(recipe, data, seed, run, show)
-        lock = runs.lock(run, show)
-    with lock:
+    strategy = choose_strategy(devices)
+    if strategy:
+        check_strategy(recipe, strategy)
+    device.tune(recipe.batch)
+    run, new = choose_run(recipe, data, seed, run, show)
+    with runs.lock(run, show):
         try:
-            with team.scope():
-                model = recipe.build(seed)
-            if team.chief:
-                fit(recipe, model, data, run, seed, show=show, team=team, **options)
-            else:
-                run = None
-                follow(recipe, model, data, seed, show, team)
+            with strategy.scope() if strategy else contextlib.nullcontext():
+                model = recipe.build(seed, step=step_of(strategy))
+            fit(recipe, model, data, run, seed, show=show, **options)
         except Exception as error:
-            if team.lost(error):
-                raise distribution.Lost(
-                    "Another process of this training has ended, so this one cannot go "
-                    "on. Nothing is lost but what came after the last checkpoint: make "
-                    "the same call again in all processes."
-                ) from error
-            new = new and not isinstance(error, guards.Alarm) and _is_empty(run)
-            if new:
+            if new and not isinstance(error, guards.Alarm) and _is_empty(run):
                 shutil.rmtree(run, ignore_errors=True)
             if not guards.is_out_of_memory(error):
                 raise
             model = None
-            raise guards.OutOfMemory(recipe.batch, device.device_name(), new) from error
+            place = device.device_name()
+            raise guards.OutOfMemory(recipe.batch, place, new) from error
+    if recipe.milestones:
+        runs.write_film(run, recipe.shown())
     return run
+
+
+def step_of(strategy):
+    """What goes before the GAN's own methods on this machine: a class, or None."""
+    if device.backend() == "jax":
+        from pokeutils.training import jax
+
+        return jax.JaxStep
+    if strategy:
+        return ReplicaStep
+    return Float16Step if device.training_dtype() == "mixed_float16" else None
 
 
 # Which run ----------------------------------------------------------------------------
@@ -140,35 +149,24 @@ def start_run(recipe, data, seed):
 # Training -----------------------------------------------------------------------------
 
 
-def fit(recipe, model, data, run, seed=0, team=None, **options):
+def fit(recipe, model, data, run, seed=0, **options):
     """Trains `model` to the end of `recipe`, from the newest checkpoint in `run` on.
-
-    team: the processes that train it together, see `distribution.Team`.
 
     options: those of `Training`. Ctrl-C finishes the step, saves and returns; SIGTERM
     finishes the step, saves and ends the program with exit code 0.
     Raises `guards.Alarm` if the run goes wrong before there is a good checkpoint.
     """
-    training = Training(recipe, model, data, run, seed, team=team, **options)
-    training.to_its_end()
-
-
-def follow(recipe, model, data, seed, show, team):
-    """What `fit` does in the processes that are not the chief: it writes nothing."""
-    Follower(recipe, model, data, seed, show, team).to_its_end()
+    Training(recipe, model, data, run, seed, **options).to_its_end()
 
 
 class Training:
     """A recipe, a model and a run folder, and what happens between them.
 
     minutes: stop after that time, at the end of an epoch
-    evaluate: model -> number, the lower the better, asked every `evaluate_images`; the
-        best generator is kept as best.keras (`callbacks.Best`)
     on_alarm: when the guard finds that the run has gone wrong, "stop" with the last
         good checkpoint, "retry" from there with other random numbers, or "ignore" it
     save_minutes: time between checkpoints
     also: more Keras callbacks
-    team: the processes that train together, see `distribution.Team`
     """
 
     def __init__(
@@ -179,67 +177,46 @@ class Training:
         run,
         seed=0,
         minutes=None,
-        evaluate=None,
-        evaluate_images=50_000,
         on_alarm="stop",
         save_minutes=5.0,
         also=(),
         show=print,
-        team=None,
     ):
         if on_alarm not in ("stop", "retry", "ignore"):
             raise ValueError(f"on_alarm={on_alarm!r}; use 'stop', 'retry' or 'ignore'.")
         dataset.check_range(data.images)
-        self.run, self.minutes, self.on_alarm = run, minutes, on_alarm
-        self.also = also
-        self.plan(recipe, model, data, seed, show, team)
-        batch = recipe.batch
+        self.recipe, self.model, self.data = recipe, model, data
+        self.run, self.seed, self.show = run, seed, show
+        self.on_alarm, self.also = on_alarm, also
+        self.pictures = recipe.pictures(data)
+        self.weights, self.labels = recipe.weights(data), recipe.labels(data)
+        self.params = runs.params(recipe, data, seed)
+        if (count := getattr(model, "replicas", 1)) > 1:
+            self.params["device"] = f"{count} x {self.params['device']}"
+        self.stop = Interruptions(show)
 
-        guard = callbacks.Guard(run, batch, self.pictures, on_alarm == "ignore")
+        batch = recipe.batch
+        self.steps_per_epoch = max(len(self.pictures) // batch, 1)
+        epochs = math.ceil(recipe.images / (self.steps_per_epoch * batch))
+        self.steps = epochs * self.steps_per_epoch
+
         facts = {
             "steps": self.steps,
             "steps_per_epoch": self.steps_per_epoch,
             "params": self.params,
         }
-        checkpoint = callbacks.Checkpoint(
-            run, batch, facts, guard, self.stop, save_minutes
+        self.guard = callbacks.Guard(run, batch, self.pictures, on_alarm == "ignore")
+        self.checkpoint = callbacks.Checkpoint(
+            run, batch, facts, self.guard, self.stop, save_minutes
         )
         milestones = recipe.shown().values()
-        watchers = [
-            callbacks.Log(run, batch, recipe.images, guard, show=show),
-            guard,
+        self.watchers = self.checkpoint.watchers = [
+            callbacks.Log(run, batch, recipe.images, self.guard, show=show),
+            self.guard,
             callbacks.Samples(run, batch, recipe.images, also=milestones),
+            self.checkpoint,
+            *([callbacks.TimeLimit(minutes, show)] if minutes else []),
         ]
-        if evaluate:
-            watchers.append(
-                callbacks.Best(run, batch, evaluate, evaluate_images, checkpoint, show)
-            )
-        watchers.append(checkpoint)
-        if minutes:
-            watchers.append(callbacks.TimeLimit(minutes, show))
-        self.guard, self.checkpoint = guard, checkpoint
-        checkpoint.watchers = self.watchers = watchers
-        if self.team.several:
-            self.watchers = [distribution.Lockstep(self.team, self.stop, watchers)]
-
-    def plan(self, recipe, model, data, seed, show, team):
-        """What is the same in all processes that train one model."""
-        self.recipe, self.model, self.data = recipe, model, data
-        self.seed, self.show = seed, show
-        self.team = team or distribution.Team(model.strategy)
-        self.pictures = recipe.pictures(data)
-        self.weights = recipe.weights(data)
-        self.labels = recipe.labels(data)
-        self.steps_per_epoch = max(len(self.pictures) // recipe.batch, 1)
-        epochs = math.ceil(recipe.images / (self.steps_per_epoch * recipe.batch))
-        self.steps = epochs * self.steps_per_epoch
-        self.params = runs.params(recipe, data, seed)
-        self.stop = Interruptions(show)
-        if model.strategy:
-            count = model.strategy.num_replicas_in_sync
-            distribution.check(recipe, count, model.members)
-            self.params["device"] = f"{count} x {self.params['device']}"
-        self.team.check_same([self.params[k] for k in ("recipe", "data", "seed")])
 
     def to_its_end(self):
         """Loads and trains, whatever comes between."""
@@ -247,16 +224,13 @@ class Training:
             self.begin(self.load())
             again = True
             while again:
-                self.team.send(checkpoints.variables(self.model).values())
+                again = False
                 try:
                     self.run_on()
-                    again = False
                 except guards.Alarm as alarm:
                     again = self.go_back(alarm)
-                except (callbacks.Stopped, distribution.Halted):
+                except callbacks.Stopped:
                     self.leave()
-                    again = False
-                again = bool(self.team.total([again])[0])
         if self.stop.wanted not in (None, "Ctrl-C"):
             sys.exit(0)
 
@@ -267,25 +241,16 @@ class Training:
         if facts:
             checkpoints.set_aside(self.run, facts["step"])
             runs.note_changes(self.run, facts["params"], self.params, self.show)
-        guards.forecast(
-            self.recipe,
-            self.run,
-            self.params["device"],
-            state=checkpoints.size(self.model),
-            generator=4 * self.model.averaged.count_params(),
-            done=self.images,
-            minutes=self.minutes,
-            show=self.show,
-        )
         return facts
 
     def check(self, facts):
-        precisions = facts["params"]["dtype"], self.params["dtype"]
-        if precisions[0] != precisions[1] and "mixed_float16" in precisions:
+        """Raises ValueError unless a checkpoint with these facts belongs here."""
+        was, now = facts["params"]["dtype"], self.params["dtype"]
+        if was != now and "mixed_float16" in (was, now):
             raise ValueError(
-                f"{self.run.name} computes in {precisions[0]}, and this would be in "
-                f"{precisions[1]}, which has another state. Set POKEUTILS_DTYPE="
-                f"{precisions[0]} and make the same call again."
+                f"{self.run.name} computes in {was}, and this would be in {now}, which "
+                f"has another state. Set POKEUTILS_DTYPE={was} and make the same call "
+                "again."
             )
         runs.check_params(self.run, self.recipe, self.data, self.seed, facts["params"])
 
@@ -296,7 +261,7 @@ class Training:
 
     def begin(self, facts):
         memory = facts["memory"] if facts else {}
-        for watcher in self.checkpoint.watchers:
+        for watcher in self.watchers:
             watcher.set_model(self.model)
             watcher.begin(memory.get(type(watcher).__name__, {}))
 
@@ -322,17 +287,17 @@ class Training:
             )
             self.model.fit(
                 batches,
-                self.steps_per_epoch - done,
+                steps_per_epoch=self.steps_per_epoch - done,
                 epochs=end // self.steps_per_epoch,
                 initial_epoch=epoch,
                 callbacks=[*self.watchers, *self.also],
+                verbose=0,
             )
         for watcher in self.watchers:
             watcher.end()
 
     def leave(self):
         """Saves after a signal. After Ctrl-C the generator as well, to look at."""
-        self.stop.wanted = self.stop.wanted or "a signal to another process"
         self.checkpoint.save()
         if self.stop.wanted == "Ctrl-C":
             callbacks.save_generator(self.model, self.run / "generator.keras")
@@ -367,25 +332,6 @@ class Training:
         self.begin(good)
         self.checkpoint.save(anew=True)
         return True
-
-
-class Follower(Training):
-    """A `Training` in a process that is not the chief: the same steps, no folder."""
-
-    def __init__(self, recipe, model, data, seed, show, team):
-        self.also = ()
-        self.plan(recipe, model, data, seed, show, team)
-        self.watchers = [distribution.Lockstep(team, self.stop)]
-
-    def load(self):
-        """Its state comes from the chief."""
-
-    def begin(self, facts):
-        """There is nothing to prepare."""
-
-    def leave(self):
-        self.stop.wanted = self.stop.wanted or "a signal to another process"
-        self.show(f"Stopped by {self.stop.wanted}; the first process has saved all.")
 
 
 class Interruptions:

@@ -235,11 +235,11 @@ WIDTH = 700  # px; wider sheets are made two or more times smaller
 STRIP = 18  # px above the sheet, for the words
 
 
-def frames(run, milestones):
-    """Returns [(epoch of the seed, images seen, path of the sheet)]: for each milestone
-    the first sheet at or after it; those that the run has not come to are left out.
+def film_frames(run, milestones):
+    """Returns [(epoch of the project, images seen, path of the sheet)]: for each
+    milestone the first sheet at or after it, as far as the run has come.
 
-    milestones: {epoch of the seed: images seen}, as `Recipe.shown` gives it.
+    milestones: {epoch of the project: images seen}, as `Recipe.shown` gives it.
     """
     sheets = sample_files(run)
     seen = [images for images, _ in sheets]
@@ -249,12 +249,12 @@ def frames(run, milestones):
     return [(e, *sheets[place]) for e, place in places.items() if place < len(sheets)]
 
 
-def write(run, milestones):
+def write_film(run, milestones):
     """Writes <run>/milestones.gif, two seconds a milestone; returns its path, or None
     if the run has not come to the first one."""
     pictures = [
         _captioned(path, f"epoch {epoch} of {max(milestones)}: {seen:,} images seen")
-        for epoch, seen, path in frames(run, milestones)
+        for epoch, seen, path in film_frames(run, milestones)
     ]
     if not pictures:
         return None

@@ -261,20 +261,6 @@ def test_commit(monkeypatch, tmp_path):
     assert env.git_commit().endswith("-dirty")
 
 
-def test_seed_everything_repeats_what_follows():
-    import random
-
-    import keras
-    import numpy as np
-
-    def draw():
-        device.seed_everything(7)
-        picture = keras.ops.convert_to_numpy(keras.random.normal((3,)))
-        return random.random(), np.random.rand(), picture.tolist()
-
-    assert draw() == draw()
-
-
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
     monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)

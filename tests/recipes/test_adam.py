@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from pokeutils.recipes import adam
+from pokeutils.recipes.recipe import CosineTail
 
 
 def test_it_does_what_keras_does_and_keeps_the_same_state():
@@ -11,7 +12,7 @@ def test_it_does_what_keras_does_and_keeps_the_same_state():
     start = [rng.normal(size=shape).astype("float32") for shape in ((3, 4), (5,), ())]
     found = []
     for kind in (adam.Adam, keras.optimizers.Adam):
-        rate = adam.CosineTail(0.1, 6, 0.5)  # falls within these steps
+        rate = CosineTail(0.1, 6, 0.5)  # falls within these steps
         optimizer = kind(rate, beta_1=0.5, beta_2=0.99, epsilon=1e-3)
         variables = [keras.Variable(value) for value in start]
         optimizer.build(variables)

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
+from tiny import arrays
 
-from pokeutils import layers
+from pokeutils import losses
 from pokeutils.common import saved
 from pokeutils.recipes import rebuilt, rebuilt_networks
 
@@ -141,12 +142,179 @@ def test_reach_is_what_the_last_layer_leaves():
     assert (pictures >= low - 1e-5).all() and (pictures <= high + 1e-5).all()
 
 
-def test_keras_own_batch_norm_computes_the_same():
-    network = rebuilt_networks.sprite_discriminator(16, width=8)
-    copy = rebuilt_networks.unfused(network)
-    kinds = [type(layer) for layer in copy.layers]
-    assert layers.FusedBatchNorm not in kinds
-    assert kinds.count(keras.layers.BatchNormalization) == 2
-    for training in (False, True):
-        ours, theirs = (x(batch(16), training=training) for x in (network, copy))
-        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+# Their losses -------------------------------------------------------------------------
+
+REAL = np.array([[2.0], [-1.0], [0.5]], "float32")
+FAKE = np.array([[-3.0], [0.2], [1.0]], "float32")
+
+
+def probability(logits):
+    return 1 / (1 + np.exp(-logits.astype("float64")))
+
+
+def test_half_is_half():
+    half, _ = rebuilt.LOSSES["half_bce"]
+    whole, _ = losses.get("nonsaturating")
+    np.testing.assert_allclose(half(REAL, FAKE), whole(REAL, FAKE) / 2, rtol=1e-6)
+
+
+def cross_entropy(logits, targets):
+    p = probability(logits)
+    return -(targets * np.log(p) + (1 - targets) * np.log(1 - p)).mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "real", "fake", "fool"),
+    [("real_0.9", 0.9, 0.0, 1.0), ("inverted_0.2", 0.2, 1.0, 0.0)],
+)
+def test_smoothed_labels_are_cross_entropy_with_their_targets(name, real, fake, fool):
+    discriminator, generator = rebuilt.LOSSES[name]
+    expected = cross_entropy(REAL, real) + cross_entropy(FAKE, fake)
+    np.testing.assert_allclose(discriminator(REAL, FAKE), expected, rtol=1e-6)
+    np.testing.assert_allclose(generator(FAKE), cross_entropy(FAKE, fool), rtol=1e-6)
+    assert discriminator.inverted == (real < fake) and not discriminator.random
+
+
+def test_noisy_labels_are_drawn_for_every_picture():
+    discriminator, _ = rebuilt.LOSSES["inverted_noisy"]
+    assert discriminator.random and discriminator.inverted
+    draws = np.array([[0.0, 1.0], [0.5, 0.25], [1.0, 0.0]], "float32")
+    real, fake = 0.1 * draws[:, :1], 0.9 + 0.1 * draws[:, 1:]
+    expected = cross_entropy(REAL, real) + cross_entropy(FAKE, fake)
+    np.testing.assert_allclose(discriminator(REAL, FAKE, draws), expected, rtol=1e-6)
+    middle = cross_entropy(REAL, 0.05) + cross_entropy(FAKE, 0.95)
+    np.testing.assert_allclose(discriminator(REAL, FAKE), middle, rtol=1e-6)
+
+
+def test_inverting_labels_only_turns_the_sign_of_the_logits():
+    inverted, upright = (
+        rebuilt.SmoothedDiscriminator(r, f) for r, f in [(0.2, 1), (0.8, 0)]
+    )
+    np.testing.assert_allclose(inverted(-REAL, -FAKE), upright(REAL, FAKE), rtol=1e-6)
+    np.testing.assert_allclose(
+        rebuilt.inverted_generator(-FAKE),
+        losses.nonsaturating_generator(FAKE),
+        rtol=1e-6,
+    )
+
+
+# The tricks of their train steps ------------------------------------------------------
+
+
+def trained(network):
+    return arrays(network.trainable_variables)
+
+
+def moved(before, network):
+    pairs = zip(before, trained(network), strict=True)
+    return [not np.array_equal(b, a) for b, a in pairs]
+
+
+@pytest.fixture
+def real():
+    return np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 4)).astype("float32")
+
+
+def build_sprites(loss="inverted_noisy", dtype=None, **options):
+    """Batch norm in the discriminator and inverted labels, as projects 002 and 003."""
+    keras.utils.set_random_seed(0)
+    model = rebuilt.RebuiltGAN(
+        rebuilt_networks.sprite_generator(16, channels=4, latent_dim=8, width=16),
+        rebuilt_networks.sprite_discriminator(16, channels=4, width=16),
+        **options,
+    )
+    model.compile(
+        keras.optimizers.Adam(1e-3, 0.5),
+        keras.optimizers.Adam(1e-3, 0.5),
+        rebuilt.LOSSES[loss],
+    )
+    return model
+
+
+def optimizer_state(optimizer):
+    return [keras.ops.convert_to_numpy(v) for v in optimizer.variables]
+
+
+def certainty(model, real, draws):
+    """Mean probability of being fakes that the discriminator gives the fakes."""
+    fake = model.generator(draws["latents"], training=True)
+    model.discriminator(real, training=True)
+    logits = model.discriminator(fake, training=True)  # positive: judged fake
+    return float(np.mean(1 / (1 + np.exp(-keras.ops.convert_to_numpy(logits)))))
+
+
+def test_a_closed_gate_leaves_the_discriminator_and_its_optimiser_alone(real):
+    model = build_sprites(gate=0.0)
+    for _ in range(2):
+        networks = trained(model.generator), trained(model.discriminator)
+        memory = optimizer_state(model.d_optimizer)
+        logs = model.update(real, model.draw(8))
+        assert float(logs["gated"]) == 1
+        assert all(moved(networks[0], model.generator))
+        assert not any(moved(networks[1], model.discriminator))
+        after = optimizer_state(model.d_optimizer)
+        assert all(np.array_equal(b, a) for b, a in zip(memory, after, strict=True))
+    assert int(model.d_optimizer.iterations) == 0
+    assert int(model.g_optimizer.iterations) == 2
+
+
+def test_an_open_gate_changes_nothing(real):
+    states = []
+    for gate in (None, 1.0):  # a mean probability of exactly 1 does not occur
+        model = build_sprites(gate=gate)
+        for _ in range(2):
+            logs = model.update(real, model.draw(8))
+        assert float(logs["gated"]) == 0
+        states.append([keras.ops.convert_to_numpy(v) for v in model.state])
+    assert all(np.array_equal(a, b) for a, b in zip(*states, strict=True))
+
+
+def test_the_gate_closes_at_its_probability(real):
+    twin = build_sprites()
+    limit = certainty(twin, real, twin.draw(8))
+    for gate, closed in ((limit - 1e-4, True), (limit + 1e-4, False)):
+        model = build_sprites(gate=gate)
+        before = trained(model.discriminator)
+        logs = model.update(real, model.draw(8))
+        assert bool(logs["gated"]) == closed
+        assert any(moved(before, model.discriminator)) != closed
+
+
+def test_the_gate_works_inside_the_compiled_step_and_is_logged(real):
+    import tensorflow as tf
+
+    model = build_sprites(gate=0.5)
+    batches = tf.data.Dataset.from_tensors(real).repeat()
+    history = model.fit(batches, steps_per_epoch=4, epochs=6, verbose=0).history
+    gated = np.array(history["gated"])
+    assert 0 < gated.mean() < 1 and gated.min() == 0
+    skipped = round(4 * gated.sum())
+    assert int(model.d_optimizer.iterations) == 24 - skipped
+    assert int(model.g_optimizer.iterations) == 24
+
+
+def test_inverted_labels_count_as_right_what_is_right(real):
+    model, twin = build_sprites(), build_sprites()
+    draws = model.draw(8)
+    logs = model.update(real, draws)
+    fake = twin.generator(draws["latents"], training=True)
+    judged_real, judged_fake = (
+        keras.ops.convert_to_numpy(twin.discriminator(x, training=True))
+        for x in (real, fake)
+    )
+    np.testing.assert_allclose(logs["d_real"], np.mean(judged_real < 0))
+    np.testing.assert_allclose(logs["d_fake"], np.mean(judged_fake > 0))
+    expected = twin.discriminator_loss(judged_real, judged_fake, draws["targets"])
+    np.testing.assert_allclose(logs["d_loss"], expected, rtol=1e-5)
+
+
+def test_two_phases_teach_the_generator_with_new_fakes(real):
+    model = build_sprites(two_phase=True)
+    draws = model.draw(8)
+    twin = build_sprites(two_phase=True)
+    logs = model.update(real, draws)
+    assert not np.array_equal(draws["latents"], draws["new latents"])
+    new = twin.generator(draws["new latents"], training=True)
+    fooled = model.generator_loss(model.discriminator(new, training=True))
+    np.testing.assert_allclose(logs["g_loss"], fooled, rtol=1e-4)
+    assert "new latents" not in build_sprites().draw(8)

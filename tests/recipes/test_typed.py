@@ -127,7 +127,7 @@ def test_a_typed_run_goes_on_bit_for_bit(data, outputs):
 
 def test_what_has_no_types_is_refused_and_leaves_no_folder(outputs):
     with pytest.raises(ValueError, match="of 'doodles' 0% have a known type.*artwork"):
-        TINY.train("doodles", **SILENT)
+        loop.train(TINY, "doodles", **SILENT)
     assert not runs.list_runs()
     with pytest.raises(ValueError, match="knows no types"):
         dataclasses.replace(TINY, second=()).build()

@@ -12,7 +12,7 @@ from pokeutils import sampling
 from pokeutils.common import files, images, saved
 from pokeutils.evaluation import features, likeness
 from pokeutils.recipes import catalogue
-from pokeutils.training import runs
+from pokeutils.training import loop, runs
 
 
 def test_what_the_repository_ships_is_small_and_draws_creatures():
@@ -46,7 +46,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("outputs") / "pretrained"
     folder.mkdir()
     patch.setattr(saved, "folder", lambda: folder)
-    yield catalogue.get("tiny16").train("doodles", **SILENT)
+    yield loop.train(catalogue.get("tiny16"), "doodles", **SILENT)
     patch.undo()
 
 

@@ -24,7 +24,7 @@ from tiny import TINY
 
 from pokeutils.data import dataset
 from pokeutils.recipes import catalogue
-from pokeutils.training import callbacks, checkpoints, runs
+from pokeutils.training import callbacks, checkpoints, loop, runs
 
 # Every fourth step has the penalty, which costs more than all else without a graph.
 TINY = dataclasses.replace(TINY, r1_interval=4)
@@ -49,7 +49,7 @@ def work(recipe, outputs, output, options, eager, jumps=False, limit=None):
         time.time = lambda: clock() + leaps.uniform(-1e9, 1e9)
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    recipe.train("doodles", **options)
+    loop.train(recipe, "doodles", **options)
 
 
 class Trainings:

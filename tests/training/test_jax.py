@@ -25,12 +25,16 @@ PROGRAM = """
 import sys
 import keras, numpy as np
 from pokeutils import augment, gan, losses, models
-from pokeutils.common import gradients
 
 folder = sys.argv[1]
 with np.load(folder + "/inputs.npz") as file:
     inputs = {name: file[name] for name in file.files}
-model = gan.GAN(
+if keras.backend.backend() == "jax":
+    from pokeutils.training.jax import JaxStep, as_pure, assign
+    Kind = type("JaxGAN", (JaxStep, gan.GAN), {})
+else:
+    Kind = gan.GAN
+model = Kind(
     models.pyramid_generator(8, latent_dim=8, widths=(12,), detail=8),
     models.pyramid_discriminator(8, widths=(12,)),
     augment=augment.DiffAugment(zoom=0.1), r1_gamma=1.0, r1_interval=2, ema_images=100,
@@ -50,15 +54,14 @@ def update(real, latents, a, b, c):
 
 if keras.backend.backend() == "jax":
     import jax
-    step = jax.jit(gradients.as_stateless(update, model.state))
+    step = jax.jit(as_pure(update, model.state))
     values = [v.value for v in model.state]
     def run(*arguments):
         global values
         values, logs = step(values, *arguments)
         return logs
     def finish():
-        for v, value in zip(model.state, values):
-            v.assign(value)
+        assign(model.state, values)
 else:
     import tensorflow as tf
     run, finish = tf.function(update), lambda: None
@@ -114,14 +117,15 @@ class NoTensorFlow:
             raise ImportError("this machine has no TensorFlow")
 
 sys.meta_path.insert(0, NoTensorFlow())
-from pokeutils.recipes import catalogue as recipes
+from pokeutils import training
+from pokeutils.recipes.recipe import Recipe
 
-recipe = recipes.Recipe(
+recipe = Recipe(
     name="jax8", size=8, images=256, batch=16, r1_gamma=0.1, ema_images=100,
     generator_options=(("latent_dim", 8), ("widths", (8,))),
     discriminator_options=(("widths", (8,)),), augment=(("translation", 0.1),),
 )
-recipe.train("doodles")
+training.train(recipe, "doodles")
 """
 
 

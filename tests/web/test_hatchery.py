@@ -20,6 +20,7 @@ from pokeutils import models, sampling
 from pokeutils.common import env, files, images
 from pokeutils.data import download
 from pokeutils.recipes import rebuilt_networks
+from pokeutils.training.devices import synchronised
 from pokeutils.web import gallery
 from pokeutils.web.hatchery import build, genome, portable
 
@@ -169,7 +170,7 @@ GENERATORS = {
     "pyramid": pyramid,
     "palette": lambda: pyramid(palette=5),
     "three channels": lambda: pyramid(channels=3),
-    "unfused": lambda: shaken(rebuilt_networks.unfused(pyramid())),
+    "synchronised": lambda: shaken(synchronised(pyramid())),
     "tutorial": lambda: shaken(
         rebuilt_networks.tutorial_generator(size=12, latent_dim=8, widths=(8, 6, 4))
     ),

@@ -74,13 +74,13 @@ def _json(path):
 
 
 def _log(run):
-    """log.csv as {column: float array}; {} if there is nothing in it."""
+    """Returns log.csv as {column: float array}; {} if there is nothing in it."""
     log = runs.read_log(run) if (run / "log.csv").exists() else {}
     return log if len(log.get("images", ())) else {}
 
 
 def _picture(path, smaller=False, most=math.inf):
-    """A picture file as the template shows it; None if it is missing or too large.
+    """Returns a picture file for the template; None if it is missing or too large.
 
     It is enlarged by a whole number, so that all its pixels are equal; `most` is in
     bytes.
@@ -98,7 +98,7 @@ def _picture(path, smaller=False, most=math.inf):
 
 
 def _pretrained(params):
-    """What the generators that come with the repository draw, unless this is one."""
+    """Yields what the repository's own generators draw, unless this run is one."""
     outputs = env.ROOT / "outputs"
     for path in sorted((outputs / "pretrained").glob("*.json")):
         card = _json(path)
@@ -113,7 +113,7 @@ def _pretrained(params):
 
 
 def _hatchery(folder):
-    """The address of the hatchery as seen from `folder`, or ""."""
+    """Returns the address of the hatchery as seen from `folder`, or ""."""
     shipped = env.outputs_dir() / "hatchery" / "index.html"
     if (folder / "hatchery.html").exists():
         return "hatchery.html"
@@ -121,7 +121,7 @@ def _hatchery(folder):
 
 
 def _notebooks(folder, expected):
-    """[(stem, file)] of the executed notebooks; `expected` stems are still to come."""
+    """Returns [(stem, file)] of the notebooks; `expected` stems are still to come."""
     if not (folder / "notebooks").is_dir():
         return []
     found = {stem: f"{stem}.html" for stem in expected}
@@ -137,7 +137,7 @@ def _notebooks(folder, expected):
 
 
 def _tables(metrics):
-    """One table of KIDs per network that looked, its samples in the last row."""
+    """Returns a table of KIDs per network that looked, samples in the last row."""
     tables = []
     for space, measured in metrics.get("spaces", {}).items():
         kids = {name: row["kid"] for name, row in measured["rows"].items()}
@@ -160,7 +160,7 @@ def _tables(metrics):
 
 
 def _facts(params, log, metrics):
-    """What the run was made with, as {name: text}, without what is not known."""
+    """Returns what the run was made with, as {name: text}, where that is known."""
     data, versions = params.get("data", {}), params.get("versions", {})
     software = ("python", "keras", params.get("backend"))
     size = f"{data.get('size')} px"
@@ -189,7 +189,7 @@ def _facts(params, log, metrics):
 
 
 def _charts(log):
-    """The curves of the losses and of what the discriminator judges rightly, or {}."""
+    """Returns the curves of losses and of what the discriminator judges rightly."""
     if len(log.get("images", ())) < 2:
         return {}
     losses = {"discriminator": log["d_loss"], "generator": log["g_loss"]}
@@ -203,7 +203,7 @@ def _charts(log):
 
 
 def _chart(x, series, low, high):
-    """{label: values} against x as points of an SVG, at most 300 per line."""
+    """Turns {label: values} against x into points of an SVG, at most 300 per line."""
     left, right, top, bottom = 40, 412, 30, 204
     if high <= low:
         low, high = low - 0.5, low + 0.5

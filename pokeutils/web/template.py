@@ -59,7 +59,7 @@ def render(file, source="", /, scripts=(), wasm=False, **values):
 
 
 def _policy(scripts, wasm):
-    """The content security policy: data URIs as pictures, and these scripts."""
+    """Returns the content security policy: data URIs as pictures, these scripts."""
     rules = ["default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"]
     rules += ["form-action 'none'", "base-uri 'none'"]
     digests = [hashlib.sha256(script.encode()).digest() for script in scripts]

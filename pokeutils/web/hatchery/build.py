@@ -96,7 +96,7 @@ def write(generator, path, source="artwork", runtime=None):
 
 
 def _convert(generator):
-    """What `portable.convert` returns; raises ValueError if that is too large."""
+    """Returns what `portable.convert` does; raises ValueError if that is too large."""
     graph, weights = portable.convert(generator)
     if len(weights) > LARGEST_MODEL:
         raise ValueError(
@@ -108,7 +108,7 @@ def _convert(generator):
 
 
 def _check(generator):
-    """A few pixels of one creature, by which a browser sees that it computes right."""
+    """Returns pixels of one creature, by which a browser checks its arithmetic."""
     count = 200
     latents = genome.latents(["check"], generator.input_shape[-1])
     values = np.asarray(generator(latents, training=False), "float32").reshape(-1)
@@ -208,6 +208,6 @@ def main(arguments=None):
 
 
 def up_to_date(page):
-    """Whether `page` is there, and not older than the pretrained generator."""
+    """Tells whether `page` is there and not older than the pretrained generator."""
     made_from = saved.folder() / f"{saved.FLAGSHIP}.keras"
     return page.exists() and page.stat().st_mtime >= made_from.stat().st_mtime

@@ -69,7 +69,7 @@ def normals(text, count):
 
 
 def _words(text, count):
-    """`count` integers below 2**32, decided by the text: uint64 (count,)."""
+    """Returns integers below 2**32, decided by the text: uint64 (count,)."""
     value = 2166136261
     for byte in text.encode("utf-8"):
         value = (value ^ byte) * 16777619 & 0xFFFFFFFF
@@ -91,7 +91,7 @@ def _is_genome(text):
 
 
 def _read(text, dimensions):
-    """The latent of a genome; walks the text, no deeper than it is long."""
+    """Returns the latent of a genome; walks the text, no deeper than it is long."""
     changed = re.fullmatch(r"(.+)~([0-9]{1,3})", text)
     if changed:
         parent = _read(changed[1], dimensions).astype("float64")
@@ -105,7 +105,7 @@ def _read(text, dimensions):
 
 
 def _parts(text):
-    """The text split at the stars that are in no bracket."""
+    """Returns the text split at the stars that are in no bracket."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter == "(") - (letter == ")")

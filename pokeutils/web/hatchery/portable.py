@@ -203,7 +203,7 @@ def _normalization(writer, layer, x):
 
 
 def _modulation(writer, layer, x, z):
-    """One product with the latent, which gives 1 + a(z) and b(z) side by side."""
+    """Takes one product with the latent, which gives 1 + a(z) and b(z) side by side."""
     kernels = [_numbers(part.kernel) for part in (layer.scale, layer.shift)]
     biases = [_numbers(layer.scale.bias) + 1, _numbers(layer.shift.bias)]
     kernel = writer.keep(np.concatenate(kernels, axis=1))

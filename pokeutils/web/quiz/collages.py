@@ -77,13 +77,13 @@ def make(data, count=9, seed=0):
 
 
 def _native(source, size):
-    """Side of the canvas that pixel art is placed on, 0 where pictures are fitted."""
+    """Returns the side of pixel art's canvas, 0 where pictures are fitted."""
     side = sources.describe(source).pixel_art
     return side if side and size >= side else 0
 
 
 def one_each(data, random):
-    """Indices of one picture of every species, none of them in its shiny colours.
+    """Returns the indices of one picture per species, none in its shiny colours.
 
     Regular and shiny forms of one creature would make a poor fusion, and a shiny one
     looks just like a palette swap. A picture of unknown species counts as its own.
@@ -95,7 +95,7 @@ def one_each(data, random):
 
 
 def _original(data, index, native):
-    """The picture as it came, at twice the size needed; from the set if it is gone."""
+    """Returns the picture as it came, at twice the size; from the set if it is gone."""
     prepared = images.unpremultiply(data.images[index])
     if native:  # exact as it is; only the enlargement is undone
         times = data.size // native
@@ -114,7 +114,7 @@ def _finish(picture, size, native):
 
 
 def _fusions(originals, count, whole_pixels, random):
-    """The `count` smoothest of several random fusions, no creature used twice.
+    """Returns the `count` smoothest of many random fusions, no creature used twice.
 
     Each is (picture, (whose head, whose body)).
     """
@@ -136,7 +136,7 @@ def _fusions(originals, count, whole_pixels, random):
 
 
 def _fit(necks, head, body):
-    """Whether one's head suits another's body: like necks, neither much larger."""
+    """Tells whether a head suits a body: like necks, neither much larger."""
     upper, lower = necks[head], necks[body]
     scale = (lower.right - lower.left) / (upper.right - upper.left)
     share = upper.head * scale**2 / lower.body
@@ -144,7 +144,7 @@ def _fit(necks, head, body):
 
 
 def _swaps(originals, free, count, random):
-    """`count` palette swaps of creatures in `free` that anyone would notice.
+    """Returns `count` palette swaps of creatures in `free` that anyone would notice.
 
     Each is (picture, (whose shape, whose colours)).
     """
@@ -195,7 +195,7 @@ def swap_palette(picture, donor):
 
 
 def difference(a, b):
-    """Mean OKLab distance of two pictures of one shape, where `a` is opaque."""
+    """Returns the mean OKLab distance of two pictures, where `a` is opaque."""
     solid = a[..., 3] > images.HARD
     if not solid.any():
         return 0.0
@@ -203,7 +203,7 @@ def difference(a, b):
 
 
 def _families(picture):
-    """The main colours of a creature, largest first, or None where all is grey.
+    """Returns the main colours of a creature, largest first; None where all is grey.
 
     `hues` are points a + bi of OKLab, `lightness` is 0.3 to 0.93, `areas` are shares of
     what is coloured, and `share` is how much of the creature that is. k-means, from the
@@ -244,14 +244,14 @@ def _families(picture):
 
 
 def to_lab(picture):
-    """OKLab (..., 3) of sRGB uint8 (..., 3 or 4): lightness 0 to 1, a, b about 0."""
+    """Returns OKLab (..., 3) of sRGB uint8: lightness 0 to 1, a and b about 0."""
     x = picture[..., :3] / 255
     linear = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
     return np.cbrt(linear @ CONES.T) @ OPPONENTS.T
 
 
 def to_rgb(lab):
-    """sRGB uint8 of OKLab (..., 3); what a screen cannot show is clipped."""
+    """Returns sRGB uint8 of OKLab (..., 3); what a screen cannot show is clipped."""
     linear = (lab @ np.linalg.inv(OPPONENTS).T) ** 3 @ np.linalg.inv(CONES).T
     bent = 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055
     x = np.where(linear <= 0.0031308, 12.92 * linear, bent)

@@ -102,7 +102,7 @@ def make(reals, by_hand, generated, panels=3, seed=0, labels=None, source=""):
 
 
 def _on_white(group, pool):
-    """RGB pictures of at most LARGEST px; raises ValueError for an unsuitable array."""
+    """Returns RGB of at most LARGEST px; raises ValueError for other arrays."""
     if pool.dtype != np.uint8 or pool.ndim != 4 or pool.shape[-1] not in (3, 4):
         raise ValueError(
             f"The group {group!r} must be uint8 pictures (n, size, size, 3 or 4); got "
@@ -162,7 +162,7 @@ def load(folder):
 
 
 def _sheet(pictures):
-    """The pictures without gaps, one panel per row."""
+    """Returns the pictures without gaps, one panel per row."""
     count, size = pictures.shape[:2]
     rows = pictures.reshape(count // PANEL, PANEL, size, size, 3).swapaxes(1, 2)
     return np.ascontiguousarray(rows).reshape(-1, PANEL * size, 3)

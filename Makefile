@@ -98,7 +98,7 @@ lab:
 
 hatchery:
 	$(set_up)
-	@.venv/bin/python -m pokeutils.web.hatchery.build $(if $(RUN),--run $(RUN))
+	@.venv/bin/python -m pokeutils.web.hatchery $(if $(RUN),--run $(RUN))
 
 compare:
 	$(set_up)

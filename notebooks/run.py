@@ -8,7 +8,6 @@ error ends the series; the notebook that failed is kept as <name>.failed.ipynb.
 """
 
 import argparse
-import html
 import os
 import pathlib
 import re
@@ -28,7 +27,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from pokeutils.common import device, env, files  # noqa: E402
 from pokeutils.training import runs  # noqa: E402
-from pokeutils.web import gallery  # noqa: E402
+from pokeutils.web import gallery, template  # noqa: E402
 
 
 def main(arguments=None):
@@ -71,14 +70,15 @@ def main(arguments=None):
 
 
 def make_hatchery():
-    """Makes the page of the pretrained generator, to which the gallery links, where it
-    is missing, if the series was on the pictures that this learned from: the page names
-    their species, and nobody else should have to fetch them. Whatever stops that, the
-    series is done."""
+    """Makes the page of the pretrained generator, to which the gallery links.
+
+    Only after a series on the pictures that this generator learned from, and only where
+    the page is missing. Whatever stops that, the series is done.
+    """
     if env.source() != "artwork":
         return
     print("\nThe hatchery", flush=True)
-    command = [sys.executable, "-m", "pokeutils.web.hatchery.build", "--if-missing"]
+    command = [sys.executable, "-m", "pokeutils.web.hatchery", "--if-missing"]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run(command, cwd=HERE.parent, env={**os.environ, **quiet}, check=False)
 
@@ -180,35 +180,39 @@ def explain(notebook, error):
 
 # ---------------------------------------------------------------------- web pages
 
-STYLE = """
-body { max-width: 52rem; margin: 0 auto; padding: 1rem; color: #222; background: #fff;
-  font: 17px/1.55 system-ui, sans-serif; }
-nav { font-size: .85rem; } nav a { margin-right: .8rem; } a { color: #0b57a4; }
-img { max-width: 100%; } table { border-collapse: collapse; }
-td, th { padding: .15rem .6rem; text-align: left; }
-pre { font: 13px/1.45 ui-monospace, monospace; overflow-x: auto; margin: .4rem 0; }
-.jp-InputArea, .input { background: #f6f7f9; border-radius: 4px; padding: .1rem .7rem; }
-.prompt, .jp-InputPrompt, .jp-OutputPrompt, .anchor-link { display: none; }
-.output_stderr { color: #777; }
-"""
-
 
 def write_page(notebook, path):
-    """Writes `notebook` as one page that needs no network, with links to the others."""
+    """Writes `notebook` as one page that needs no network, with links to the others.
+
+    Its cells are nbconvert's "basic" template; around them is our own page. nbconvert's
+    "lab" would add 290 kB of style to each, and asks four times for the network.
+    """
     from nbconvert import HTMLExporter  # a second, needed only once there is a result
     from pygments.formatters import HtmlFormatter
 
-    body, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
-    names = {page.stem for page in HERE.glob("[0-9][0-9]_*.ipynb")} | {path.stem}
-    links = " ".join(f'<a href="{name}.html">{name}</a>' for name in sorted(names))
-    style = STYLE + HtmlFormatter(style="default").get_style_defs(".highlight")
-    files.write_text(
-        path,
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(path.stem)}</title><style>{style}</style></head><body>"
-        f'<nav><a href="../index.html">gallery</a> {links}</nav>{body}</body></html>\n',
+    exporter = HTMLExporter(
+        template_name="basic",
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
     )
+    cells, _ = exporter.from_notebook_node(notebook)
+    cells = re.sub(r'href="(\d\d_\w+)\.ipynb', r'href="\1.html', cells)
+    light, dark = (
+        HtmlFormatter(style=style).get_style_defs(".highlight")
+        for style in ("default", "github-dark")
+    )
+    names = {page.stem for page in HERE.glob("[0-9][0-9]_*.ipynb")} | {path.stem}
+    page = template.render(
+        "notebook.html",
+        env.source(),
+        name=path.stem,
+        names=sorted(names),
+        cells=cells,
+        light=light,
+        dark=dark,
+    )
+    files.write_text(path, page)
 
 
 if __name__ == "__main__":

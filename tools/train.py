@@ -15,8 +15,8 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # one of its errors is no error
 
-from pokeutils.data import sources  # noqa: E402
 from pokeutils import training  # noqa: E402
+from pokeutils.data import sources  # noqa: E402
 from pokeutils.recipes import catalogue  # noqa: E402
 
 

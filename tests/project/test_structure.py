@@ -19,8 +19,8 @@ LIGHT = (
         "common.env common.device common.files common.images common.plots sampling_x "
         "data.download data.sources data.doodles data.species data.folders data.kaggle "
         "data.packs data.traits data.scraping.scrape data.scraping.sites "
-        "data.scraping.polite web.gallery web.hatchery.genome web.quiz.quiz "
-        "web.quiz.collages web.quiz.scores web.quiz.page training.runs"
+        "data.scraping.polite web.template web.gallery web.hatchery.genome "
+        "web.quiz.quiz web.quiz.collages web.quiz.scores web.quiz.page training.runs"
     )
     .replace(" sampling_x", "")
     .split()

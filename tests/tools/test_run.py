@@ -74,6 +74,22 @@ def test_success_then_failure(start, tmp_path):
     page = (out / "01_good.html").read_text("utf-8")
     assert "<h1" in page and "epoch 1" in page
     assert "http:" not in page and "https:" not in page and "<script" not in page
+    assert 'href="../index.html"' in page and 'href="06_evaluate.html"' in page
+    assert "default-src 'none'" in page and "own code" in page
+
+
+def test_hostile_names_and_outputs_stay_text(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(env.ROOT / "notebooks")
+    import run
+
+    hostile = '"><img src=x onerror=alert(1)>'
+    stream = v4.new_output("stream", text=hostile)
+    cell = v4.new_code_cell(f"print({hostile!r})", outputs=[stream])
+    link = v4.new_markdown_cell("[next](02_explore.ipynb)")
+    run.write_page(v4.new_notebook(cells=[link, cell]), tmp_path / f"{hostile}.html")
+    page = (tmp_path / f"{hostile}.html").read_text("utf-8")
+    assert "<img" not in page and page.count("&lt;img src=x") >= 4
+    assert '<a href="02_explore.html">next</a>' in page
 
 
 def test_ctrl_c_stops_the_kernel(start, tmp_path):

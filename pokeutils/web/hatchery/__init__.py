@@ -1,1 +1,1 @@
-"""The generator as a page."""
+"""The generator as a page that runs in its reader's browser."""

@@ -1,7 +1,7 @@
-"""Creatures by name: a text says which latent a creature hatches from (NumPy only).
+"""Creatures by name: a text decides which latent a creature hatches from (NumPy only).
 
-The browser's `hatchery_page/network.js` computes the same from the same text, so a link
-shows everybody the same creature. A genome is one of three:
+In the browser, network.js computes the same from the same text, so a link shows
+everybody the same creature. A genome is one of three:
 
     mubako              a name: any words; its letters seed the numbers
     mubako~3            the third small change of mubako
@@ -27,8 +27,10 @@ def latents(genomes, dimensions):
 
 
 def clean(text):
-    """The spelling that counts: lower case, single spaces, at most `LONGEST` long; what
-    is no genome becomes a name, without the signs that genomes are made of."""
+    """Returns the spelling that counts: lower case, single spaces, not too long.
+
+    What is no genome becomes a name, without the signs that genomes are made of.
+    """
     text = unicodedata.normalize("NFKC", str(text)).lower()
     text = " ".join(text.split())[:LONGEST].strip()
     return text if _is_genome(text) else re.sub(r"[()*~]", "", text).strip() or "egg"
@@ -37,18 +39,18 @@ def clean(text):
 def nest(text, count=9):
     """Returns the genomes that hatch together for a seed: itself, then names."""
     text = clean(text)
-    names, words = [text], _words(f"{text}/nest", 6 * (count - 1))
-    for first in range(0, len(words), 6):
-        letters = [
-            (VOWELS if place % 2 else CONSONANTS)[int(word) % (5 if place % 2 else 14)]
-            for place, word in enumerate(words[first : first + 6])
-        ]
-        names.append("".join(letters))
-    return names
+    words = _words(f"{text}/nest", 6 * (count - 1)).reshape(-1, 6)
+    names = []
+    for row in words:
+        pairs = zip([CONSONANTS, VOWELS] * 3, row, strict=True)
+        names.append(
+            "".join(alphabet[int(word) % len(alphabet)] for alphabet, word in pairs)
+        )
+    return [text, *names]
 
 
 def brood(text, count=9):
-    """Returns a genome and its small changes, the first to the last."""
+    """Returns a genome and its first `count - 1` small changes."""
     text = clean(text)
     return [text] + [f"{text}~{number}" for number in range(1, count)]
 
@@ -67,6 +69,7 @@ def normals(text, count):
 
 
 def _words(text, count):
+    """Returns integers below 2**32, decided by the text: uint64 (count,)."""
     value = 2166136261
     for byte in text.encode("utf-8"):
         value = (value ^ byte) * 16777619 & 0xFFFFFFFF
@@ -88,7 +91,7 @@ def _is_genome(text):
 
 
 def _read(text, dimensions):
-    """The latent of a genome; walks the text, no deeper than it is long."""
+    """Returns the latent of a genome; walks the text, no deeper than it is long."""
     changed = re.fullmatch(r"(.+)~([0-9]{1,3})", text)
     if changed:
         parent = _read(changed[1], dimensions).astype("float64")
@@ -102,7 +105,7 @@ def _read(text, dimensions):
 
 
 def _parts(text):
-    """Splits at the stars that are in no bracket."""
+    """Returns the text split at the stars that are in no bracket."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter == "(") - (letter == ")")

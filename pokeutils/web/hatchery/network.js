@@ -1,7 +1,7 @@
 "use strict";
-// The parts of the hatchery that compute: genomes, the network, pictures, likeness.
-// Each is the twin of something in Python (genome, portable, images, hatchery), and the
-// tests hold the two together.
+// The parts of the hatchery that compute: genomes, the network, pictures. Each is the twin
+// of something in Python (genome.py, portable.py, images.py), and the tests hold the two
+// together.
 
 // ---------------------------------------------------------------- genomes
 
@@ -22,10 +22,11 @@ function words(text, count) {
 }
 
 function normals(text, count) {
-  const some = words(text, count + count % 2).map(Number), result = [];
-  for (let i = 0; i < some.length; i += 2) {
-    const radius = Math.sqrt(-2 * Math.log((some[i] + 0.5) / 2 ** 32));
-    const angle = 2 * Math.PI * ((some[i + 1] + 0.5) / 2 ** 32);
+  const uniform = words(text, count + count % 2).map((word) => (word + 0.5) / 2 ** 32);
+  const result = [];
+  for (let i = 0; i < uniform.length; i += 2) {
+    const radius = Math.sqrt(-2 * Math.log(uniform[i]));
+    const angle = 2 * Math.PI * uniform[i + 1];
     result.push(radius * Math.cos(angle), radius * Math.sin(angle));
   }
   return Float32Array.from(result.slice(0, count));
@@ -48,9 +49,9 @@ function clean(text) {
 }
 
 function nest(text, count = 9) {
-  const some = words(clean(text) + "/nest", 6 * (count - 1)), names = [clean(text)];
-  for (let i = 0; i < some.length; i += 6) {
-    names.push(some.slice(i, i + 6).map((word, place) =>
+  const letters = words(clean(text) + "/nest", 6 * (count - 1)), names = [clean(text)];
+  for (let i = 0; i < letters.length; i += 6) {
+    names.push(letters.slice(i, i + 6).map((word, place) =>
       place % 2 ? VOWELS[word % 5] : CONSONANTS[word % 14]).join(""));
   }
   return names;
@@ -61,7 +62,8 @@ function brood(text, count = 9) {
   return [own, ...Array.from({ length: count - 1 }, (_, i) => `${own}~${i + 1}`)];
 }
 
-// The places of the stars that are in no bracket.
+// The two genomes that are crossed, and the share of the second: what lies between the
+// stars that are in no bracket.
 function crossing(text) {
   const parts = [""];
   let depth = 0;
@@ -92,8 +94,8 @@ function latent(genome, dimensions) {
       .map((x, i) => Math.sqrt(1 - STEP * STEP) * x + STEP * fresh[i]);
   }
   if (!genome.startsWith("(")) return normals(genome, dimensions);
-  const [one, other, share] = crossing(genome);
-  return slerp(latent(one, dimensions), latent(other, dimensions),
+  const [first, second, share] = crossing(genome);
+  return slerp(latent(first, dimensions), latent(second, dimensions),
     Math.min(Number(share), 100) / 100);
 }
 
@@ -127,7 +129,7 @@ const STEPS = {
   affine: (s, [x], w) => tf.add(tf.mul(x, w[s.scale]), w[s.shift]),
   modulate: (s, [x, both]) => {
     const [scale, shift] = tf.split(both, 2, 1)
-      .map((one) => tf.reshape(one, [x.shape[0], 1, 1, x.shape[3]]));
+      .map((half) => tf.reshape(half, [x.shape[0], 1, 1, x.shape[3]]));
     return tf.add(tf.mul(x, scale), shift);
   },
   palette: (s, [scores, colours]) => {
@@ -162,7 +164,7 @@ class Network {
       if (column === undefined) return tf.tensor(fine.subarray(start, end), shape);
       const [first, columns] = graph.weights[column];
       return tf.tensor(Float32Array.from(coarse.subarray(start, end),
-        (one, place) => one / 127 * fine[first + place % columns]), shape);
+        (level, place) => level / 127 * fine[first + place % columns]), shape);
     });
   }
 
@@ -210,59 +212,4 @@ function toRgba(values, channels) {
     result[4 * i + 3] = alpha;
   }
   return result;
-}
-
-// ---------------------------------------------------------------- likeness
-
-// Straight RGBA bytes of a square picture -> its colours and its outline's proportions.
-function likeness(rgba, side, levels, weight, bands) {
-  const vector = new Float64Array(levels ** 3 + bands * 3 / 2);
-  const rows = new Float64Array(bands), columns = new Float64Array(bands);
-  let total = 0;
-  for (let i = 0; i < side * side; i++) {
-    const alpha = rgba[4 * i + 3] / 255;
-    if (!alpha) continue;
-    total += alpha;
-    rows[Math.floor(Math.floor(i / side) * bands / side)] += alpha;
-    columns[Math.floor((i % side) * bands / side)] += alpha;
-    const place = [], rest = [];
-    for (let c = 0; c < 3; c++) {
-      const x = rgba[4 * i + c] / 255 * (levels - 1);
-      place.push(Math.min(Math.floor(x), levels - 2));
-      rest.push(x - place[c]);
-    }
-    for (let corner = 0; corner < 8; corner++) {
-      let share = alpha, bin = 0;
-      for (let c = 0; c < 3; c++) {
-        const up = corner >> c & 1;
-        share *= up ? rest[c] : 1 - rest[c];
-        bin = bin * levels + place[c] + up;
-      }
-      vector[bin] += share;
-    }
-  }
-  for (let bin = 0; bin < levels ** 3; bin++) {
-    vector[bin] = Math.sqrt(vector[bin] / Math.max(total, 1e-6));
-  }
-  const area = side * side / bands;
-  for (let k = 0; k < bands; k++) vector[levels ** 3 + k] = weight * rows[k] / area;
-  for (let k = 0; k < bands / 2; k++) {
-    const both = (columns[k] + columns[bands - 1 - k]) / 2;
-    vector[levels ** 3 + bands + k] = weight * both / area;
-  }
-  return vector;
-}
-
-// The nearest species: [{name, distance}], and the share of them that have another
-// species as near.
-function nearest(vector, index, count = 3) {
-  const found = index.names.map((name, row) => {
-    let sum = 0;
-    for (let k = 0; k < vector.length; k++) {
-      sum += (vector[k] - index.vectors[row * vector.length + k] / 255) ** 2;
-    }
-    return { name, distance: Math.sqrt(sum) };
-  }).sort((a, b) => a.distance - b.distance).slice(0, count);
-  const usual = index.usual.filter((one) => one >= found[0].distance).length;
-  return { found, usual: usual / index.usual.length };
 }

@@ -5,7 +5,7 @@ const $ = (id) => document.getElementById(id);
 const facts = JSON.parse($("facts").textContent);
 const { size, channels, dimensions } = facts;
 const STORE = "pokeutils-hatchery", FRAMES = 20;  // steps of a walk
-let network, index;
+let network;
 let shown = [], chosen = "", picking = false, walk = null, turn = 0;
 const cells = Array.from({ length: 9 }, () => $("nest").appendChild(newCell()));
 const still = matchMedia("(prefers-reduced-motion)").matches;
@@ -33,10 +33,10 @@ function called(genome) {
   const changed = /^(.+)~([0-9]{1,3})$/.exec(genome);
   if (changed) return `${called(changed[1])} ${changed[2]}`;
   if (genome.startsWith("(")) {
-    const [one, other, share] = crossing(genome);
-    if (Number(share) <= 0) return called(one);
-    if (Number(share) >= 100) return called(other);
-    const [first, last] = [one, other].map((part) => called(part).replace(/ \d+/g, ""));
+    const [from, to, share] = crossing(genome);
+    if (Number(share) <= 0) return called(from);
+    if (Number(share) >= 100) return called(to);
+    const [first, last] = [from, to].map((part) => called(part).replace(/ \d+/g, ""));
     const name = first.slice(0, Math.ceil(first.length / 2)) +
       last.slice(Math.floor(last.length / 2)).toLowerCase();
     return `${name.slice(0, 18)} ${Number(share)}`;
@@ -132,24 +132,9 @@ function show(genome = chosen) {
   paint($("large"), genome);
   $("who").textContent = called(genome);
   $("large").setAttribute("aria-label", `${called(genome)}, a generated creature`);
-  $("near").textContent = "";
-  if (index && !walk?.playing) describe(hatch(genome));
   const kept = favourites.includes(genome);
   $("keep").textContent = kept ? "Kept \u2665" : "Keep";
   $("keep").setAttribute("aria-pressed", kept);
-}
-
-function describe(rgba) {
-  const { levels, weight, bands } = index;
-  const { found, usual } = nearest(likeness(rgba, size, levels, weight, bands), index);
-  const name = document.createElement("strong");
-  name.textContent = found[0].name;
-  const percent = Math.round(100 * usual);
-  const how = percent >= 95 ? "That is nearer than real ones come to each other." :
-    percent < 5 ? "Hardly any real one is that far from all others." :
-      `Of 100 real ones, ${percent} have no other real one nearer than that.`;
-  $("near").append("In colours and outline nearest to ", name,
-    `, then ${found.slice(1).map((one) => one.name).join(" and ")}. ${how}`);
 }
 
 function choose(genome) {
@@ -162,7 +147,7 @@ function choose(genome) {
 
 function refresh() {
   cells.forEach((cell, i) => shown[i] && label(cell, shown[i]));
-  const kept = favourites.filter((one) => one.length <= LONGEST);
+  const kept = favourites.filter((genome) => genome.length <= LONGEST);
   $("kept").hidden = !kept.length;
   while ($("shelf").children.length > kept.length) $("shelf").lastChild.remove();
   kept.forEach((genome, i) => {
@@ -252,27 +237,29 @@ let favourites = [];
 function remember() {
   try {
     favourites = JSON.parse(localStorage.getItem(STORE)) || [];
-    favourites = favourites.filter((one) => typeof one === "string" && one)
+    favourites = favourites.filter((genome) => typeof genome === "string" && genome)
       .map(clean).slice(0, 60);
   } catch { favourites = []; }
 }
 
+const current = () => (walk ? halfway() : chosen);
+
 function keep() {
-  const one = walk ? halfway() : chosen, kept = favourites.includes(one);
-  favourites = kept ? favourites.filter((other) => other !== one) : [...favourites, one];
+  const genome = current(), kept = favourites.includes(genome);
+  favourites = kept ? favourites.filter((other) => other !== genome) :
+    [...favourites, genome];
   try {
     localStorage.setItem(STORE, JSON.stringify(favourites));
-    say(kept ? `${called(one)} is let go.` : `${called(one)} is kept.`);
+    say(kept ? `${called(genome)} is let go.` : `${called(genome)} is kept.`);
   } catch {
     say("This browser keeps nothing for this page: they are gone after a reload.");
   }
   refresh();
-  show(one);
+  show(genome);
 }
 
 async function link() {
-  const one = walk ? halfway() : chosen;
-  const address = location.href.replace(/#.*/, "") + "#seed=" + escape(one);
+  const address = location.href.replace(/#.*/, "") + "#seed=" + escape(current());
   try {
     await navigator.clipboard.writeText(address);
     say("Copied. Whoever opens it meets the same creature.");
@@ -282,18 +269,19 @@ async function link() {
 }
 
 function save() {
-  const one = walk ? halfway() : chosen, times = Math.max(1, Math.round(512 / size));
+  const genome = current(), times = Math.max(1, Math.round(512 / size));
   const small = document.createElement("canvas"), large = document.createElement("canvas");
   small.width = small.height = size;
   large.width = large.height = size * times;
-  paint(small, one);
+  paint(small, genome);
   const context = large.getContext("2d");
   context.imageSmoothingEnabled = false;
   context.drawImage(small, 0, 0, large.width, large.height);
   large.toBlob((blob) => {
     const anchor = document.createElement("a");
     anchor.href = URL.createObjectURL(blob);
-    anchor.download = called(one).replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60) + ".png";
+    const name = called(genome).replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60);
+    anchor.download = name + ".png";
     anchor.click();
     setTimeout(() => URL.revokeObjectURL(anchor.href), 10000);
     say(`Saved as ${anchor.download}, ${large.width} pixels wide.`);
@@ -302,7 +290,7 @@ function save() {
 
 // ---------------------------------------------------------------- mouse and keys
 
-const mutate = () => open("brood", walk ? halfway() : chosen);
+const mutate = () => open("brood", current());
 const anew = () => open("seed", fresh());
 
 function listen() {
@@ -361,10 +349,6 @@ function trouble(text) {
       bytes($("model").textContent)]);
     document.documentElement.dataset.backend = backend;
     network = new Network(facts.graph, model);
-    if (facts.index) {
-      const vectors = new Uint8Array(await bytes(facts.index.vectors));
-      index = { ...facts.index, vectors };
-    }
     remember();
     listen();
     await read();

@@ -1,9 +1,11 @@
-"""Trained networks as a list of plain steps, to be run where there is no Keras.
+"""Converts trained networks to a list of plain steps, for where there is no Keras.
 
 What is constant after training is folded: batch norm into the weights before it.
 Weights are stored in half precision, and the large matrices of dense layers in eight
 bits: in a generator most weights are in one of those, between latent and first pixels.
 """
+
+import collections
 
 import keras
 import numpy as np
@@ -17,22 +19,25 @@ from pokeutils.layers import (
     UnitLatent,
 )
 
-LARGE = 2**16  # weights of a matrix from which on eight bits must do
+LARGE = 2**16  # weights; a matrix of so many is stored in eight bits
 ACTIVATIONS = ("relu", "relu6", "tanh", "sigmoid")
 
 
 def convert(model):
     """Returns (graph, weights) of a functional Keras model with one input and output.
 
-    graph: a dict for JSON. Its "steps" are in order; each has an "op", "of", the
-    numbers of the values that it takes (0 is the input, k the result of step k), and
-    settings. Settings that name weights are numbers of rows in "weights", which say
-    where an array starts and its shape: kernels are (height, width, in, out), those of
-    transposed convolutions (height, width, out, in). "output" is a value's number.
-    weights: all arrays one after another, as little-endian float16; after these
-    "halves", the matrices of at least `LARGE` weights as int8, where 127 stands for the
-    column's largest size, which is kept in an array of its own: its number is in
-    "coarse", by the matrix's. In their rows a start counts the bytes from there.
+    graph: a dict for JSON.
+        "steps" are in order; each has an "op", "of", the numbers of the values that it
+        takes (0 is the input, k the result of step k), and settings. Settings that name
+        weights are numbers of rows in "weights".
+        "weights" has per array where it starts and its shape: kernels are (height,
+        width, in, out), those of transposed convolutions (height, width, out, in).
+        "halves" is the number of float16 weights, which come first.
+        "coarse" is {number of a matrix in int8: number of the array of its scales}; the
+        start of such a matrix counts the bytes after the halves.
+        "output" is the number of a value.
+    weights: all arrays as bytes, little-endian float16, then the matrices of at least
+        `LARGE` weights as int8, where 127 stands for the column's largest size.
     Raises ValueError for a layer that it does not know and for weights that half
     precision cannot hold.
     """
@@ -40,18 +45,18 @@ def convert(model):
         raise ValueError(
             f"{model.name} must be a functional model with one input and one output."
         )
-    writer, known, readers = _Writer(), {id(model.inputs[0]): 0}, {}
     order = [x for x in model.operations if not isinstance(x, layers.InputLayer)]
+    readers = collections.Counter(
+        id(tensor) for layer in order for tensor in _listed(layer.input)
+    )
+    writer, values = _Writer(), {id(model.inputs[0]): 0}
     for layer in order:
-        for tensor in _listed(layer.input):
-            readers[id(tensor)] = readers.get(id(tensor), 0) + 1
-    for layer in order:
-        takes = [known[id(tensor)] for tensor in _listed(layer.input)]
-        value = _activate(writer, layer, _rule(layer)(writer, layer, *takes))
-        known[id(layer.output)] = value
-        if readers.get(id(layer.output), 0) > 1:
+        inputs = [values[id(tensor)] for tensor in _listed(layer.input)]
+        value = _activate(writer, layer, _rule(layer)(writer, layer, *inputs))
+        values[id(layer.output)] = value
+        if readers[id(layer.output)] > 1:
             writer.shared.add(value)
-    return writer.finish(known[id(model.outputs[0])])
+    return writer.finish(values[id(model.outputs[0])])
 
 
 def _listed(tensors):
@@ -59,7 +64,7 @@ def _listed(tensors):
 
 
 class _Writer:
-    """Steps and arrays so far. `shared`: the values that several layers read."""
+    """Collects steps and arrays. `shared` are the values that several layers read."""
 
     def __init__(self):
         self.steps, self.arrays, self.shared = [], [], {0}
@@ -75,14 +80,20 @@ class _Writer:
         return len(self.arrays) - 1
 
     def affine(self, value, scale, shift):
-        """x * scale + shift by channel, in the weights before it where that can be."""
+        """Scales and shifts per channel, in the weights before it where that is exact.
+
+        Returns the number of the value that comes of it.
+        """
         source = value
         if value and self.steps[value - 1]["op"] == "reshape":
             source = self.steps[value - 1]["of"][0]
         before = {} if {value, source} & self.shared else self.steps[source - 1]
+
+        # A step of its own, where nothing before it can be changed.
         if before.get("op") not in ("dense", "conv", "transposed"):
             scale, shift = self.keep(scale), self.keep(shift)
             return self.step("affine", value, scale=scale, shift=shift)
+
         kernel, bias = before["kernel"], before["bias"]
         times = self.arrays[bias].size // scale.size  # of a dense layer, reshaped
         scale, shift = np.tile(scale, times), np.tile(shift, times)
@@ -92,14 +103,14 @@ class _Writer:
         return value
 
     def finish(self, output):
-        """The graph and the weights; see `convert`."""
+        """Returns the graph and the weights; see `convert`."""
         large = [
             number
             for number, array in enumerate(self.arrays)
             if array.ndim == 2 and array.size >= LARGE
         ]
         coarse = {n: self.keep(np.abs(self.arrays[n]).max(0)) for n in large}
-        rows, halves, rest, counts = [], [], [], [0, 0]
+        rows, halves, eights, counts = [], [], [], [0, 0]
         for number, array in enumerate(self.arrays):
             with np.errstate(over="ignore"):
                 half = array.astype("<f2")
@@ -109,7 +120,7 @@ class _Writer:
             counts[number in coarse] += array.size
             if number in coarse:
                 largest = np.maximum(self.arrays[coarse[number]], 1e-30)
-                rest.append(np.rint(127 * array / largest).astype("int8").tobytes())
+                eights.append(np.rint(127 * array / largest).astype("int8").tobytes())
             else:
                 halves.append(half.tobytes())
         graph = {
@@ -119,10 +130,10 @@ class _Writer:
             "coarse": coarse,
             "output": output,
         }
-        return graph, b"".join(halves + rest)
+        return graph, b"".join(halves + eights)
 
 
-# One rule a layer ---------------------------------------------------------------------
+# One rule per layer -------------------------------------------------------------------
 
 
 def _rule(layer):
@@ -166,7 +177,7 @@ def _linear(op):
             if not plain or getattr(layer, "groups", 1) != 1:
                 raise ValueError(f"{layer.name}: dilation and groups are not known.")
             settings |= {"stride": layer.strides[0], "pad": layer.padding}
-        if op == "transposed":  # the size that comes out, which the step must be told
+        if op == "transposed":  # several sizes could come out of it
             settings["size"] = list(layer.output.shape[1:3])
         return writer.step(op, x, **settings)
 
@@ -192,7 +203,7 @@ def _normalization(writer, layer, x):
 
 
 def _modulation(writer, layer, x, z):
-    """One product with the latent gives 1 + a(z) and b(z), side by side."""
+    """Takes one product with the latent, which gives 1 + a(z) and b(z) side by side."""
     kernels = [_numbers(part.kernel) for part in (layer.scale, layer.shift)]
     biases = [_numbers(layer.scale.bias) + 1, _numbers(layer.shift.bias)]
     kernel = writer.keep(np.concatenate(kernels, axis=1))

@@ -1,22 +1,20 @@
-"""Fakes by hand, made by code: real creatures in another's colours, and the head of one
-on the body of another.
+"""Collages: real creatures in another's colours, and the head of one on another's body.
 
-Someone who judges generated creatures should also meet fakes that are well drawn.
-Pictures are straight RGBA uint8 (height, width, 4), as `images.read` gives them.
+Whoever judges generated creatures should also meet fakes that are well drawn. Pictures
+are straight RGBA uint8 (height, width, 4), as `images.read` gives them.
 """
 
 import collections
-import pathlib
 
 import numpy as np
 
 from pokeutils.common import images
 from pokeutils.data import sources
 
-Fakes = collections.namedtuple("Fakes", "pictures labels parents")
+Collages = collections.namedtuple("Collages", "pictures labels parents")
 Neck = collections.namedtuple("Neck", "row left right narrowness head body")
 
-CANDIDATES = 72  # real creatures looked at, to make a few fakes from
+CANDIDATES = 72  # real creatures looked at, to make a few collages from
 FAMILIES = 3  # groups of colours in a creature: its body, its belly, its ornaments
 COLOURFUL = 0.04  # OKLab chroma from which a colour belongs to a family
 SEEN = 0.12  # mean OKLab distance: a smaller change of colours might go unnoticed
@@ -45,13 +43,13 @@ OPPONENTS = np.array(
 
 
 def make(data, count=9, seed=0):
-    """Returns `count` fakes made from the pictures of a PictureSet.
+    """Returns `count` Collages of the pictures of a PictureSet.
 
     About half are part fusions, as far as there are creatures with a neck; the others
     are palette swaps. They are made from the original files, then cut out and scaled
     as the real pictures were. `pictures` is uint8 premultiplied RGBA (count, size,
     size, 4); `labels` say of whom each is made; `parents` are the indices of the
-    creatures that lent a shape: keep those out of the real ones beside the fakes.
+    creatures that lent a shape: keep those out of the real ones beside the collages.
     Raises ValueError when the set is too small or too alike.
     """
     random = np.random.default_rng(seed)
@@ -60,37 +58,32 @@ def make(data, count=9, seed=0):
     originals = {int(i): _original(data, i, native) for i in chosen}
     names = {i: str(data.meta["name"][i] or f"number {i}") for i in originals}
 
-    made = _fusions(originals, (count + 1) // 2, bool(native), random)
-    taken = {parent for _, parents in made for parent in parents}
+    fusions = _fusions(originals, (count + 1) // 2, bool(native), random)
+    taken = {parent for _, parents in fusions for parent in parents}
     free = [i for i in originals if i not in taken]
-    made += _swaps(originals, free, count - len(made), random)
-    if len(made) < count:
+    swaps = _swaps(originals, free, count - len(fusions), random)
+    made = len(fusions) + len(swaps)
+    if made < count:
         raise ValueError(
-            f"Only {len(made)} of {count} fakes could be made from {len(originals)} "
-            "pictures: they are too few, too grey or too alike. Ask for fewer, or use "
-            "a folder of fakes (fakes.from_folder)."
+            f"Only {made} of {count} collages could be made from {len(originals)} "
+            "pictures: they are too few, too grey or too alike. Ask for fewer."
         )
 
-    labels, parents, pictures = [], [], []
-    for picture, of in made:
-        pictures.append(_finish(picture, data.size, native))
-        parents += of[:2] if len(of) == 2 else of[:1]
-        labels.append(
-            f"head of {names[of[0]]}, body of {names[of[1]]}"
-            if len(of) == 2
-            else f"{names[of[0]]} in the colours of {names[of[-1]]}"
-        )
-    return Fakes(np.stack(pictures), labels, np.unique(parents))
+    pictures = [_finish(picture, data.size, native) for picture, _ in fusions + swaps]
+    labels = [f"head of {names[a]}, body of {names[b]}" for _, (a, b) in fusions]
+    labels += [f"{names[a]} in the colours of {names[b]}" for _, (a, b) in swaps]
+    parents = [*taken, *(shape for _, (shape, _) in swaps)]
+    return Collages(np.stack(pictures), labels, np.unique(parents))
 
 
 def _native(source, size):
-    """Side of the canvas that pixel art is placed on, 0 where pictures are fitted."""
+    """Returns the side of pixel art's canvas, 0 where pictures are fitted."""
     side = sources.describe(source).pixel_art
     return side if side and size >= side else 0
 
 
 def one_each(data, random):
-    """Indices of one picture of every species, none of them in its shiny colours.
+    """Returns the indices of one picture per species, none in its shiny colours.
 
     Regular and shiny forms of one creature would make a poor fusion, and a shiny one
     looks just like a palette swap. A picture of unknown species counts as its own.
@@ -101,27 +94,8 @@ def one_each(data, random):
     return np.sort(order[np.unique(species[order], return_index=True)[1]])
 
 
-def from_folder(folder, size):
-    """Returns Fakes of all pictures in a folder, cut out and scaled as real ones are.
-
-    Raises ValueError that names a file that cannot be used.
-    """
-    folder = pathlib.Path(folder)
-    paths = sorted(p for p in folder.glob("[!.]*") if p.is_file())
-    if not paths:
-        raise ValueError(f"No picture in {folder}; expected PNG, JPEG, GIF or others.")
-    pictures = []
-    for path in paths:
-        try:
-            pictures.append(_finish(images.read(path, max(256, size)), size, 0))
-        except (ValueError, OSError) as error:
-            raise ValueError(f"{path.name} cannot be used as a fake: {error}") from None
-    labels = [path.stem.replace("_", " ") for path in paths]
-    return Fakes(np.stack(pictures), labels, np.array([], int))
-
-
 def _original(data, index, native):
-    """The picture as it came, at twice the size needed; from the set if it is gone."""
+    """Returns the picture as it came, at twice the size; from the set if it is gone."""
     prepared = images.unpremultiply(data.images[index])
     if native:  # exact as it is; only the enlargement is undone
         times = data.size // native
@@ -140,9 +114,12 @@ def _finish(picture, size, native):
 
 
 def _fusions(originals, count, whole_pixels, random):
-    """The `count` smoothest of some random fusions, no creature used twice."""
+    """Returns the `count` smoothest of many random fusions, no creature used twice.
+
+    Each is (picture, (whose head, whose body)).
+    """
     necks = {i: neck(picture) for i, picture in originals.items()}
-    usable = [i for i, found in necks.items() if found and found.narrowness < NARROW]
+    usable = [i for i, own in necks.items() if own and own.narrowness < NARROW]
     pairs = [(a, b) for a in usable for b in usable if a != b and _fit(necks, a, b)]
     tried = []
     for at in random.permutation(len(pairs))[: 6 * count]:
@@ -159,7 +136,7 @@ def _fusions(originals, count, whole_pixels, random):
 
 
 def _fit(necks, head, body):
-    """Whether one's head suits another's body: like necks, neither much larger."""
+    """Tells whether a head suits a body: like necks, neither much larger."""
     upper, lower = necks[head], necks[body]
     scale = (lower.right - lower.left) / (upper.right - upper.left)
     share = upper.head * scale**2 / lower.body
@@ -167,9 +144,12 @@ def _fit(necks, head, body):
 
 
 def _swaps(originals, free, count, random):
-    """Palette swaps of creatures in `free` that anyone would notice."""
+    """Returns `count` palette swaps of creatures in `free` that anyone would notice.
+
+    Each is (picture, (whose shape, whose colours)).
+    """
     colours = {i: _families(picture) for i, picture in originals.items()}
-    donors = [i for i, found in colours.items() if found and found.share > 0.4]
+    donors = [i for i, own in colours.items() if own and own.share > 0.4]
     made = []
     for i in free:
         if len(made) == count or i not in donors:
@@ -177,8 +157,7 @@ def _swaps(originals, free, count, random):
         for donor in random.permutation(donors)[:8]:
             picture = swap_palette(originals[i], originals[donor])
             if difference(originals[i], picture) > SEEN:
-                # Three entries tell a swap from the pair of a fusion.
-                made.append((picture, (i, i, int(donor))))
+                made.append((picture, (i, int(donor))))
                 break
     return made[:count]
 
@@ -216,7 +195,7 @@ def swap_palette(picture, donor):
 
 
 def difference(a, b):
-    """Mean OKLab distance of two pictures of one shape, where `a` is opaque."""
+    """Returns the mean OKLab distance of two pictures, where `a` is opaque."""
     solid = a[..., 3] > images.HARD
     if not solid.any():
         return 0.0
@@ -224,7 +203,7 @@ def difference(a, b):
 
 
 def _families(picture):
-    """The main colours of a creature, largest first, or None where all is grey.
+    """Returns the main colours of a creature, largest first; None where all is grey.
 
     `hues` are points a + bi of OKLab, `lightness` is 0.3 to 0.93, `areas` are shares of
     what is coloured, and `share` is how much of the creature that is. k-means, from the
@@ -241,6 +220,8 @@ def _families(picture):
         return None
     every = max(1, len(points) // 1000)
     points, light = points[::every], light[::every]
+
+    # k-means.
     hues = np.array([np.median(points.real) + 1j * np.median(points.imag)])
     while len(hues) < FAMILIES:
         furthest = np.abs(points[:, None] - hues).min(axis=1).argmax()
@@ -251,6 +232,8 @@ def _families(picture):
             [points[own == k].mean() if (own == k).any() else hues[k]
              for k in range(FAMILIES)]
         )  # fmt: skip
+
+    # Largest first, none of them exactly grey.
     hues = np.where(np.abs(hues) < 1e-3, 1e-3, hues)  # a mean of opposites is grey
     middle = [np.median(light[own == k] if (own == k).any() else light)
               for k in range(FAMILIES)]  # fmt: skip
@@ -261,14 +244,14 @@ def _families(picture):
 
 
 def to_lab(picture):
-    """OKLab (..., 3) of sRGB uint8 (..., 3 or 4): lightness 0 to 1, a, b about 0."""
+    """Returns OKLab (..., 3) of sRGB uint8: lightness 0 to 1, a and b about 0."""
     x = picture[..., :3] / 255
     linear = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
     return np.cbrt(linear @ CONES.T) @ OPPONENTS.T
 
 
 def to_rgb(lab):
-    """sRGB uint8 of OKLab (..., 3); what a screen cannot show is clipped."""
+    """Returns sRGB uint8 of OKLab (..., 3); what a screen cannot show is clipped."""
     linear = (lab @ np.linalg.inv(OPPONENTS).T) ** 3 @ np.linalg.inv(CONES).T
     bent = 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055
     x = np.where(linear <= 0.0031308, 12.92 * linear, bent)
@@ -279,9 +262,9 @@ def to_rgb(lab):
 
 
 def neck(picture):
-    """Finds the narrowest row in the upper middle where a cut meets nothing but a neck.
+    """Returns the narrowest row in the upper middle where a cut meets only a neck.
 
-    Returns a Neck, or None where every row there runs through more than one part.
+    It is a Neck, or None where every row there runs through more than one part.
     `narrowness` is its width as a share of the narrower of head and body; `head` and
     `body` are their areas in pixels.
     """
@@ -290,7 +273,7 @@ def neck(picture):
     if not len(rows):
         return None
     top, bottom = rows[0], rows[-1] + 1
-    found, height = [], bottom - top
+    candidates, height = [], bottom - top
     for row in range(int(top + 0.22 * height), int(top + 0.62 * height)):
         columns = np.flatnonzero(solid[row])
         if row <= top or not len(columns):
@@ -301,10 +284,12 @@ def neck(picture):
         above, below = solid[:row].sum(axis=1), solid[row:].sum(axis=1)
         narrowness = float((right - left) / min(above.max(), below.max()))
         areas = int(above.sum()), int(below.sum())
-        found.append(Neck(row, left, right, narrowness, *areas))
-    least = min((one.narrowness for one in found), default=0)
-    found = [one for one in found if one.narrowness == least]
-    return found[len(found) // 2] if found else None
+        candidates.append(Neck(row, left, right, narrowness, *areas))
+    if not candidates:
+        return None
+    least = min(candidate.narrowness for candidate in candidates)
+    narrowest = [candidate for candidate in candidates if candidate.narrowness == least]
+    return narrowest[len(narrowest) // 2]
 
 
 def fuse(head, body, whole_pixels=False):
@@ -317,6 +302,8 @@ def fuse(head, body, whole_pixels=False):
     upper, lower = neck(head), neck(body)
     if upper is None or lower is None:
         raise ValueError("One of the two has no neck: no row that meets one part only.")
+
+    # The head in the body's colours, scaled to the body's neck.
     scale = (lower.right - lower.left) / (upper.right - upper.left)
     scale = 1 if whole_pixels else scale
     overlap = 0 if whole_pixels else max(1, len(head) // 40)  # rows that fade out
@@ -324,6 +311,7 @@ def fuse(head, body, whole_pixels=False):
     top = top.astype("float32") if scale == 1 else images.scale(top, scale)
     cut = min(round(upper.row * scale), len(top))
 
+    # The body below it, its neck's middle under the head's.
     bottom = images.premultiply(body[lower.row :]).astype("float32")
     middle = (upper.left + upper.right) / 2 * scale
     shift = round((lower.left + lower.right) / 2 - middle)
@@ -332,6 +320,7 @@ def fuse(head, body, whole_pixels=False):
     canvas = np.zeros((max(cut + len(bottom), len(top)), width, 4), "float32")
     canvas[cut : cut + len(bottom), -left : -left + bottom.shape[1]] = bottom
 
+    # The head over the body; it fades out below the cut.
     place = canvas[: len(top), shift - left : shift - left + top.shape[1]]
     fade = np.ones((len(top), 1, 1), "float32")
     fade[cut:, 0, 0] = np.linspace(1, 0, len(top) - cut + 2)[1:-1]

@@ -2,8 +2,7 @@
 do people take for real?
 
 `from_data` makes a quiz, `save` and `load` keep it in a folder, `read_answers` collects
-what people sent back. It is taken on the page that `page` writes or in a notebook
-(`notebook`); `scores` counts.
+what people sent back. `page` writes it as a web page, `scores` counts the answers.
 """
 
 import base64
@@ -18,7 +17,6 @@ import numpy as np
 from PIL import Image
 
 from pokeutils.common import files, images, plots
-from pokeutils.data import sources
 from pokeutils.web.quiz import collages
 
 GROUPS = ("real", "by hand", "generated")
@@ -28,7 +26,7 @@ FORMAT = "pokeutils quiz answers 1"
 KNOWLEDGE = ("", "few", "some", "most")  # of such creatures, by name; "" was not said
 MAX_BYTES = 100_000  # of one file of answers; a real one has about 500
 
-Quiz = collections.namedtuple("Quiz", "id pictures groups labels source owner")
+Quiz = collections.namedtuple("Quiz", "id pictures groups labels source")
 Answers = collections.namedtuple(
     "Answers", "file quiz response name knowledge judged_real seconds finished"
 )
@@ -37,45 +35,47 @@ Answers = collections.namedtuple(
 # ------------------------------------------------------------------------ making one
 
 
-def from_data(data, generated, panels=3, seed=0, by_hand=None):
+def from_data(data, generated, panels=3, seed=0):
     """Returns a Quiz of pictures from a PictureSet and of generated ones.
 
     `generated` are uint8 pictures of the same size, RGB or premultiplied RGBA, in the
-    order they came: which of them are asked about is drawn, not picked. The fakes by
-    hand are made from the same set, or drawn from `by_hand`, a fakes.Fakes. Real are
-    regular, not shiny, creatures, of which no part is in a fake.
+    order they came: which of them are asked about is drawn, not picked. The collages
+    are made from the same set. Real are regular, not shiny, creatures, of which no part
+    is in a collage. Raises ValueError where `make` or `collages.make` does.
     """
     random = np.random.default_rng([seed, 1])
-    made = by_hand or collages.make(data, 3 * panels, seed)
+    made = collages.make(data, 3 * panels, seed)
+
+    # Real ones: no creature that lent a shape, nor another form of its species.
     species = np.array(data.meta["species_id"])
     lent = np.unique(species[made.parents])
-    usable = np.array(
-        [i for i in collages.one_each(data, random)
-         if i not in made.parents and (species[i] == 0 or species[i] not in lent)],
-        int,
-    )  # fmt: skip
-    names = [str(name) for name in np.array(data.meta["name"])[usable]]
-    return make(
-        data.images[usable], made.pictures, generated, panels, seed,
-        labels={"real": names, "by hand": made.labels},
-        source=data.source, owner=sources.describe(data.source).owner,
-    )  # fmt: skip
+    real = [
+        index
+        for index in collages.one_each(data, random)
+        if index not in made.parents
+        and (species[index] == 0 or species[index] not in lent)
+    ]
+    real = np.array(real, int)
+    names = [str(name) for name in np.array(data.meta["name"])[real]]
+    labels = {"real": names, "by hand": made.labels}
+    pools = data.images[real], made.pictures, generated
+    return make(*pools, panels, seed, labels, data.source)
 
 
-def make(reals, by_hand, generated, panels=3, seed=0, labels=None, source="", owner=""):
-    """Returns a Quiz: 3 * panels pictures of each group drawn from uint8 arrays
-    (n, size, size, 3 or 4), four channels being premultiplied RGBA, in random order.
+def make(reals, by_hand, generated, panels=3, seed=0, labels=None, source=""):
+    """Returns a Quiz: 3 * panels pictures of each group, in random order.
 
-    All are put on white alike; pictures over 80 px are reduced by a whole factor.
-    `labels`: {group: what each picture shows}, told once the quiz is over. The same
+    They are drawn from uint8 arrays (n, size, size, 3 or 4), four channels being
+    premultiplied RGBA. All are put on white alike; pictures over 80 px are reduced by a
+    whole factor. `labels`: {group: what each picture shows}, shown at the end. The same
     pictures and seed give the same quiz. Raises ValueError for other arrays, sizes that
     differ, too few pictures, or a picture that is in two groups.
     """
     random = np.random.default_rng(seed)
     pools = dict(zip(GROUPS, (reals, by_hand, generated), strict=True))
-    pictures, groups, words = [], [], []
+    pictures, groups, captions = [], [], []
     for number, (group, pool) in enumerate(pools.items()):
-        pool = _shown(group, np.asarray(pool))
+        pool = _on_white(group, np.asarray(pool))
         _, first = np.unique(pool.reshape(len(pool), -1), axis=0, return_index=True)
         if len(first) < 3 * panels:
             raise ValueError(
@@ -86,23 +86,23 @@ def make(reals, by_hand, generated, panels=3, seed=0, labels=None, source="", ow
         known = (labels or {}).get(group) or [""] * len(pool)
         pictures.append(pool[drawn])
         groups += [number] * len(drawn)
-        words += [known[i] for i in drawn]
-    sizes = {
-        group: shown.shape[1] for group, shown in zip(GROUPS, pictures, strict=True)
-    }
+        captions += [known[index] for index in drawn]
+
+    sizes = {group: p.shape[1] for group, p in zip(GROUPS, pictures, strict=True)}
     if len(set(sizes.values())) > 1:
         raise ValueError(f"All pictures must have one size in px; got {sizes}.")
     pictures = np.concatenate(pictures)
     if len({picture.tobytes() for picture in pictures}) < len(pictures):
         raise ValueError("One and the same picture is in two groups of the quiz.")
+
     mixed = random.permutation(len(pictures))
     pictures, groups = pictures[mixed], np.array(groups)[mixed]
-    words = [words[i] for i in mixed]
-    name = _name(pictures, groups, words)
-    return Quiz(name, pictures, groups, words, source, owner)
+    captions = [captions[index] for index in mixed]
+    return Quiz(_id(pictures, groups, captions), pictures, groups, captions, source)
 
 
-def _shown(group, pool):
+def _on_white(group, pool):
+    """Returns RGB of at most LARGEST px; raises ValueError for other arrays."""
     if pool.dtype != np.uint8 or pool.ndim != 4 or pool.shape[-1] not in (3, 4):
         raise ValueError(
             f"The group {group!r} must be uint8 pictures (n, size, size, 3 or 4); got "
@@ -114,10 +114,10 @@ def _shown(group, pool):
     factor = math.ceil(pool.shape[1] / LARGEST)
     if factor == 1 or not len(pool):
         return pool
-    return np.stack([np.asarray(Image.fromarray(one).reduce(factor)) for one in pool])
+    return np.stack([np.asarray(Image.fromarray(rgb).reduce(factor)) for rgb in pool])
 
 
-def _name(pictures, groups, labels):
+def _id(pictures, groups, labels):
     key = json.dumps([np.asarray(groups).tolist(), list(labels), pictures.shape])
     return files.sha256(key.encode() + pictures.tobytes())[:12]
 
@@ -134,7 +134,6 @@ def save(quiz, folder):
         "groups": [GROUPS[group] for group in quiz.groups],
         "labels": quiz.labels,
         "source": quiz.source,
-        "owner": quiz.owner,
     }
     files.write_json(folder / "key.json", key)
     return folder
@@ -150,10 +149,8 @@ def load(folder):
         size, rows = sheet.shape[1] // PANEL, len(groups) // PANEL
         cut = sheet.reshape(rows, size, PANEL, size, 3).swapaxes(1, 2)
         pictures = np.ascontiguousarray(cut).reshape(-1, size, size, 3)
-        quiz = Quiz(
-            key["quiz"], pictures, groups, key["labels"], key["source"], key["owner"]
-        )
-        whole = quiz.id == _name(pictures, groups, quiz.labels)
+        quiz = Quiz(key["quiz"], pictures, groups, key["labels"], key["source"])
+        whole = quiz.id == _id(pictures, groups, quiz.labels)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"No quiz can be read from {folder}: {error}") from None
     if not whole:
@@ -165,54 +162,45 @@ def load(folder):
 
 
 def _sheet(pictures):
-    """The pictures in one row a panel, without gaps."""
+    """Returns the pictures without gaps, one panel per row."""
     count, size = pictures.shape[:2]
     rows = pictures.reshape(count // PANEL, PANEL, size, size, 3).swapaxes(1, 2)
     return np.ascontiguousarray(rows).reshape(-1, PANEL * size, 3)
 
 
-def png(picture, optimize=True):
-    """A PNG as bytes: nothing in it but the pixels, encoded alike for every picture."""
+def png(picture):
+    """Returns a PNG as bytes: nothing but the pixels, encoded alike for all."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", optimize=optimize)
+    Image.fromarray(picture).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def seal(quiz):
-    """Which is which as base64 text that cannot be read at a glance.
+    """Returns which is which as base64 text that cannot be read at a glance.
 
     It is no secret: the page that can open it tells everyone how.
     """
     plain = json.dumps({"groups": quiz.groups.tolist(), "labels": quiz.labels})
     data = plain.encode().ljust(4096)  # one length, whatever the labels
-    return base64.b64encode(_mask(data, quiz.id)).decode()
-
-
-def unseal(text, name):
-    """Returns what `seal` sealed: {"groups": [0, 1 or 2, ...], "labels": [...]}."""
-    return json.loads(_mask(base64.b64decode(text), name))
-
-
-def _mask(data, name):
-    # FNV-1a makes a number of the name, xorshift a stream of bytes from that: both are
-    # a line of JavaScript.
+    # FNV-1a makes a number of the id, xorshift a stream of bytes from that: both are a
+    # line of JavaScript.
     state = 2166136261
-    for letter in name.encode():
+    for letter in quiz.id.encode():
         state = (state ^ letter) * 16777619 % 2**32
-    result = bytearray()
+    sealed = bytearray()
     for value in data:
         state ^= state << 13 & 0xFFFFFFFF
         state ^= state >> 17
         state ^= state << 5 & 0xFFFFFFFF
-        result.append(value ^ state >> 11 & 0xFF)
-    return bytes(result)
+        sealed.append(value ^ state >> 11 & 0xFF)
+    return base64.b64encode(sealed).decode()
 
 
 # --------------------------------------------------------------------------- answers
 
 
 def read_answers(paths, quizzes):
-    """Reads files of answers: (list of Answers, {file name: why it was refused}).
+    """Returns (list of Answers, {file name: why it was refused}).
 
     `paths` are files, or a folder, in which every .json file except key.json counts;
     `quizzes` is a Quiz or a list. Refused are files that are broken, unfinished or of
@@ -222,12 +210,12 @@ def read_answers(paths, quizzes):
     quizzes = [quizzes] if isinstance(quizzes, Quiz) else list(quizzes)
     known = {quiz.id: quiz for quiz in quizzes}
     if isinstance(paths, (str, pathlib.Path)):
-        found = sorted(pathlib.Path(paths).glob("*.json"))
-        paths = [path for path in found if path.name != "key.json"]
+        paths = sorted(pathlib.Path(paths).glob("*.json"))
+        paths = [path for path in paths if path.name != "key.json"]
     accepted, refused, seen = [], {}, {}
     for path in map(pathlib.Path, paths):
         try:
-            answers = check_answers(_read_json(path), known, path.name)
+            answers = _check(_read_json(path), known, path.name)
             keys = [("the same answers", answers.response)]
             if answers.name:
                 who = (answers.name.casefold(), answers.quiz)
@@ -243,24 +231,6 @@ def read_answers(paths, quizzes):
     return accepted, refused
 
 
-def write_answers(folder, quiz, judged_real, response, name, knowledge, seconds, when):
-    """Writes one person's answers as the page does; returns the path."""
-    record = {
-        "format": FORMAT,
-        "quiz": quiz.id,
-        "response": response,
-        "name": name,
-        "knowledge": knowledge,
-        "judged_real": [bool(value) for value in judged_real],
-        "seconds": seconds,
-        "finished": when,
-    }
-    check_answers(record, {quiz.id: quiz}, "these answers")
-    path = pathlib.Path(folder) / f"answers-{quiz.id}-{response[:8]}.json"
-    files.write_json(path, record)
-    return path
-
-
 def _read_json(path):
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -274,7 +244,7 @@ def _read_json(path):
         raise ValueError(f"cannot be read: {error.strerror}") from None
 
 
-def check_answers(record, known, file):
+def _check(record, known, file):
     """Returns the Answers in a decoded JSON `record`; `known` is {id: Quiz}.
 
     Raises ValueError with what is wrong with it.
@@ -293,7 +263,7 @@ def check_answers(record, known, file):
             f"answers to quiz {record['quiz'][:12]!r}, not to {', '.join(known)}"
         )
     quiz, judged = known[record["quiz"]], record["judged_real"]
-    if not isinstance(judged, list) or any(type(one) is not bool for one in judged):
+    if not isinstance(judged, list) or any(type(x) is not bool for x in judged):
         raise ValueError("'judged_real' is not a list of true and false")
     if len(judged) != len(quiz.pictures):
         raise ValueError(f"{len(judged)} answers to {len(quiz.pictures)} pictures")

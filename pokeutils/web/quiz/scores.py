@@ -11,92 +11,63 @@ import math
 
 import numpy as np
 
-from pokeutils.evaluation.statistics import (
-    WIDTH,
-    answers_needed,
-    clustered,
-    d_prime,
-    wilson,
-)
+from pokeutils.evaluation import statistics
 from pokeutils.web.quiz.quiz import GROUPS, PANEL
 
-Person = collections.namedtuple("Person", "name quizzes knowledge shares sensitivity")
 Scores = collections.namedtuple(
-    "Scores", "people answers shares sensitivity needed pictures width"
+    "Scores", "files people shares sensitivity needed panels width"
 )
 
 
-# ----------------------------------------------------------------------- all together
-
-
-def score(answers, quizzes, confidence=0.95, width=WIDTH):
+def score(answers, quizzes, confidence=0.95, width=statistics.WIDTH):
     """Returns Scores of a list of quiz.Answers to a list of Quiz.
 
-    `people`: one Person each (who gave no name counts anew in every file). `shares`:
-    {group: Share} over all people; `sensitivity`: {"by hand" and "generated":
-    (d-prime, low, high)} against the real ones. `needed`: {group: answers still needed
-    for an interval of `width`}. `pictures`: {quiz id: share of people who judged each
-    picture real}. `width`: the one given. Raises ValueError without answers or for
-    answers to another quiz.
+    files, people: how many (who gave no name counts anew in every file)
+    shares: {group: statistics.Share that was judged real}
+    sensitivity: {"by hand" and "generated": (d-prime, low, high) against the real ones}
+    needed: {group: answers still needed for an interval of `width`}
+    panels: of the longest quiz
+    Raises ValueError without answers or for answers to another quiz.
     """
     quizzes = {quiz.id: quiz for quiz in quizzes}
     if not answers:
         raise ValueError("There are no answers to count.")
-    unknown = sorted({one.quiz for one in answers} - set(quizzes))
+    unknown = sorted({sheet.quiz for sheet in answers} - set(quizzes))
     if unknown:
         raise ValueError(f"There are answers to {unknown[0]}, a quiz that is missing.")
 
-    who = [one.name.casefold() or one.response for one in answers]
-    rows = []  # of (judged real, person, picture, group)
-    for one, person in zip(answers, who, strict=True):
-        pairs = zip(one.judged_real, quizzes[one.quiz].groups, strict=True)
+    # One row per judged picture.
+    rows = []
+    for sheet in answers:
+        person = sheet.name.casefold() or sheet.response
+        pairs = zip(sheet.judged_real, quizzes[sheet.quiz].groups, strict=True)
         for number, (judged, group) in enumerate(pairs):
-            rows.append((judged, person, f"{one.quiz} {number}", GROUPS[group]))
-    judged, person, picture, group = (
-        np.array(column) for column in zip(*rows, strict=True)
-    )
+            rows.append((judged, person, f"{sheet.quiz} {number}", group))
+    judged, people, pictures, groups = map(np.array, zip(*rows, strict=True))
 
-    people = []
-    for key in dict.fromkeys(who):
-        own = [one for one, other in zip(answers, who, strict=True) if other == key]
-        shares = {
-            name: wilson(judged[here].sum(), here.sum(), confidence)
-            for name in GROUPS
-            if (here := (person == key) & (group == name)).any()
-        }
-        about = (own[0].name, [one.quiz for one in own], own[0].knowledge)
-        people.append(Person(*about, shares, _sensitivity(shares, confidence)))
-
-    shares = {
-        name: clustered(judged[here], person[here], picture[here], confidence)
-        for name in GROUPS
-        if (here := group == name).any()
+    shares = {}
+    for number, name in enumerate(GROUPS):
+        own = groups == number
+        columns = judged[own], people[own], pictures[own]
+        shares[name] = statistics.clustered(*columns, confidence)
+    sensitivity = {
+        name: statistics.d_prime(shares["real"], shares[name], confidence)
+        for name in GROUPS[1:]
     }
     needed = {
-        name: answers_needed(share, width, confidence) for name, share in shares.items()
+        name: statistics.answers_needed(share, width, confidence)
+        for name, share in shares.items()
     }
-    seen = collections.defaultdict(list)
-    for one in answers:
-        seen[one.quiz].append(one.judged_real)
-    pictures = {name: np.mean(rows, axis=0) for name, rows in seen.items()}
-    sensitivity = _sensitivity(shares, confidence)
-    return Scores(people, len(answers), shares, sensitivity, needed, pictures, width)
-
-
-def _sensitivity(shares, confidence):
-    return {
-        name: d_prime(shares["real"], shares[name], confidence)
-        for name in GROUPS[1:]
-        if name in shares and "real" in shares
-    }
+    panels = max(len(sheet.judged_real) for sheet in answers) // PANEL
+    counts = len(answers), len(set(people))
+    return Scores(*counts, shares, sensitivity, needed, panels, width)
 
 
 def table(scores):
     """Returns Scores as a few lines of text."""
-    people, more = len(scores.people), max(scores.needed.values())
     lines = [
-        f"{scores.answers} file{'s' * (scores.answers != 1)} of answers by "
-        f"{people} {'people' if people > 1 else 'person'}",
+        f"{scores.files} file{'s' * (scores.files != 1)} of answers by "
+        f"{scores.people} {'people' if scores.people > 1 else 'person'}",
         "",
         f"{'':12} judged real    share   95 % interval   d-prime against real",
     ]
@@ -108,22 +79,20 @@ def table(scores):
             line += f"    {value:.1f} ({low:.1f} to {high:.1f})"
         lines.append(line.rstrip())
     lines.append("")
-    if people > 1:
+
+    if scores.people > 1:
         lines.append("The intervals are for other people and other such pictures.")
     else:
         lines.append("One person: the intervals say nothing about other people.")
+    more, panels = max(scores.needed.values()), scores.panels
     if more:
-        panels = max(map(len, scores.pictures.values())) // PANEL
         others = math.ceil(more / (panels * PANEL // len(GROUPS)))
         lines.append(
             f"For intervals of {50 * scores.width:.0f} points to either side, about "
-            f"{more} more answers a group are needed:\n{others} more "
+            f"{more} more answers per group are needed:\n{others} more "
             f"{'people' if others > 1 else 'person'} on {panels} "
             f"panel{'s' * (panels > 1)}, better not all on the same pictures."
         )
     else:
         lines.append(f"No interval is wider than {100 * scores.width:.0f} points.")
     return "\n".join(lines)
-
-
-# ------------------------------------------------------------------------- statistics

@@ -4,7 +4,6 @@ and in the dark. It hides the answers, sends nothing, and what it saves can be c
 
 import base64
 import contextlib
-import hashlib
 import io
 import json
 import re
@@ -19,11 +18,10 @@ from pokeutils.web.quiz import quiz, scores
 
 HOSTILE = '</script><img src=x onerror="document.title=1">'
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 320, "height": 390}
-NINE = "() => { for (let i = 0; i < 9; i++) yes.click(); }"  # the rest of a panel
 FINISH = ("Next panel", "Next panel", "Finish")
 
 
-def make(owner="this project", source="doodles"):
+def make(source="doodles"):
     """A quiz of coloured squares: the size of the square tells its kind."""
     random = np.random.default_rng(0)
     groups = []
@@ -33,7 +31,7 @@ def make(owner="this project", source="doodles"):
         pictures[:, 2 : 2 + wide, 5 : 5 + wide] = colours
         groups.append(pictures)
     labels = {"real": [f"Creature {i}" for i in range(8)] + [HOSTILE]}
-    return quiz.make(*groups, labels=labels, source=source, owner=owner)
+    return quiz.make(*groups, labels=labels, source=source)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +52,7 @@ def test_the_source_does_not_say_which_is_which(asked, path):
     body = text.rpartition("</style>")[2].partition("<script>")[0]
     for words in ("Creature", "generated", "groups", "onerror"):
         assert words not in body
-    buttons = re.findall(r"<button type=\"button\"><img.*?</button>", text)
+    buttons = re.findall(r"(?s)<button type=\"button\"><img.*?</button>", text)
     assert len(buttons) == 27
     without = {re.sub(r"base64,[^\"]+", "", button) for button in buttons}
     assert len(without) == 1  # nothing but the picture differs
@@ -73,31 +71,18 @@ def test_without_reveal_the_answers_are_not_in_the_page_at_all(asked, tmp_path):
     assert "is not in this page at all" in text and "it is no secret" not in text
 
 
-def test_the_policy_allows_the_pages_own_script_and_nothing_else(path):
+def test_the_page_asks_for_nothing(path):
     text = path.read_text("utf-8")
-    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
-    script = text.rpartition("<script>")[2].partition("</script>")[0]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert "default-src 'none'" in policy and f"'sha256-{digest}'" in policy
-    assert "unsafe-inline" not in policy.partition("script-src")[2]
-    assert not re.search(r"(src|href)=\"(?!data:image/png)", text)
+    assert not re.search(r"(src|href)=\"(?!data:)", text)
     assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttp|sendBeacon", text)
-    assert "{{" not in text.replace("${{", "")
+    assert text.count("sha256-") == text.count("<script>") == 1
 
 
-@pytest.mark.parametrize(
-    "owner, source, words",
-    [
-        ("Nintendo / Creatures Inc.", "artwork", "GAME FREAK inc. and The Pokémon"),
-        ("this project", "doodles", "own code"),
-        ("whoever made them", "folder:/x", "belong to whoever made"),
-    ],
-)
-def test_the_page_says_whose_the_pictures_are(tmp_path, owner, source, words):
-    path = quiz_page.write(make(owner, source), tmp_path / "a.html")
-    text = " ".join(path.read_text("utf-8").split())
-    assert words in text
-    assert ("real Pokémon" in text) == (source == "artwork")
+def test_real_pokemon_stay_among_people_you_know(tmp_path, path):
+    page = quiz_page.write(make("artwork"), tmp_path / "a.html")
+    for words in ("Some show real Pokémon", "GAME FREAK inc.", "do not publish it"):
+        assert words in " ".join(page.read_text("utf-8").split())
+        assert words not in " ".join(path.read_text("utf-8").split())
 
 
 # ------------------------------------------------------------------ in the browser
@@ -120,7 +105,18 @@ def judge(page, wanted):
     """Answer panel by panel, and finish; `wanted`: 27 bools. Fast: scripted clicks."""
     script = "w => { for (const real of w) (real ? yes : no).click(); next.click(); }"
     for panel in range(3):
-        page.evaluate(script, [bool(one) for one in wanted[9 * panel : 9 * panel + 9]])
+        page.evaluate(script, [bool(x) for x in wanted[9 * panel : 9 * panel + 9]])
+
+
+def fill(page, panels=1):
+    """Take all that is open for real, panel by panel, and go on."""
+    for _ in range(panels):
+        page.evaluate("() => { for (let i = 0; i < 9; i++) yes.click(); }")
+        page.click("#next")
+
+
+def open_details(page):
+    page.evaluate("for (const d of document.querySelectorAll('details')) d.open = 1")
 
 
 def saved(page, folder):
@@ -180,8 +176,7 @@ def test_click_through_and_export(asked, visit, tmp_path):
 def test_an_answer_can_be_changed_until_the_end(asked, visit, tmp_path):
     page = visit()
     begin(page)
-    page.evaluate(NINE)
-    page.click("#next")
+    fill(page)
     page.click("#back")
     page.locator(".panel button:visible").nth(4).click()
     assert "judged real" in page.locator("[aria-current]").get_attribute("aria-label")
@@ -189,9 +184,7 @@ def test_an_answer_can_be_changed_until_the_end(asked, visit, tmp_path):
     marks = page.locator(".panel button:visible .mark").all_text_contents()
     assert marks == ["real"] * 4 + ["not real"] + ["real"] * 4
     page.click("#next")
-    for _ in range(2):
-        page.evaluate(NINE)
-        page.click("#next")
+    fill(page, panels=2)
     (answers,), _ = quiz.read_answers([saved(page, tmp_path)], asked)
     assert np.flatnonzero(~answers.judged_real).tolist() == [4]
 
@@ -264,9 +257,7 @@ def test_on_a_small_phone_by_finger(visit, upright):
     page = visit(viewport=size, has_touch=True, is_mobile=True, device_scale_factor=2)
 
     def fits():
-        page.evaluate(
-            "for (const d of document.querySelectorAll('details')) d.open = 1"
-        )
+        open_details(page)
         found = page.evaluate(FITS)
         assert found["wide"] <= size["width"] and not found["small"]
         return found["seen"]
@@ -279,19 +270,17 @@ def test_on_a_small_phone_by_finger(visit, upright):
         for id in ("#yes", "#no"):  # in reach without scrolling, below the pictures
             box = page.locator(id).bounding_box()
             assert box["y"] + box["height"] <= size["height"]
+        assert "Keys:" not in page.inner_text("main")
         page.tap("#no")
-        page.evaluate(NINE)
-        page.tap("#next")
+        fill(page)
         assert fits() >= (15 if panel < 2 else 4)
     assert heading(page) == "Thank you"
-    assert "Keys:" not in page.inner_text("main")
 
 
 def test_a_reload_loses_nothing_and_clear_forgets(asked, visit, tmp_path):
     page = visit()
     begin(page, name="Grace")
-    page.evaluate(NINE)
-    page.click("#next")
+    fill(page)
     for _ in range(3):
         page.click("#yes")
     before = page.evaluate("JSON.stringify(localStorage)")
@@ -299,12 +288,10 @@ def test_a_reload_loses_nothing_and_clear_forgets(asked, visit, tmp_path):
     assert heading(page) == "Panel 2 of 3"
     assert page.text_content("#progress") == "3 of 9 judged"
     assert page.evaluate("JSON.stringify(localStorage)") == before
-    for _ in range(2):
-        page.evaluate(NINE)
-        page.click("#next")
+    fill(page, panels=2)
     page.reload()
     assert heading(page) == "Thank you"
-    one = saved(page, tmp_path)
+    first = saved(page, tmp_path)
 
     page.get_by_role("button", name="Clear, for the next person").click()
     assert heading(page) == "Real or not?" and page.input_value("#name") == ""
@@ -314,8 +301,8 @@ def test_a_reload_loses_nothing_and_clear_forgets(asked, visit, tmp_path):
     judge(page, [False] * 27)
     page.get_by_role("button", name="Clear, for the next person").click()
     assert heading(page) == "Thank you"  # not saved yet: asks once more
-    two = saved(page, tmp_path)
-    accepted, refused = quiz.read_answers([one, two], asked)
+    second = saved(page, tmp_path)
+    accepted, refused = quiz.read_answers([first, second], asked)
     assert [a.name for a in accepted] == ["Grace", "Alan"] and not refused
 
 
@@ -362,11 +349,11 @@ CONTRASTS = """() => {
   for (const e of document.querySelectorAll("main *")) {
     const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
     if (!own || !e.getClientRects().length) continue;
-    let ground = e;
-    while (ground && (rgb(getComputedStyle(ground).backgroundColor)[3] ?? 1) < 1) {
-      ground = ground.parentElement;
+    let behind = e;
+    while (behind && (rgb(getComputedStyle(behind).backgroundColor)[3] ?? 1) < 1) {
+      behind = behind.parentElement;
     }
-    const pair = [getComputedStyle(e).color, getComputedStyle(ground).backgroundColor];
+    const pair = [getComputedStyle(e).color, getComputedStyle(behind).backgroundColor];
     const [a, b] = pair.map(rgb).map(light).sort((x, y) => y - x);
     found.push([(a + .05) / (b + .05), e.textContent.trim().slice(0, 30)]);
   }
@@ -379,9 +366,7 @@ def test_everything_can_be_read_by_day_and_by_night(visit, scheme):
     page = visit(color_scheme=scheme)
 
     def check(least):
-        page.evaluate(
-            "for (const d of document.querySelectorAll('details')) d.open = 1"
-        )
+        open_details(page)
         found = page.evaluate(CONTRASTS)
         assert len(found) >= least
         assert not [entry for entry in found if entry[0] < 4.5]  # as WCAG AA asks
@@ -391,15 +376,10 @@ def test_everything_can_be_read_by_day_and_by_night(visit, scheme):
     page.click("#yes")
     page.click("#no")
     check(12)
-    page.evaluate(NINE)
-    check(18)
-    page.click("#next")
-    for _ in range(2):
-        page.evaluate(NINE)
-        page.click("#next")
+    fill(page, panels=3)
     check(40)
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    brightness = sum(map(int, re.findall(r"\d+", ground)[:3])) / 3
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
     assert (brightness < 60) == (scheme == "dark")
     paper = page.evaluate("getComputedStyle(document.querySelector('.truth img'))"
                           ".backgroundColor")  # fmt: skip

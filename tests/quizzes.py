@@ -1,0 +1,62 @@
+"""What the tests of the quiz ask about, and answers to it."""
+
+import json
+
+import numpy as np
+
+from pokeutils.common import images
+from pokeutils.data import doodles
+from pokeutils.data.dataset import PictureSet
+from pokeutils.web.quiz import quiz
+
+SIZE, COUNT = 32, 90
+
+
+def doodle_set(folder):
+    """90 creatures as `dataset.load` gives them, with their files beside."""
+    (folder / "raw" / "doodles").mkdir(parents=True)
+    pictures = []
+    for number in range(COUNT):
+        drawn = doodles.draw(number)
+        drawn.save(folder / "raw" / "doodles" / f"{number}.png")
+        pictures.append(images.fit(np.asarray(drawn), SIZE))
+    meta = {
+        "file": np.array([f"{i}.png" for i in range(COUNT)]),
+        "name": np.array([f"Doodle {i}" for i in range(COUNT)]),
+        "species_id": np.arange(1, COUNT + 1),
+        "shiny": np.zeros(COUNT, bool),
+    }
+    place = folder / "prepared" / f"doodles-{SIZE}"
+    return PictureSet("doodles", SIZE, np.stack(pictures), meta, {}, place)
+
+
+def noise(count, size=SIZE, seed=0):
+    """Premultiplied RGBA pictures that nobody takes for real."""
+    random = np.random.default_rng(seed)
+    colours = random.integers(0, 256, (count, size, size, 4)).astype("uint8")
+    return np.stack([images.premultiply(picture) for picture in colours])
+
+
+def answer(asked, folder, judged, number=0, name="", **changes):
+    """Writes answers as the page does; returns the path.
+
+    judged: a bool per picture, or a share per group; changes: other entries, "gone" for
+    none.
+    """
+    if len(judged) == len(quiz.GROUPS):
+        shares = np.take(judged, asked.groups)
+        judged = np.random.default_rng(number).random(len(shares)) < shares
+    record = {
+        "format": quiz.FORMAT,
+        "quiz": asked.id,
+        "response": f"{number:032x}",
+        "name": name,
+        "knowledge": "some",
+        "judged_real": [bool(value) for value in judged],
+        "seconds": 100,
+        "finished": "2026-11-22T07:00Z",
+    }
+    record = {k: v for k, v in {**record, **changes}.items() if v != "gone"}
+    path = folder / f"{number}.json"
+    path.write_text(json.dumps(record), "utf-8")
+    return path

@@ -1,0 +1,385 @@
+"""The hatchery in a real Chromium: it draws what Keras draws, soon, by mouse, keyboard
+and on a phone; the same seed is the same creature for everybody; nothing is sent.
+"""
+
+import functools
+import http.server
+import os
+import re
+import runpy
+import sys
+import threading
+
+import numpy as np
+import pytest
+from chromium import focused, visits
+from hatched import DESK, agree, drawn, names, pyramid, shaken, straight
+from PIL import Image
+
+from pokeutils import models
+from pokeutils.common import files
+from pokeutils.data import download
+from pokeutils.web import gallery
+from pokeutils.web.hatchery import build, genome
+
+READY = "html[data-ready]"
+
+
+@pytest.fixture
+def visit(browser, path):
+    """visit(seed, **context settings) -> the page, with all nine hatched."""
+    with visits(browser, viewport=DESK, reduced_motion="reduce") as open_page:
+
+        def visit(seed="ada", **settings):
+            page = open_page(
+                path.as_uri() + (f"#seed={seed}" if seed else ""), **settings
+            )
+            return hatched(page)
+
+        yield visit
+
+
+def hatched(page, genome=None):
+    """Waits until all nine are there, those of `genome`; returns the page."""
+    page.wait_for_selector(f'html[data-ready="{genome}"]' if genome else READY)
+    return page
+
+
+def hatch(page, text):
+    page.fill("#seed", text)
+    page.get_by_role("button", name="Hatch", exact=True).click()
+
+
+def test_it_draws_what_keras_draws(calm, generator):
+    page = calm
+    assert names(page) == genome.nest("ada") and page.title() == "The hatchery"
+    for place, wanted in enumerate(straight(generator, genome.nest("ada")), start=1):
+        assert agree(drawn(page, f"#nest .cell:nth-child({place}) canvas"), wanted)
+    assert page.get_attribute("html", "data-backend") == "wasm"
+    assert page.locator("#trouble").is_hidden()
+
+
+def test_first_creature_of_a_real_generator_in_three_seconds(
+    browser, runtime, tmp_path
+):
+    """Seconds of the page's thread, because machines that run tests are busy."""
+    model = shaken(models.pyramid_generator(size=64))  # that of modern64
+    path = build.write(model, tmp_path / "a.html", runtime=runtime)
+    assert path.stat().st_size < 8e6
+    handler = functools.partial(Silent, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        def seconds():
+            answer = devtools.send("Performance.getMetrics")["metrics"]
+            return {row["name"]: row["value"] for row in answer}["TaskDuration"]
+
+        begin = seconds()
+        page.goto(f"http://127.0.0.1:{server.server_port}/a.html#seed=ada")
+        page.wait_for_selector("html[data-first]")
+        assert seconds() - begin < 3
+        hatched(page)
+        wanted = straight(model, genome.nest("ada"))
+        for place in (1, 9):
+            found = drawn(page, f"#nest .cell:nth-child({place}) canvas")
+            assert agree(found, wanted[place - 1], levels=8)  # of a byte per weight
+        assert page.locator("#trouble").is_hidden()
+        page.close()
+        server.shutdown()
+
+
+class Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+def test_without_webassembly_it_draws_the_same_more_slowly(visit, generator):
+    page = visit(script="delete globalThis.WebAssembly")
+    assert page.get_attribute("html", "data-backend") == "cpu"
+    found = drawn(page, "#nest .cell:nth-child(2) canvas")
+    assert agree(found, straight(generator, ["sukeni"])[0])
+
+
+def test_wrong_sums_and_missing_parts_are_told(visit, browser, path):
+    wrong = "addEventListener('DOMContentLoaded', () => { Math.log = () => -3; })"
+    page = visit(script=wrong)
+    page.wait_for_selector("#trouble:visible")
+    assert "computes other pictures" in page.text_content("#trouble")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert "JavaScript, which is switched off" in page.inner_text("main")
+    context.close()
+
+
+def test_seeds_in_the_address(visit, generator):
+    page = visit(seed="")  # without a seed it finds one itself, and says so
+    first = names(page)
+    assert page.url.endswith(f"#seed={first[0]}")
+    hatch(page, "  Grandma ")
+    hatched(page, "grandma")
+    assert names(page) == genome.nest("grandma")
+    page.get_by_role("button", name="Nine new ones").click()
+    page.wait_for_selector("html:not([data-ready=grandma])[data-ready]")
+    page.go_back()
+    hatched(page, "grandma")
+    page.go_back()
+    hatched(page, first[0])
+    assert names(page) == first
+
+    crossed = "(ada~1*bob*40)~2"
+    page.evaluate("location.hash = 'seed=%28ada~1*bob*40%29~2'")
+    hatched(page, crossed)
+    assert names(page) == genome.nest(crossed)
+    assert agree(drawn(page, "#large"), straight(generator, [crossed])[0])
+
+
+def test_hostile_seeds_stay_text(visit):
+    seed = '"><img src=x onerror=document.title=1>'
+    page = visit()
+    hatch(page, seed)
+    page.wait_for_selector("html:not([data-ready=ada])[data-ready]")
+    page.click("#keep")
+    assert page.text_content("#who").lower() == seed == names(page)[0]
+    assert page.locator("img").count() == 0 and page.title() == "The hatchery"
+
+
+def test_copied_links_lead_to_the_same_creature(visit):
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#nest .cell").nth(3).click()
+    page.click("#link")
+    page.get_by_text("Copied.").wait_for()
+    link = page.evaluate("navigator.clipboard.readText()")
+    page.goto("about:blank")
+    page.goto(link)
+    hatched(page)
+    assert names(page)[0] == genome.nest("ada")[3]
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.click("#link")
+    assert link in page.text_content("#status")  # to be copied by hand
+
+
+def test_mutate_keep_and_walk(visit, generator):
+    page = visit(reduced_motion="no-preference")
+    page.locator("#nest .cell").nth(1).click()
+    page.click("#keep")
+    page.click("#mutate")
+    hatched(page, "sukeni")
+    assert page.url.endswith("#brood=sukeni")
+    assert names(page) == genome.brood("sukeni")
+    page.locator("#nest .cell").nth(4).click()
+    assert page.text_content("#who") == "Sukeni 4"
+    page.click("#keep")
+    page.reload()
+    hatched(page)
+    kept = page.locator("#shelf .cell").evaluate_all("all => all.map(c => c.genome)")
+    assert kept == ["sukeni", "sukeni~4"]
+
+    page.locator("#nest .cell").nth(2).click()
+    page.click("#go")
+    assert "Choose another creature" in page.text_content("#status")
+    page.locator("#shelf .cell").nth(1).click()  # a kept one is as good
+    page.get_by_role("button", name="Pause").click()
+    page.locator("#share").fill("40")
+    walked = "(sukeni~2*sukeni~4*40)"
+    assert agree(drawn(page, "#large"), straight(generator, [walked])[0])
+    page.get_by_role("button", name="Take this one").click()
+    hatched(page, walked)
+    assert names(page)[0] == walked and page.locator("#walk").is_hidden()
+
+    page.locator("#shelf .cell").nth(0).click()
+    page.click("#keep")  # lets it go
+    assert page.locator("#shelf .cell").count() == 1
+
+
+def test_nothing_can_be_kept_is_no_reason_to_stop(visit):
+    full = "Storage.prototype.setItem = () => { throw new Error('full'); };"
+    page = visit(script=f"delete Storage.prototype.getItem; {full}")
+    page.click("#keep")
+    assert "gone after a reload" in page.text_content("#status")
+    assert page.locator("#shelf .cell").count() == 1
+
+
+def test_the_picture_is_saved_with_its_transparency(visit, generator):
+    page = visit()
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == "Ada.png"
+    image = Image.open(download.value.path())
+    assert image.mode == "RGBA" and image.size == (512, 512)
+    small = np.asarray(image)[16::32, 16::32]
+    assert (np.asarray(image) == small.repeat(32, 0).repeat(32, 1)).all()  # crisp
+    wanted = straight(generator, ["ada"])[0]
+    assert agree(small, wanted) and len(np.unique(wanted[..., 3])) > 20
+    solid = wanted[..., 3] > 100  # not premultiplied: no dark fringe
+    assert solid.any() and (wanted[..., 3] < 250).any()
+    assert np.abs(small[solid].astype(int) - wanted[solid]).max() <= 5
+
+
+def test_keyboard_only(visit):
+    page = visit()
+    press = page.keyboard.press
+
+    press("Tab")
+    assert focused(page) == "seed"
+    press("Control+A")
+    page.keyboard.type("nmk")  # letters here, not commands
+    press("Enter")
+    hatched(page, "nmk")
+    nine = genome.nest("nmk")
+    for _ in range(3):
+        press("Tab")
+    assert focused(page) == nine[0]
+    press("ArrowDown")
+    press("ArrowRight")
+    assert focused(page) == nine[4] and page.text_content("#who").lower() == nine[4]
+    press("k")
+    assert page.get_attribute("#keep", "aria-pressed") == "true"
+    press("w")
+    press("ArrowRight")
+    assert focused(page) == nine[5] and page.text_content("#who").lower() == nine[4]
+    press("Enter")
+    assert page.locator("#walk").is_visible()
+    assert page.text_content("#play") == "Play"  # nothing moves by itself
+    page.focus("#share")
+    press("ArrowRight")
+    assert page.input_value("#share") == "1"
+    page.focus("#play")
+    press("Escape")
+    assert page.locator("#walk").is_hidden()
+    press("m")
+    hatched(page, nine[4])
+    assert names(page) == genome.brood(nine[4])
+
+
+FITS = """() => {
+  const all = [...document.querySelectorAll("button, input, summary")]
+    .filter((e) => e.getClientRects().length);
+  const small = all.filter((e) => e.getBoundingClientRect().height < 43.5);
+  const nameless = [...document.querySelectorAll("button, input, [role=img]")]
+    .filter((e) => !(e.ariaLabel || e.textContent.trim() || e.labels?.length));
+  return [document.documentElement.scrollWidth, small.length, nameless.length];
+}"""
+
+
+def test_narrow(visit):
+    page = visit(viewport={"width": 320, "height": 700}, has_touch=True)
+    page.locator("#nest .cell").nth(2).tap()
+    page.locator("#keep").tap()
+    assert page.evaluate(FITS) == [320, 0, 0]
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate(FITS) == [390, 0, 0]
+    page.evaluate("location.hash = 'seed=' + 'w'.repeat(300)")
+    page.wait_for_selector("html[data-ready^=www]")
+    assert page.evaluate(FITS) == [390, 0, 0]
+
+
+# ------------------------------------------------------------------ the file
+
+
+def test_the_page_holds_no_picture_and_allows_nothing(
+    path, generator, runtime, tmp_path
+):
+    text = path.read_text("utf-8")
+    assert text.count("sha256-") == text.count("<script>") == 5
+    assert "'wasm-unsafe-eval'" in text and "'unsafe-eval'" not in text
+    assert not re.search(r"<img|data:image|<link[^>]*(?<!href=\"data:,\")>", text)
+    assert "{{" not in text.partition("<script>")[0] and "sourceMapping" not in text
+    assert "GAME FREAK inc." in text and "Apache" in text
+    again = build.write(
+        generator, tmp_path / "a.html", "folder:/x", runtime=runtime
+    ).read_text("utf-8")
+    words = again[: again.index("<script")]
+    assert "Pokémon" not in words and "belong to whoever made" in words
+    # Built twice, the same to the last byte.
+    twice = build.write(generator, tmp_path / "b.html", "folder:/x", runtime=runtime)
+    assert twice.read_text("utf-8") == again
+
+
+def test_the_runtime_is_checked_and_fetched_again(runtime, tmp_path, monkeypatch):
+    for name, data in runtime.items():
+        (tmp_path / name).write_bytes(data)
+    assert build.fetch_runtime(tmp_path) == runtime
+    (tmp_path / "tf-core.min.js").write_bytes(b"alert(1)")
+    wanted = []
+
+    def pack(package, folder):
+        wanted.append(package.spec)
+        raise download.SourceUnavailable(f"No npm. {download.OFFLINE}")
+
+    monkeypatch.setattr(download, "npm_pack", pack)
+    with pytest.raises(download.SourceUnavailable, match="runtime.*No npm. Once"):
+        build.fetch_runtime(tmp_path)
+    assert wanted == [f"@tensorflow/tfjs-core@{build.VERSION}"]
+
+
+def test_without_a_network_an_older_page_stays(folders, monkeypatch, capsys):
+    def unavailable():
+        raise download.SourceUnavailable("No npm.")
+
+    monkeypatch.setattr(build, "fetch_runtime", unavailable)
+    page = folders / "outputs" / "hatchery" / "index.html"
+    assert build.main(["--if-missing"]) == 1 and not page.exists()
+    assert capsys.readouterr().err == "No hatchery: No npm.\n"
+    files.write_text(page, "kept")
+    assert build.main(["--if-missing"]) == 0  # newer than the generator
+    os.utime(page, (0, 0))
+    assert build.main(["--if-missing"]) == 1 and page.read_text() == "kept"
+
+
+def test_what_cannot_have_a_page_is_refused_before_anything_is_fetched(
+    folders, monkeypatch, capsys
+):
+    def never(*arguments):
+        raise AssertionError("fetched")
+
+    monkeypatch.setattr(build, "fetch_runtime", never)
+    run = folders / "outputs" / "runs" / "001-types32"
+    run.mkdir(parents=True)
+    (run / "params.json").write_text('{"data": {"source": "artwork"}, "recipe": {}}')
+    pyramid(types=18).save(run / "generator.keras")
+    monkeypatch.setattr(build, "LARGEST_MODEL", 1000)
+    with pytest.raises(ValueError, match="a page should not ask for more"):
+        build.write(pyramid(), folders / "a.html")
+    assert not (folders / "a.html").exists()
+    for name, reason in (
+        ("001-types32", "types of the creatures, and the hatchery has no buttons"),
+        ("009-typo", "No run 009-typo; there are: 001-types32."),
+        ("none.keras", "none.keras"),
+        (str(run / "params.keras"), "cannot be used as a generator"),
+    ):
+        (run / "params.keras").write_text("{}")
+        monkeypatch.setattr(sys, "argv", ["hatchery", "--run", name])
+        with pytest.raises(SystemExit, match="1"):
+            runpy.run_module("pokeutils.web.hatchery", run_name="__main__")
+        message = capsys.readouterr().err
+        assert message.startswith("No hatchery: ") and reason in message
+        assert message.count("\n") == 1
+    assert not (folders / "outputs" / "latest").exists()
+
+
+def test_the_command_writes_the_page_of_a_run(folders, runtime, monkeypatch, capsys):
+    run = folders / "outputs" / "runs" / "001-tiny16"
+    run.mkdir(parents=True)
+    (run / "params.json").write_text('{"data": {"source": "doodles"}, "recipe": {}}')
+    pyramid().save(run / "generator.keras")
+    monkeypatch.setattr(build, "fetch_runtime", lambda: runtime)
+    assert build.main(["--run", "001-tiny16"]) == 0
+    page = folders / "outputs" / "latest" / "hatchery.html"
+    assert "creatures drawn by code" in page.read_text("utf-8")
+    assert page.as_uri() in capsys.readouterr().out
+
+    def link():
+        text = gallery.write(run).read_text("utf-8")
+        return re.findall(r'href="([^"]*)">Go to the hatchery', text)
+
+    assert link() == ["hatchery.html"]
+    page.unlink()
+    assert link() == []
+    shipped = folders / "outputs" / "hatchery" / "index.html"
+    shipped.parent.mkdir()
+    shipped.touch()
+    assert link() == ["../hatchery/index.html"]

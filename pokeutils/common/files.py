@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: atomic writes, and hashes to check them."""
+"""Files that are whole or absent (atomic writes), their hashes, and locks."""
 
 import contextlib
 import errno
@@ -10,6 +10,9 @@ import shutil
 import time
 import uuid
 
+from pokeutils.common import env
+
+FILELOCK = "filelock==4.3.*"
 ONE_DAY = 24 * 3600  # seconds; a temporary folder older than this has lost its owner
 
 
@@ -79,6 +82,44 @@ def sha256(source):
         return hashlib.sha256(source).hexdigest()
     with open(source, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Busy(RuntimeError):
+    """Another process holds what `lock` was asked for; `owner` says which."""
+
+    def __init__(self, folder, owner):
+        super().__init__(f"{folder} is in use by {owner}; wait until it is done.")
+        self.owner = owner
+
+
+@contextlib.contextmanager
+def lock(path, show=print):
+    """Holds the file at `path` while the `with` block runs. Raises Busy where another
+    process has it.
+
+    The operating system keeps the lock, so it ends with the process however that dies.
+    Where the drive has no locks (some network drives) it says so and goes on.
+    """
+    env.need("filelock", FILELOCK, show)
+    import filelock
+
+    path, owner = pathlib.Path(path), pathlib.Path(f"{path}.owner")
+    held = filelock.FileLock(path)
+    try:
+        held.acquire(timeout=0)
+    except filelock.Timeout:
+        name = owner.read_text("utf-8") if owner.exists() else "another process"
+        raise Busy(path.parent, name) from None
+    except OSError as error:
+        show(
+            f"Note: no locks on this drive ({error}); let no other process work in "
+            f"{path.parent}."
+        )
+    try:
+        owner.write_text(f"process {os.getpid()}", "utf-8")
+        yield
+    finally:
+        held.release()
 
 
 def _sibling(path, suffix):

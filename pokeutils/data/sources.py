@@ -27,7 +27,7 @@ LICENCE = "no licence: the owners' pictures, for private study only"
 # pixel_art is the side of the canvas in px that the pictures were drawn for, else 0.
 Source = collections.namedtuple("Source", "title owner licence how pixel_art expected")
 
-SCRAPED = ("pokedex", "serebii", "pokemondb")  # filled by scrape.fetch alone
+SCRAPED = ("pokedex", "serebii")  # filled by scrape.fetch alone
 _KNOWN = {
     "artwork": Source(
         "649 flat vector artworks, generations 1 to 5 (Dream World)",
@@ -101,14 +101,6 @@ _KNOWN = {
         OWNER,
         "no licence from the owners or the site: see scrape.notice",
         "scraped, only after scrape.fetch('serebii', agree=True)",
-        0,
-        None,
-    ),
-    "pokemondb": Source(
-        "HOME pictures with forms, regular and shiny, from pokemondb.net",
-        OWNER,
-        "no licence from the owners or the site: see scrape.notice",
-        "scraped, only after scrape.fetch('pokemondb', agree=True)",
         0,
         None,
     ),

@@ -84,6 +84,45 @@ def test_many_writers_leave_one_whole_folder(tmp_path):
     assert len(both) == 1 and os.listdir(tmp_path) == ["set"]
 
 
+HOLD = """
+import sys
+from pokeutils.common import files
+with files.lock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_names_its_owner_and_ends_with_it(tmp_path):
+    path = tmp_path / ".lock"
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=env.ROOT, text=True,
+    )  # fmt: skip
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(files.Busy, match="in use by process") as caught:
+        with files.lock(path):
+            pass
+    assert caught.value.owner == f"process {other.pid}"
+    other.kill()
+    other.communicate()
+    with files.lock(path), pytest.raises(files.Busy, match=f"process {os.getpid()};"):
+        with files.lock(path):  # nor twice in one process
+            pass
+    with files.lock(path):
+        pass
+
+
+def test_a_drive_without_locks_is_used_with_a_note(tmp_path, monkeypatch):
+    def refuse(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    notes = []
+    with files.lock(tmp_path / ".lock", show=notes.append):
+        assert "no locks on this drive" in notes[0] and str(tmp_path) in notes[0]
+
+
 def test_sha256_of_bytes_and_of_a_file(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

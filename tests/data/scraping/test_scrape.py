@@ -1,6 +1,5 @@
 """Each site is played by a local server with pages written by hand in its shapes."""
 
-import errno
 import json
 import re
 import signal
@@ -90,7 +89,7 @@ def pictures(raw):
     return {
         path.relative_to(raw).as_posix(): path.read_bytes()
         for path in raw.rglob("*")
-        if path.is_file() and path.suffix not in (".csv", ".json", ".jsonl")
+        if path.suffix in (".png", ".jpg")
     }
 
 
@@ -110,7 +109,7 @@ def test_nothing_is_asked_without_an_explicit_yes(name, agree, site, tmp_path):
 
 
 def test_an_unknown_site_or_limit_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="expected one of pokedex, serebii, pokemondb"):
+    with pytest.raises(ValueError, match="expected one of pokedex, serebii"):
         scrape.fetch("pokemon", agree=True)
     with pytest.raises(ValueError, match="limit is 0"):
         run("serebii", tmp_path, limit=0)
@@ -129,7 +128,7 @@ def test_an_unscraped_source_says_how(name, tmp_path):
 
 
 def test_nothing_in_the_project_agrees_for_its_user():
-    paths = [*env.ROOT.glob("pokeutils/*.py"), *env.ROOT.glob("tools/*.py")]
+    paths = [*env.ROOT.glob("pokeutils/**/*.py"), *env.ROOT.glob("tools/*.py")]
     code = [path.read_text("utf-8") for path in [*paths, env.ROOT / "Makefile"]]
     for path in env.ROOT.glob("notebooks/*.ipynb"):
         cells = json.loads(path.read_text("utf-8"))["cells"]
@@ -309,97 +308,6 @@ def test_pokedex_keeps_the_base_and_the_forms(pokedex, tmp_path):
     assert pokedex.asked["/robots.txt"] == 2, "two hosts, each with rules of its own"
 
 
-# ---------------------------------------------------------------------------- pokemondb
-
-
-def infocard(slug):
-    """One species in the index of sprites."""
-    icon = f"https://img.pokemondb.net/sprites/sword-shield/icon/{slug}.png"
-    return f"""<a class="infocard" href="/sprites/{slug}"><span data-src="{icon}"
-        class="img-fixed icon-pkmn" data-alt="{slug} icon"></span> {slug}</a>"""
-
-
-def entry(number, slug):
-    """One species in the national list."""
-    return f"""<div class="infocard"><span class="infocard-lg-img"><a
-        href="/pokedex/{slug}"><img class="img-sprite" src="x.png"></a></span><span
-        class="infocard-lg-data"><small>#{number}</small><br><a class="ent-name"
-        href="/pokedex/{slug}">X</a><br><small><a class="itype grass">Grass</a></small>
-        </span></div>"""
-
-
-@pytest.fixture
-def pokemondb(site, monkeypatch):
-    """The fake site as pokemondb.net: pages of three years, lazy, linked and spans."""
-    here(site, "pokemondb", monkeypatch)
-    images = f"{site.images_url}/sprites/home"
-
-    def page(*parts):
-        head = '<table class="data-table sprites-history-table"><tbody><tr><td>Normal'
-        other = f'<img src="{site.images_url}/sprites/black-white/normal/porygon.png">'
-        return f"{head}</td><td>{other}{''.join(parts)}</td></tr></table>".encode()
-
-    def lazy(hue, name):
-        place = f"{images}/{hue}/1x/{name}.png"
-        return f'<img src="{site.images_url}/s.png" data-src="{place}">'
-
-    def linked(hue, name):
-        small = f'<img src="{images}/{hue}/1x/{name}.png">'
-        return f'<a href="{images}/{hue}/{name}.png">{small}</a>'
-
-    def span(hue, name):
-        return f'<span data-src="{images}/{hue}/2x/{name}.jpg" data-alt="x"></span>'
-
-    slugs = ["bulbasaur", "porygon", "porygon-z", "type-null"]
-    site.replies = {
-        "/robots.txt": b"User-agent: *\nCrawl-delay: 0\nDisallow: /pokebase/search?\n",
-        "/sprites": "".join(map(infocard, [*slugs, "bulbasaur"])).encode(),
-        "/pokedex/national": "".join(
-            map(entry, ("0001", "137", "0474"), slugs[:3])
-        ).encode(),
-        "/sprites/bulbasaur": page(
-            lazy("normal", "bulbasaur"),
-            lazy("shiny", "bulbasaur"),
-            lazy("back-normal", "bulbasaur"),
-        ),
-        "/sprites/porygon": page(
-            span("normal", "porygon"),
-            linked("normal", "porygon"),
-            linked("normal", "porygon-z"),
-            span("shiny", "porygon-f"),
-        ),
-        "/sprites/porygon-z": page(linked("normal", "porygon-z")),
-        "/sprites/type-null": page(span("normal", "type-null")),
-        "/s.png": png(size=1),
-    }
-    for path in (
-        *("normal/1x/bulbasaur.png", "shiny/1x/bulbasaur.png", "normal/porygon.png"),
-        *("shiny/2x/porygon-f.jpg", "normal/porygon-z.png", "normal/2x/type-null.jpg"),
-    ):
-        site.replies[f"/sprites/home/{path}"] = png(len(site.replies))
-    return site
-
-
-def test_pokemondb_reads_lazy_linked_and_plain_pages(pokemondb, tmp_path):
-    raw = run("pokemondb", tmp_path)
-    assert table(raw) == {
-        "regular/bulbasaur.png": ("1", "bulbasaur", "", "0"),
-        "shiny/bulbasaur.png": ("1", "bulbasaur", "", "1"),
-        "regular/porygon.png": ("137", "porygon", "", "0"),
-        "shiny/porygon-f.png": ("137", "porygon", "f", "1"),
-        "regular/porygon-z.png": ("474", "porygon-z", "", "0"),
-        "regular/type-null.png": ("", "type-null", "", "0"),
-    }
-    assert "/s.png" not in pokemondb.asked
-    assert not [path for path in pokemondb.asked if "black-white" in path]
-    assert not [path for path in pokemondb.asked if "1x/porygon" in path]
-
-
-def test_without_the_national_list_the_numbers_stay_empty(pokemondb, tmp_path):
-    del pokemondb.replies["/pokedex/national"]
-    assert {row[0] for row in table(run("pokemondb", tmp_path)).values()} == {""}
-
-
 # ------------------------------------------------------------------- when it goes wrong
 
 
@@ -490,13 +398,13 @@ def test_a_forbidden_index_stops_the_run(serebii, tmp_path):
 
 @pytest.mark.parametrize("name", sites.SITES)
 @pytest.mark.parametrize(
-    "body", [b"<html>all is new</html>", b"[]", b'{"a": 1}', b"[1]"]
+    "body", [b"<html>all is new</html>", b"[]", b'{"a": 1}', b"[1]", b"[" * 100_000]
 )
 def test_a_list_of_another_shape_is_said_to_be_one(
     site, monkeypatch, tmp_path, name, body
 ):
     here(site, name, monkeypatch)
-    for path in ("/us/api/pokedex/kalos", "/pokedex-swsh/", "/sprites"):
+    for path in ("/us/api/pokedex/kalos", "/pokedex-swsh/"):
         site.replies[path] = body
     with pytest.raises(sources.SourceUnavailable, match="the site has changed"):
         run(name, tmp_path)
@@ -534,22 +442,11 @@ def test_two_runs_in_one_folder_are_one_too_many(serebii, tmp_path):
     first = threading.Thread(target=run, args=["serebii", tmp_path])
     first.start()
     assert reached.wait(10)
-    with pytest.raises(RuntimeError, match="another process is scraping"):
+    with pytest.raises(RuntimeError, match="in use by process"):
         run("serebii", tmp_path)
     opened.set()
     first.join()
     assert len(sources.manifest(tmp_path / "raw" / "serebii")) == 11
-
-
-def test_a_drive_without_locks_is_told_of(serebii, tmp_path, monkeypatch):
-    def flock(file, how):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr("fcntl.flock", flock)
-    said = []
-    raw = run("serebii", tmp_path, said)
-    assert "no locks on this drive" in said[0] and str(raw) in said[0]
-    assert len(sources.manifest(raw)) == 11
 
 
 # ------------------------------------------------------------------------------- killed
@@ -583,7 +480,7 @@ def test_a_killed_run_goes_on_without_asking_twice(serebii, tmp_path):
     # What a kill at other moments leaves: half a picture, half a line.
     (raw / "shiny" / ".037.0123abcd.tmp.png").write_bytes(png()[:99])
     with open(raw / "journal.jsonl", "a") as journal:
-        journal.write('{"url": "http://127.0.0.1/half')
+        journal.write('\n{"url": "http://127.0.0.1/half')
     serebii.gates.clear()
     serebii.asked.clear()
     run("serebii", tmp_path)
@@ -593,15 +490,13 @@ def test_a_killed_run_goes_on_without_asking_twice(serebii, tmp_path):
     after = pictures(raw)
     assert before.items() <= after.items() and set(after) == set(table(raw))
     assert len(after) == 11
-    lines = (raw / "journal.jsonl").read_text("utf-8").splitlines()
-    assert all(json.loads(line) for line in lines)
 
 
 # --------------------------------------------------------------------------------- time
 
 
 def test_it_says_how_long_it_will_take(serebii, tmp_path, monkeypatch):
-    monkeypatch.setattr(scrape, "TELL", -1)
+    monkeypatch.setattr(scrape, "REPORT_SECONDS", -1)
     said = []
     run("serebii", tmp_path, said)
     told = [line for line in said if "left" in line]

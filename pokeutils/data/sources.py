@@ -1,6 +1,6 @@
 """Named picture sets: fetched, verified and unpacked into data/raw/<name>/.
 
-A raw folder holds the original files, `manifest.csv` (one row a picture) and
+A raw folder holds the original files, `manifest.csv` (one row per picture) and
 `source.json` (where they came from, what was checked, what was left out). It is whole
 or absent; a scraped one grows, and counts from when it has a manifest.
 """
@@ -74,19 +74,15 @@ _KNOWN = {
     ),
     f"kaggle:{kaggle.POKEMON}": Source(
         "819 official artworks and forms, generations 1 to 6, as shared on Kaggle",
-        OWNER,
-        LICENCE,
+        *(OWNER, LICENCE),
         "/kaggle/input, kagglehub, or the zip file in data/downloads",
-        0,
-        819,
+        *(0, 819),
     ),
     f"kaggle:{kaggle.TYPES}": Source(
         "809 pictures of 120 x 120 px, generations 1 to 7, as shared on Kaggle",
-        OWNER,
-        LICENCE,
+        *(OWNER, LICENCE),
         "/kaggle/input, kagglehub, or the zip file in data/downloads",
-        0,
-        809,
+        *(0, 809),
     ),
     "pokedex": Source(
         "artworks and their forms from the Pokedex of pokemon.com",
@@ -161,9 +157,10 @@ def fetch(name, raw_dir=None, progress=print):
     if name in SCRAPED:
         raise SourceUnavailable(
             f"{name!r} has not been scraped, or not completely, and that is yours to "
-            f"decide: scrape.notice({name!r}) says what the site thinks of it, "
-            f"scrape.fetch({name!r}, agree=True) does it, or finishes it "
-            f"(`from pokeutils.data.scraping import scrape`). 'artwork' needs no scraping."
+            "decide. With `from pokeutils.data.scraping import scrape`, "
+            f"scrape.notice({name!r}) says what the site thinks of it, and "
+            f"scrape.fetch({name!r}, agree=True) does it, or finishes it. 'artwork' "
+            "needs no scraping."
         )
     with files.atomic_folder(raw, keep=lambda: _is_whole(raw, state)) as new:
         (new / packs.SCRATCH).mkdir()
@@ -198,8 +195,8 @@ def folder_name(name):
 
 
 def listing(name, raw_dir=None):
-    """Returns a hash that changes with what a person put somewhere, else None: a folder
-    or archive that the name gives, or what was scraped.
+    """Returns a hash of what a person put there: a folder or archive that the name
+    gives, or what was scraped. None for other sources.
 
     Raises ValueError when that folder is missing or holds fewer than two pictures, or
     that archive is missing.
@@ -227,21 +224,11 @@ def about(raw):
     return json.loads((pathlib.Path(raw) / "source.json").read_text("utf-8"))
 
 
-def types(raw):
-    """Returns {file: (type 1, type 2)} of a raw folder that has types, else {}."""
-    try:
-        with open(raw / "types.csv", newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            return {row["file"]: (row["type1"], row["type2"]) for row in rows}
-    except FileNotFoundError:
-        return {}
-
-
 # ------------------------------------------------------------------------ raw folders
 
 
 def _filler(name):
-    """Returns the function that fills a folder with a source; see `sets`."""
+    """Returns the function that fills a folder with a source; see `packs`."""
     for prefix, module in (("folder:", folders), ("kaggle:", kaggle)):
         if name.startswith(prefix):
             return functools.partial(module.fill, name)

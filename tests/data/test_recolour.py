@@ -101,5 +101,5 @@ def test_copies_are_appended_in_order(creature):
 
 
 def test_floats_are_refused():
-    with pytest.raises(ValueError, match="uint8.*float64"):
+    with pytest.raises(ValueError, match="float64.*expected uint8"):
         recolour.turn_hue(np.zeros((1, 4, 4, 3)), 90)

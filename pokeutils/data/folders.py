@@ -12,24 +12,12 @@ MAX_FILE = 64 * 2**20  # bytes of one picture
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg")
 
 
-def locate(given):
-    """Returns the absolute path of what a person named, here or in the project."""
-    path = pathlib.Path(given).expanduser()
-    if not path.exists() and not path.is_absolute():
-        path = env.ROOT / path  # notebooks run in a folder of their own
-    return path.resolve()
-
-
-def hash_of(paths):
-    """Returns a hash of the names, sizes and times of files."""
-    states = [(str(path), path.lstat()) for path in paths]
-    states = [(path, state.st_size, state.st_mtime_ns) for path, state in states]
-    return files.sha256(repr(states).encode())
-
-
 def path(name):
     """Returns the absolute path of the folder in "folder:<path>"."""
-    return locate(name.removeprefix("folder:"))
+    folder = pathlib.Path(name.removeprefix("folder:")).expanduser()
+    if not folder.exists() and not folder.is_absolute():
+        folder = env.ROOT / folder  # notebooks run in a folder of their own
+    return folder.resolve()
 
 
 def state(name):
@@ -47,7 +35,9 @@ def state(name):
             f"{folder} holds {count}; at least 2 are needed, in it or in folders "
             f"below, in files ending in {', '.join(PICTURES)}."
         )
-    return hash_of(pictures)
+    states = [(str(picture), picture.lstat()) for picture in pictures]
+    states = [(picture, state.st_size, state.st_mtime_ns) for picture, state in states]
+    return files.sha256(repr(states).encode())
 
 
 def fill(name, new, progress):

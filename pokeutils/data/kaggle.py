@@ -11,7 +11,7 @@ import os
 import pathlib
 import re
 
-from pokeutils.data import download, folders, species
+from pokeutils.data import download, species
 from pokeutils.data.download import SourceUnavailable
 
 POKEMON = "kvpratama/pokemon-images-dataset"
@@ -24,28 +24,14 @@ STEMS = {  # 6-mega-x.png and, of a female, 521f.png; aegislash-blade.png
 }
 
 
-def state(name):
-    """Returns a hash of the archive or folder that "...@<path>" gives: of where it is
-    and of the sizes and times of its files. None for a name without a path.
-
-    Raises ValueError when it is missing.
-    """
-    handle, given = _split(name)
-    if not given:
-        return None
-    path = _given_path(handle, given)
-    return folders.hash_of([path, *sorted(path.rglob("*"))])
-
-
 def fill(name, new, progress):
     """Copies the pictures of "kaggle:<owner>/<slug>"; returns what `packs` do.
 
-    "kaggle:<owner>/<slug>@<path>" names the zip file or folder to take them from.
     Raises SourceUnavailable when the set is nowhere, RuntimeError when it is damaged.
     """
     species.need(progress)
-    handle, given = _split(name)
-    where = _find(handle, given, new.parent.parent / "downloads", progress)
+    handle = name.removeprefix("kaggle:")
+    where = _find(handle, new.parent.parent / "downloads", progress)
     link = f"https://www.kaggle.com/datasets/{handle}"
     rows = []
     with download.members(where) as members:
@@ -62,12 +48,6 @@ def fill(name, new, progress):
     rows.sort(key=lambda row: (row["species_id"] or 9999, row["form"], row["file"]))
     # Nothing is verified: Kaggle sets may be changed by their makers.
     return rows, {"from": f"{link}, {where}", "verified": "", "left_out": left_out}
-
-
-def _split(name):
-    """Returns (handle, path or "") of "kaggle:<owner>/<slug>@<path>"."""
-    handle, _, given = name.removeprefix("kaggle:").partition("@")
-    return handle, given
 
 
 def _numbered(stem):
@@ -97,11 +77,9 @@ def _each_once(members, stems):
 # ----------------------------------------------------------------------------- finding
 
 
-def _find(handle, given, downloads, progress):
+def _find(handle, downloads, progress):
     """Returns the path of a set on this machine, downloading it if it is nowhere."""
     slug = handle.partition("/")[2]
-    if given:
-        return _given_path(handle, given)
     mounts = [os.environ[name] for name in MOUNTS if os.environ.get(name)] + [INPUT]
     places = [
         pathlib.Path(mount, below)
@@ -114,16 +92,6 @@ def _find(handle, given, downloads, progress):
             progress(f"kaggle:{handle} found: {place}")
             return place
     return _download(handle, downloads / f"{slug}.zip", progress)
-
-
-def _given_path(handle, given):
-    path = folders.locate(given)
-    if not path.exists():
-        raise ValueError(
-            f"there is no {path}, which kaggle:{handle}@... names. kaggle:{handle} "
-            "alone takes what was fetched before, or looks for it elsewhere."
-        )
-    return path
 
 
 def _download(handle, path, progress):

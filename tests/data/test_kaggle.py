@@ -7,7 +7,7 @@ import pytest
 from packed import zipped
 from PIL import Image, ImageDraw
 
-from pokeutils.data import dataset, download, folders, kaggle, sources
+from pokeutils.data import dataset, download, kaggle, sources
 
 POKEMON, TYPES = f"kaggle:{kaggle.POKEMON}", f"kaggle:{kaggle.TYPES}"
 
@@ -138,44 +138,6 @@ def test_a_mount_that_is_elsewhere_is_found(data, tmp_path, monkeypatch):
     unpacked(tmp_path / "mount" / "pokemon-images-and-types", named())
     monkeypatch.setenv("COLAB_CACHE_MOUNT_FOLDER", str(tmp_path / "mount"))
     assert len(sources.manifest(fetch(TYPES, data))) == 6
-
-
-@pytest.mark.parametrize("kind", [zipped, unpacked])
-def test_a_path_in_the_name(data, tmp_path, kind):
-    path = kind(tmp_path / "my archive (1).zip", numbered())
-    raw = fetch(f"{POKEMON}@{path}", data)
-    assert raw.name == "kaggle-pokemon-images-dataset"
-    assert len(sources.manifest(raw)) == 7
-    with pytest.raises(ValueError, match="there is no .*gone.zip"):
-        fetch(f"{TYPES}@{tmp_path}/gone.zip", data)
-
-
-def test_another_path_or_a_changed_archive_is_read_anew(data, tmp_path):
-    some = {n: d for n, d in numbered().items() if "6" not in n}
-    path = zipped(tmp_path / "some.zip", some)
-    folder = unpacked(tmp_path / "all", numbered())
-
-    def count(name):
-        return len(sources.manifest(fetch(name, data)))
-
-    assert count(f"{POKEMON}@{path}") == 5
-    assert count(f"{POKEMON}@{folder}") == 7
-    assert count(f"{POKEMON}@{path}") == 5
-    zipped(path, numbered())
-    assert count(f"{POKEMON}@{path}") == 7
-    assert len(dataset.load(f"{POKEMON}@{path}", 16, data, [].append).images) == 7
-    (folder / "pokemon" / "pokemon" / "7.png").write_bytes(picture(50))
-    assert count(f"{POKEMON}@{folder}") == 8
-    path.unlink()
-    with pytest.raises(ValueError, match="there is no .*alone takes what was fetched"):
-        fetch(f"{POKEMON}@{path}", data)
-    assert count(POKEMON) == 8
-
-
-def test_a_path_may_begin_in_the_project(data, tmp_path, monkeypatch):
-    zipped(tmp_path / "project" / "set.zip", numbered())
-    monkeypatch.setattr(folders.env, "ROOT", tmp_path / "project")
-    assert len(sources.manifest(fetch(f"{POKEMON}@set.zip", data))) == 7
 
 
 HUB = """

@@ -104,7 +104,7 @@ def test_names_of_several_sources():
     assert sources.parts("folder:/a+b") == ["folder:/a+b"]
     assert sources.parts("sprites+official+sprites") == ["sprites", "official"]
     assert "pixel" in sources.describe("folder:/a+sprites").title
-    folder = sources.folder_name(f"official+{kaggle}@~/archive.zip")
+    folder = sources.folder_name(f"official+{kaggle}")
     assert folder == "official+kaggle-pokemon-images-dataset"
 
 

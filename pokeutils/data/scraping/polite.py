@@ -76,7 +76,7 @@ class Visitor:
             raise ValueError(f"contact {contact!r} must be plain ASCII on one line.")
         self.origins, self.progress, self.sleep = tuple(origins), progress, sleep
         self.requests = 0  # asked so far
-        self._rules, self._last_answer = {}, -math.inf
+        self._robots, self._last_answer = {}, -math.inf
         self._session = _session(contact, hosts=len(self.origins))
 
     def __enter__(self):
@@ -129,9 +129,10 @@ class Visitor:
         """Returns the Answer at the end of a few redirects."""
         for _ in range(MAX_REDIRECTS + 1):
             origin = self._origin(url)
-            if obey and not self.rules(origin).can_fetch(url, NAME):
+            rules, delay = self.robots(origin) if obey else (None, DELAY)
+            if rules and not rules.can_fetch(url, NAME):
                 raise Failed(f"{origin}/robots.txt forbids {url}")
-            answer = self._persist(url, self.delay(origin) if obey else DELAY)
+            answer = self._persist(url, delay)
             place = answer.headers.get("Location")
             if answer.status not in REDIRECTS or not place:
                 return answer
@@ -152,14 +153,14 @@ class Visitor:
             raise Failed(f"{url} leads away from {allowed}: not followed")
         return origin
 
-    def rules(self, origin):
-        """Returns the rules of robots.txt, asked for once: a protego.Protego.
+    def robots(self, origin):
+        """Returns what robots.txt says, asked for once: (protego.Protego, seconds to
+        wait between requests).
 
-        A client error (404 and the like) means that there are none (RFC 9309). Raises
-        Blocked when it cannot be had, as then everything is forbidden, or when it asks
-        for more patience than there is.
+        A client error (404 and the like) means that it has no rules (RFC 9309). Raises
+        Blocked when it cannot be had, as then everything is forbidden.
         """
-        if origin not in self._rules:
+        if origin not in self._robots:
             url = f"{origin}/robots.txt"
             try:
                 answer = self._follow(url, obey=False)
@@ -171,12 +172,8 @@ class Visitor:
             if answer.status != 200 and not 400 <= answer.status < 500:
                 raise Blocked(f"{url} cannot be read: HTTP status {answer.status}.")
             body = answer.body if answer.status == 200 else b""
-            self._rules[origin] = _parse_rules(url, text(body))
-        return self._rules[origin]
-
-    def delay(self, origin):
-        """Returns the seconds to wait between requests: 2, or what robots.txt asks."""
-        return max(DELAY, _asked_delay(self.rules(origin)))
+            self._robots[origin] = _parse_robots(url, text(body))
+        return self._robots[origin]
 
     # ---------------------------------------------------------------------- asking
 
@@ -270,8 +267,9 @@ def _read_limited(answer):
     return bytes(body)
 
 
-def _parse_rules(url, content):
-    """Returns the Protego of a robots.txt. Raises Blocked for an absurd one."""
+def _parse_robots(url, content):
+    """Returns (protego.Protego, seconds between requests). Raises Blocked when there
+    are too many rules to read, or when it asks for more patience than there is."""
     import protego
 
     lines = content.splitlines()
@@ -279,18 +277,13 @@ def _parse_rules(url, content):
     if count > MAX_RULES:
         raise Blocked(f"{url} has {count} rules; more than {MAX_RULES} are not read.")
     rules = protego.Protego.parse(content)
-    delay = _asked_delay(rules)
+    rate = rules.request_rate(NAME)
+    # An integer may have more digits than a float can hold.
+    per_request = min(rate.seconds // rate.requests, 10**9) if rate else 0
+    delay = max(DELAY, rules.crawl_delay(NAME) or 0, per_request)
     if delay > MAX_WAIT:
         raise Blocked(f"{url} asks for {delay:.0f} s between requests.")
-    return rules
-
-
-def _asked_delay(rules):
-    """Returns the seconds between requests that robots.txt asks for, else 0."""
-    rate = rules.request_rate(NAME)
-    per_request = rate.seconds // rate.requests if rate else 0
-    # An integer may have more digits than a float can hold.
-    return max(rules.crawl_delay(NAME) or 0, min(per_request, 10**9))
+    return rules, delay
 
 
 def _refuse_challenge(url, answer):

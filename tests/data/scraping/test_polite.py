@@ -102,7 +102,7 @@ def test_robots_txt_says_how_long(site, visitor, monkeypatch, rules, seconds):
     monkeypatch.setattr(polite, "DELAY", 2.0)
     site.replies |= {"/robots.txt": rules.encode(), "/page": b"hello"}
     visitor.page(site.url + "/page")
-    assert visitor.delay(site.url) == seconds
+    assert visitor.robots(site.url)[1] == seconds
     assert seconds - 0.5 < visitor.slept[-1] <= seconds
 
 
@@ -189,7 +189,7 @@ def test_robots_txt_is_read_as_rfc_9309_wants_it(
     monkeypatch.setattr(polite, "NAME", me or polite.NAME)
     site.replies["/robots.txt"] = rules.encode()
     for path in allowed.split():
-        assert visitor.rules(site.url).can_fetch(site.url + path, polite.NAME), path
+        assert visitor.robots(site.url)[0].can_fetch(site.url + path, polite.NAME)
     for path in forbidden.split():
         with pytest.raises(polite.Failed, match="robots.txt forbids"):
             visitor.page(site.url + path)

@@ -1,4 +1,5 @@
-"""Each site is played by a local server with pages written by hand in its shapes."""
+"""A scrape asks only when told to, stops at a refusal, goes on another day; a local
+server plays the site."""
 
 import json
 import re
@@ -9,38 +10,11 @@ import threading
 
 import pytest
 from fake_site import Reply, png
+from test_sites import SEREBII_INDEX, serebii_page
 
 from pokeutils.common import env, files
 from pokeutils.data import dataset, sources
 from pokeutils.data.scraping import polite, scrape, sites
-
-
-def serebii_page(number, name, keys=(), titles=()):
-    """A species page: Latin-1, unclosed tags, attributes twice and in capitals."""
-    forms = "".join(
-        f'<a class="sprite-select" TITLE="{title}" data-key="{key}" href="#"><img src='
-        f'"/pokedex-swsh/icon/{key}.png" alt="{title}" class="pkmn" alt="x" /></a>'
-        for key, title in zip(keys, titles, strict=True)
-    )
-    page = f"""<html><head><title>{name} - #{number} - Serebii.net Pok\xe9dex</title>
-<meta property="og:image" content="https://www.serebii.net/pokemon/art/{number}.png">
-<body><td><h1>&nbsp;#{number} {name}</h1></td>
-<table class="dextable"><tr><td class="fooevo">Picture</td></tr>
-<tr><td class="fooinfo" align="center"><table><tr>
-<td class="pkmn"><img ID="sprite-regular" src="/swordshield/pokemon/{number}.png" />
-<td class="pkmn"><img id="sprite-shiny" src="/Shiny/SWSH/{number}.png" /></td></tr>
-</table><div align="center">{forms}</div>"""
-    return page.encode("latin-1")
-
-
-SEREBII_INDEX = b"""<select name="SelectURL"><option value="#">Galar: 001-100</option>
-<option value="/pokedex-swsh/venusaur/">003 Venusaur
-<option value="/pokedex-swsh/vulpix/">0037 Vulpix</option>
-<option VALUE="/pokedex-swsh/mr.mime">0100 Mr. Mime</option>
-<option value="/pokedex-swsh/sirfetch'd/">0865 Sirfetch'd</option>
-<option value="/pokedex-swsh/vulpix/">037 Vulpix</option>
-<option value="/pokedex-swsh/fire.shtml">Fire</option>
-<option value="/pokedex-sm/037.shtml">037 Vulpix</option></select>"""
 
 
 @pytest.fixture
@@ -208,104 +182,6 @@ def test_a_damaged_picture_is_fetched_again_and_no_other(serebii, tmp_path):
     run("serebii", tmp_path)
     assert dict(serebii.asked) == {"/robots.txt": 1, "/Shiny/SWSH/037.png": 1}
     assert sources.fetch("serebii", tmp_path / "raw") == raw
-
-
-def test_a_number_that_the_page_contradicts_stays_empty(serebii, tmp_path):
-    wrong = serebii_page("122", "Mr. Mime").replace(b"- #122 -", b"- #999 -")
-    serebii.replies["/pokedex-swsh/mr.mime/"] = wrong
-    assert table(run("serebii", tmp_path))["regular/122.png"] == (
-        "",
-        "mr.mime",
-        "",
-        "0",
-    )
-
-
-def test_a_key_that_is_no_form_is_left_alone(serebii, tmp_path):
-    page = serebii_page("037", "Vulpix", ["../../x", "037-a"], ["", ""])
-    serebii.replies["/pokedex-swsh/vulpix/"] = page
-    found = table(run("serebii", tmp_path))
-    assert [name for name in found if "/037" in name or "x" in name] == [
-        "regular/037-a.png",
-        "shiny/037-a.png",
-    ]
-    assert found["regular/037-a.png"][2] == "a", "no title: the letter of the form"
-
-
-# ------------------------------------------------------------------------------ pokedex
-
-
-def kalos(number, name, picture, **more):
-    return {
-        "id": number,
-        "number": f"{int(number):04d}",
-        "name": name.title(),
-        "slug": name,
-        "detailPageURL": f"/us/pokedex/{name}",
-        "ThumbnailImage": picture,
-        "type": ["grass"],
-        "featured": "true",
-    } | more
-
-
-def detail(number, images):
-    return f"""<div class="pokedex-pokemon-pagination-title"><div>
-        Somebody
-        <span class="pokemon-number">#{number:04d}</span>
-    </div></div><div class="profile-images">{images}</div>
-    <p class="version-yactive">...</p>""".encode()
-
-
-@pytest.fixture
-def pokedex(site, monkeypatch):
-    """The fake site as pokemon.com: form rows share an id, a page hides a form."""
-    here(site, "pokedex", monkeypatch)
-    art = f"{site.images_url}/assets/cms2/img/pokedex"
-    rows = [
-        kalos("1", "bulbasaur", f"{art}/detail/001.png"),
-        kalos(6, "charizard", f"{art}/detail/006.png"),
-        kalos(6, "charizard", f"{art}/detail/006_f2.png"),
-        kalos(6, "charizard", f"{art}/detail/006_f3.png"),
-        kalos(6, "charizard", f"{art}/detail/006_f2.png"),
-        kalos(1000, "gholdengo", f"{art}/detail/1000.png"),
-    ]
-    active = f'<img class="active" src="{art}/full/{{:03d}}.png" alt="x">'
-    lazy = f'<img src="/placeholder.gif" data-src="{art}/full/006_f2.png">'
-    foreign = f'<img src="{art}/full/025.png">'
-    site.replies = {
-        "/robots.txt": b"<!DOCTYPE html><html><body>no policy</body></html>",
-        "/us/api/pokedex/kalos": json.dumps(rows).encode(),
-        "/us/pokedex/bulbasaur": detail(1, foreign + active.format(1)),
-        "/us/pokedex/charizard": detail(6, active.format(6) + lazy),
-        "/us/pokedex/gholdengo": detail(999, active.format(999)),
-    }
-    for size in ("full", "detail"):
-        for name in ("001", "006", "006_f2", "006_f3", "1000"):
-            picture = png(len(site.replies), 48 if size == "detail" else 96)
-            site.replies[f"/assets/cms2/img/pokedex/{size}/{name}.png"] = picture
-    return site
-
-
-def test_pokedex_keeps_the_base_and_the_forms(pokedex, tmp_path):
-    raw = run("pokedex", tmp_path)
-    assert table(raw) == {
-        "001.png": ("1", "bulbasaur", "", "0"),
-        "006.png": ("6", "charizard", "", "0"),
-        "006-f2.png": ("6", "charizard", "f2", "0"),
-        "006-f3.png": ("6", "charizard", "f3", "0"),
-        "1000.png": ("1000", "gholdengo", "", "0"),
-    }
-    urls = [
-        row["url_or_package"].split("/pokedex/")[1] for row in sources.manifest(raw)
-    ]
-    assert urls == [
-        "full/001.png",
-        "full/006.png",
-        "full/006_f2.png",
-        "detail/006_f3.png",  # the page does not show it, the list does
-        "detail/1000.png",  # the page is about another number
-    ]
-    assert pokedex.asked["/robots.txt"] == 2, "two hosts, each with rules of its own"
 
 
 # ------------------------------------------------------------------- when it goes wrong

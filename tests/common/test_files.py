@@ -55,6 +55,17 @@ def test_a_full_disk_is_said_in_words(tmp_path):
     assert os.listdir(tmp_path) == ["set"]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_really_full_disk_gives_the_sentence(tmp_path):
+    # /dev/full answers every write as a full disk does.
+    with pytest.raises(OSError, match="is full .* nothing was changed"):
+        with files.atomic(tmp_path / "images.npy") as temporary:
+            temporary.symlink_to("/dev/full")
+            with open(temporary, "wb") as file:
+                file.write(b"pixels")
+    assert os.listdir(tmp_path) == []
+
+
 def test_what_a_killed_process_left_is_swept_after_a_day(tmp_path):
     for name, age in ((".set.1234.tmp", 2), (".set.5678.tmp", 0)):
         (tmp_path / name).mkdir()

@@ -96,8 +96,8 @@ def test_two_at_once_do_not_disturb_each_other(pets, tmp_path):
         subprocess.Popen(command, cwd=env.ROOT, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=60)[0] for process in both]
-    assert said == [f"{load(pets, tmp_path).fingerprint} 0\n"] * 2
+    lines = [process.communicate(timeout=60)[0] for process in both]
+    assert lines == [f"{load(pets, tmp_path).fingerprint} 0\n"] * 2
     for folder in ("raw", "prepared"):
         assert [n for n in os.listdir(tmp_path / "data" / folder) if n[0] == "."] == []
 
@@ -125,17 +125,6 @@ def test_a_full_disk_leaves_the_earlier_set(pets, tmp_path, monkeypatch):
     assert sorted(os.listdir(first.folder)) == ["images.npy", "meta.csv", "report.json"]
     assert os.listdir(first.folder.parent) == [first.folder.name]
     assert (np.load(first.folder / "images.npy") == first.images).all()
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_really_full_disk_gives_the_sentence(tmp_path):
-    # /dev/full answers every write as a full disk does.
-    with pytest.raises(OSError, match="is full .* nothing was changed"):
-        with files.atomic(tmp_path / "images.npy") as temporary:
-            temporary.symlink_to("/dev/full")
-            with open(temporary, "wb") as file:
-                file.write(b"pixels")
-    assert os.listdir(tmp_path) == []
 
 
 # ----------------------------------------------------------------------------- batches

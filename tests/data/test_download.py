@@ -1,21 +1,20 @@
 """Packages and archives arrive whole or not at all, and hostile ones leave no trace.
 
-npm is played by a script, web servers by one on this machine.
+npm is played by a script, a web site by a server on this machine.
 """
 
 import gzip
-import http.server
 import os
 import pathlib
 import stat
 import sys
 import tarfile
-import threading
 import time
 import tracemalloc
 import zipfile
 
 import pytest
+from fake_site import Reply
 from packed import tarball, zipped
 
 from pokeutils.common import env
@@ -96,9 +95,9 @@ def test_no_network_fails_quickly_in_one_sentence(
     with pytest.raises(download.SourceUnavailable, match=reason) as caught:
         npm_pack(package, tmp_path)
     assert time.monotonic() - begin < 10
-    said = str(caught.value)
-    assert "creatures@1.2.3" in said and "make run SOURCE=doodles" in said
-    assert "folder:" in said and "\n" not in said
+    message = str(caught.value)
+    assert "creatures@1.2.3" in message and "make run SOURCE=doodles" in message
+    assert "folder:" in message and "\n" not in message
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
@@ -132,9 +131,9 @@ def test_without_npm_pip_is_asked_and_both_are_named(
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     with pytest.raises(download.SourceUnavailable) as caught:
         npm_pack(package, tmp_path)
-    said = str(caught.value)
-    assert "npm is not installed" in said and download.NODE in said
-    assert "make run SOURCE=doodles" in said
+    message = str(caught.value)
+    assert "npm is not installed" in message and download.NODE in message
+    assert "make run SOURCE=doodles" in message
     assert not list(env.data_dir().rglob("*.*"))  # nothing half installed
 
 
@@ -165,12 +164,12 @@ def test_without_npm_pip_brings_one_for_all_packages(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     monkeypatch.setattr(download, "ANSWER_SECONDS", 20)
-    said = []
+    lines = []
     for number in (1, 2):
         (tmp_path / str(number)).mkdir()
-        tarball = download.npm_pack(package, tmp_path / str(number), said.append)
+        tarball = download.npm_pack(package, tmp_path / str(number), lines.append)
         assert tarball.parent == tmp_path / str(number)
-    assert sum("pip fetches a copy" in line for line in said) == 1
+    assert sum("pip fetches a copy" in line for line in lines) == 1
     asked = (tmp_path / "log").read_text("utf-8").splitlines()
     places = {line.rpartition(" ")[0].rpartition(" ")[0] for line in asked}
     assert len(asked) == 4 and len(places) == 1
@@ -180,70 +179,40 @@ def test_without_npm_pip_brings_one_for_all_packages(
 # ---------------------------------------------------------------------------- download
 
 
-@pytest.fixture
-def server():
-    """A server that has its good and its bad addresses; returns where it is."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            status = 404 if self.path == "/nowhere" else 200
-            self.send_response(status)
-            self.send_header("Set-Cookie", self.headers["User-Agent"])
-            if self.path == "/cut":
-                self.send_header("Content-Length", "1000")
-            if self.path == "/chunked":
-                self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            if self.path == "/chunked":
-                self.wfile.write(b"1000\r\nnot so many bytes")
-            elif self.path == "/endless":
-                for _ in range(200):
-                    self.wfile.write(bytes(1 << 20))
-            elif self.path == "/silent":
-                time.sleep(1)
-            else:
-                self.wfile.write(b"all of it")
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda request, address: None  # the client hung up
-    thread = threading.Thread(target=server.serve_forever, args=[0.05])
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_download_is_whole(server, tmp_path):
-    download.download(f"{server}/good", tmp_path / "file")
+def test_a_download_is_whole(site, tmp_path):
+    site.replies["/good"] = b"all of it"
+    download.download(f"{site.url}/good", tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == b"all of it"
 
 
+CHUNKED = {"Transfer-Encoding": "chunked"}
+
+
 @pytest.mark.parametrize(
-    "path, reason",
+    "reply, reason",
     [
-        ("nowhere", "HTTP status 404"),
-        ("cut", "broke off after 9 bytes"),
-        ("chunked", "broke off"),
-        ("silent", "timed out"),
-        ("endless", "no end after 5 MB"),
+        (Reply(b"no", 404), "HTTP status 404"),
+        (Reply(b"all of it" * 9, cut=9), "broke off after 9 bytes"),
+        (Reply(b"1000\r\nnot so many", headers=CHUNKED, length=False), "broke off"),
+        (Reply(b"late", wait=1), "timed out"),
+        (Reply(200 << 20, length=False), "no end after 5 MB"),
     ],
+    ids=["nowhere", "cut", "chunked", "silent", "endless"],
 )
 def test_what_does_not_come_whole_is_an_error(
-    server, monkeypatch, tmp_path, path, reason
+    site, monkeypatch, tmp_path, reply, reason
 ):
+    site.replies["/file"] = reply
     monkeypatch.setattr(download, "MAX_ARCHIVE", 5 << 20)
     with pytest.raises(OSError, match=reason):
-        download.download(f"{server}/{path}", tmp_path / "file", seconds=0.3)
+        download.download(f"{site.url}/file", tmp_path / "file", seconds=0.3)
 
 
-def test_an_answer_that_drips_is_given_up(server, monkeypatch, tmp_path):
+def test_an_answer_that_drips_is_given_up(site, monkeypatch, tmp_path):
+    site.replies["/good"] = b"all of it"
     monkeypatch.setattr(download, "DOWNLOAD_SECONDS", 0)
     with pytest.raises(OSError, match="no end after 0 MB"):
-        download.download(f"{server}/good", tmp_path / "file")
+        download.download(f"{site.url}/good", tmp_path / "file")
 
 
 # ---------------------------------------------------------------------------- archives

@@ -163,10 +163,10 @@ def test_kagglehub_is_asked_when_it_is_installed(data, tmp_path, monkeypatch):
 def test_nowhere_to_be_found_says_every_way(data):
     with pytest.raises(download.SourceUnavailable) as caught:
         fetch(TYPES, data)
-    said = str(caught.value)
-    assert "kagglehub" in said and "SOURCE=doodles" in said and "\n" not in said
-    assert "https://www.kaggle.com/datasets/vishalsubbiah/" in said
-    assert str(data / "downloads" / "pokemon-images-and-types.zip") in said
+    message = str(caught.value)
+    assert "kagglehub" in message and "SOURCE=doodles" in message and "\n" not in message
+    assert "https://www.kaggle.com/datasets/vishalsubbiah/" in message
+    assert str(data / "downloads" / "pokemon-images-and-types.zip") in message
 
 
 # ---------------------------------------------------------------------------- failures
@@ -174,34 +174,22 @@ def test_nowhere_to_be_found_says_every_way(data):
 
 def test_a_set_that_lacks_pictures_is_told_of(data, monkeypatch):
     zipped(data / "downloads" / "pokemon-images-dataset.zip", numbered())
-    said = []
-    raw = sources.fetch(POKEMON, data / "raw", said.append)
-    assert "Warning" in said[-1] and "819 pictures; 7 came from" in said[-1]
-    assert str(raw) in said[-1]
+    lines = []
+    raw = sources.fetch(POKEMON, data / "raw", lines.append)
+    assert "Warning" in lines[-1] and "819 pictures; 7 came from" in lines[-1]
+    assert str(raw) in lines[-1]
     whole = sources.describe(POKEMON)._replace(expected=7)
     monkeypatch.setitem(sources._KNOWN, POKEMON, whole)
     (raw / "manifest.csv").unlink()
-    said.clear()
-    sources.fetch(POKEMON, data / "raw", said.append)
-    assert said and not any("Warning" in line for line in said)
+    lines.clear()
+    sources.fetch(POKEMON, data / "raw", lines.append)
+    assert lines and not any("Warning" in line for line in lines)
 
 
 def test_something_else_in_the_zip_is_refused(data):
     zipped(data / "downloads" / "pokemon-images-dataset.zip", {"cats/cat.png": b"?"})
     with pytest.raises(RuntimeError, match="does not hold the pictures of kvpratama"):
         fetch(POKEMON, data)
-
-
-@pytest.mark.parametrize(
-    "name", ["../../evil.png", "/evil/1.png", "pokemon/../../1.png"]
-)
-def test_a_hostile_zip_leaves_no_trace(data, tmp_path, name):
-    inside = {**numbered(), name: picture(1)}
-    zipped(data / "downloads" / "pokemon-images-dataset.zip", inside)
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(RuntimeError, match="unsafe path"):
-        fetch(POKEMON, data)
-    assert sorted(tmp_path.rglob("*")) == sorted([*before, data / "raw"])
 
 
 def test_another_kaggle_set_is_unknown(data):

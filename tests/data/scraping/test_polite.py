@@ -19,7 +19,7 @@ WALL = b"""<html><head><noscript><title>Pardon Our Interruption</title></noscrip
 
 @pytest.fixture
 def visitor(site):
-    """A guest of the fake site, who is said to sleep but does not."""
+    """A guest of the fake site, who is lines to sleep but does not."""
     slept, lines = [], []
     me = "me@example.org"
     with polite.Visitor([site.url], me, lines.append, slept.append) as visitor:

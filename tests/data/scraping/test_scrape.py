@@ -1,4 +1,4 @@
-"""A scrape asks only when told to, stops at a refusal, goes on another day; a local
+"""A scrape asks only when estimates to, stops at a refusal, goes on another day; a local
 server plays the site."""
 
 import json
@@ -44,8 +44,8 @@ def here(site, name, monkeypatch):
     monkeypatch.setitem(sites.SITES, name, sites.SITES[name]._replace(origins=origins))
 
 
-def run(name, tmp_path, said=None, **options):
-    say = [].append if said is None else said.append
+def run(name, tmp_path, lines=None, **options):
+    say = [].append if lines is None else lines.append
     return scrape.fetch(
         name, agree=True, raw_dir=tmp_path / "raw", progress=say, **options
     )
@@ -75,10 +75,10 @@ def pictures(raw):
 def test_nothing_is_asked_without_an_explicit_yes(name, agree, site, tmp_path):
     with pytest.raises(ValueError) as caught:
         scrape.fetch(name, agree=agree, raw_dir=tmp_path / "raw")
-    said = str(caught.value)
-    assert said == scrape.notice(name)
+    message = str(caught.value)
+    assert message == scrape.notice(name)
     for part in (sites.SITES[name].terms, "agree=True", "Otherwise nothing is fetched"):
-        assert part in said
+        assert part in message
     assert not site.asked and not (tmp_path / "raw").exists()
 
 
@@ -115,8 +115,8 @@ def test_nothing_in_the_project_agrees_for_its_user():
 
 
 def test_serebii_brings_all_forms_in_both_colours(serebii, tmp_path):
-    said = []
-    raw = run("serebii", tmp_path, said)
+    lines = []
+    raw = run("serebii", tmp_path, lines)
     assert table(raw) == {
         "regular/003.png": ("3", "venusaur", "", "0"),
         "regular/003-gi.png": ("3", "venusaur", "gigantamax", "0"),
@@ -142,8 +142,8 @@ def test_serebii_brings_all_forms_in_both_colours(serebii, tmp_path):
     ]
     assert about["dropped"] == [] and about["files"] == 11
     assert set(serebii.asked.values()) == {1}
-    assert "4 species, 0 pictures, about" in said[0]
-    assert "11 pictures of 4 species; 1 absent" in said[-1]
+    assert "4 species, 0 pictures, about" in lines[0]
+    assert "11 pictures of 4 species; 1 absent" in lines[-1]
 
 
 def test_a_second_call_asks_for_nothing(serebii, tmp_path):
@@ -373,10 +373,10 @@ def test_a_killed_run_goes_on_without_asking_twice(serebii, tmp_path):
 
 def test_it_says_how_long_it_will_take(serebii, tmp_path, monkeypatch):
     monkeypatch.setattr(scrape, "REPORT_SECONDS", -1)
-    said = []
-    run("serebii", tmp_path, said)
-    told = [line for line in said if "left" in line]
-    assert told[-1].startswith("serebii: 4 of 4 species, 11 pictures, about 0 s left")
-    assert [line.split(" of ")[0] for line in told] == [
+    lines = []
+    run("serebii", tmp_path, lines)
+    estimates = [line for line in lines if "left" in line]
+    assert estimates[-1].startswith("serebii: 4 of 4 species, 11 pictures, about 0 s left")
+    assert [line.split(" of ")[0] for line in estimates] == [
         f"serebii: {n}" for n in range(5)
     ]

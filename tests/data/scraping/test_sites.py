@@ -1,4 +1,4 @@
-"""Pages written by hand in the shapes of the sites, and what is found on them."""
+"""Pages written by hand in the shapes of the sites, and what is shown on them."""
 
 import json
 
@@ -44,7 +44,7 @@ def species(name, pages):
 
 def pictures(name, page, of):
     """{file: (address without the host, species, form, shiny)} on a species' page."""
-    found = sites.SITES[name].pictures(sites.soup(polite.text(page)), of)
+    shown = sites.SITES[name].pictures(sites.soup(polite.text(page)), of)
     return {
         picture["file"]: (
             picture["url"].removeprefix(HOME),
@@ -52,7 +52,7 @@ def pictures(name, page, of):
             picture["form"],
             picture["shiny"],
         )
-        for picture in found
+        for picture in shown
     }
 
 
@@ -87,9 +87,9 @@ def test_a_number_that_the_page_contradicts_stays_empty():
 def test_a_key_that_is_no_form_is_left_alone():
     keys = ["../../x", "037-a", "037-" + "a" * 300, "²37"]
     page = polite.text(serebii_page("037", "Vulpix", keys, [""] * 4)).encode()
-    found = pictures("serebii", page, VULPIX)
-    assert list(found) == ["regular/037-a", "shiny/037-a"]
-    assert found["regular/037-a"][2] == "a", "no title: the letter of the form"
+    shown = pictures("serebii", page, VULPIX)
+    assert list(shown) == ["regular/037-a", "shiny/037-a"]
+    assert shown["regular/037-a"][2] == "a", "no title: the letter of the form"
 
 
 def kalos(number, name, *pictures):

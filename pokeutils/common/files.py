@@ -1,8 +1,10 @@
 """Files that are whole or absent (atomic writes), their hashes, and locks."""
 
 import contextlib
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -74,6 +76,15 @@ def write_text(path, text):
 def write_json(path, value):
     """Writes `value` to `path` atomically, as indented JSON in the order given."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def csv_bytes(columns, rows):
+    """Returns a CSV file of `rows`, dicts that have all `columns`, as bytes."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8")
 
 
 def sha256(source):

@@ -8,9 +8,7 @@ found by perceptual hashes (`pairs`).
 import collections
 import concurrent.futures
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import os
 import queue
@@ -59,7 +57,7 @@ def make(source, raw, new, expected, progress=print):
     array, rows, duplicates = _drop_duplicates(source, array, rows)
     rows = [_meta(row) for row in rows]
 
-    table = _table(rows)
+    table = files.csv_bytes(COLUMNS, rows)
     _save(new / "images.npy", array)
     files.write_bytes(new / "meta.csv", table)
     split = [row["split"] for row in rows]
@@ -195,15 +193,6 @@ def is_holdout(species):
     """
     digest = hashlib.sha256(f"species {species}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < HOLDOUT
-
-
-def _table(rows):
-    """Returns meta.csv as bytes."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8")
 
 
 # --------------------------------------------------------------------------- decoding

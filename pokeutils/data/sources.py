@@ -156,7 +156,7 @@ def fetch(name, raw_dir=None, progress=print):
         (new / packs.SCRATCH).mkdir()
         rows, story = _merge(merged) if merged else _filler(name)(new, progress)
         shutil.rmtree(new / packs.SCRATCH)
-        _write_manifest(new, rows, story["from"])
+        write_manifest(new, rows, story["from"])
         story = {"source": name, "files": len(rows), "listing": state, **story}
         files.write_json(new / "source.json", story)
     progress(f"{raw.name}: {len(rows)} pictures fetched")
@@ -206,6 +206,16 @@ def manifest(raw):
         return list(csv.DictReader(file))
 
 
+def write_manifest(raw, rows, origin=""):
+    """Writes manifest.csv; what a row does not say is what most pictures have."""
+    usual = {"species_id": "", "slug": "", "form": "", "shiny": 0, "view": "front"}
+    usual |= {"frame": 0, "url_or_package": origin}
+    rows = [
+        {**usual, **row, "sha256": files.sha256(raw / row["file"])} for row in rows
+    ]
+    files.write_bytes(raw / "manifest.csv", files.csv_bytes(COLUMNS, rows))
+
+
 def about(raw):
     """Returns what source.json says about a raw folder."""
     return json.loads((pathlib.Path(raw) / "source.json").read_text("utf-8"))
@@ -235,18 +245,6 @@ def _merge(raws):
         "left_out": [line for raw in raws for line in about(raw).get("left_out", [])],
         "dropped": [item for raw in raws for item in about(raw).get("dropped", [])],
     }
-
-
-def _write_manifest(raw, rows, origin):
-    """Writes manifest.csv; what a row does not say is what most pictures have."""
-    usual = {"slug": "", "form": "", "shiny": 0, "view": "front", "frame": 0}
-    usual["url_or_package"] = origin
-    with open(raw / "manifest.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            digest = files.sha256(raw / row["file"])
-            writer.writerow({**usual, **row, "sha256": digest})
 
 
 def _is_whole(raw, state):

@@ -30,7 +30,7 @@ MIN_SIDE = 16  # px; what is smaller is a placeholder
 SMALL_PAGE = 15_000  # bytes; challenge pages have about 6,000
 
 REDIRECTS = (301, 302, 303, 307, 308)
-FIELDS = ("user", "allow", "dis", "dia", "crawl", "request")  # how rules begin
+FIELDS = ("user", "allow", "dis", "dia", "crawl", "request", "visit")  # of its rules
 CHALLENGES = (
     *(b"_Incapsula_Resource", b"Pardon Our Interruption", b"Incapsula incident"),
     *(b"cf_chl_opt", b"__cf_chl", b"Just a moment..."),

@@ -5,9 +5,6 @@ in the project calls it. An interrupted run goes on where it stopped.
 """
 
 import contextlib
-import csv
-import datetime
-import io
 import json
 import pathlib
 import time
@@ -19,6 +16,8 @@ from pokeutils.data.scraping import polite, sites
 
 REPORT_SECONDS = 30  # between two lines of progress
 PATIENCE = 12  # addresses in a row that bring no picture; one without an answer is 4
+# What comes of a list or a journal of another shape.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def notice(name):
@@ -113,7 +112,7 @@ class _Run:
                 listed = self.site.species(self.visitor.page, home)
             except (polite.Missing, polite.Failed) as error:
                 raise SourceUnavailable(f"no list of species: {error}.") from None
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            except UNREADABLE:
                 listed = []
             if not listed:
                 raise SourceUnavailable(
@@ -147,9 +146,7 @@ class _Run:
         if kept is not None:
             self.patience = PATIENCE
             file = kept.path.relative_to(self.raw).as_posix()
-            when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            facts = {"sha256": kept.sha256, "bytes": kept.bytes, "when": when}
-            self.journal.add(picture["url"], file=file, **facts)
+            self.journal.add(picture["url"], file=file, sha256=kept.sha256)
 
     def ask(self, get, url, *path):
         """Returns what comes from an address, or None after noting why nothing did."""
@@ -196,18 +193,14 @@ class _Run:
             for picture in shown:
                 entry = self.journal.get(picture["url"], {})
                 if "file" in entry:
-                    rows.append(_row(picture, entry))
+                    rows.append(_row(picture, entry["file"]))
             for url in (species["url"], *(picture["url"] for picture in shown)):
                 if "missing" in self.journal.get(url, {}):
                     left_out.append(f"{url}: {self.journal[url]['missing']}")
         if not rows:
             raise SourceUnavailable("no picture at all was found.")
 
-        table = io.StringIO()
-        writer = csv.DictWriter(table, sources.COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        files.write_text(self.raw / "manifest.csv", table.getvalue())
+        sources.write_manifest(self.raw, rows)
         story = {
             "source": self.name,
             "files": len(rows),
@@ -225,19 +218,18 @@ class _Run:
         )
 
 
-def _row(picture, entry):
-    """Returns the row of a kept picture in manifest.csv."""
-    row = {column: picture.get(column, "") for column in sources.COLUMNS}
-    row |= {"file": entry["file"], "sha256": entry["sha256"]}
-    row |= {"shiny": int(picture["shiny"]), "view": "front", "frame": 0}
+def _row(picture, file):
+    """Returns what manifest.csv says about a kept picture."""
+    row = {key: picture[key] for key in ("species_id", "slug", "form")}
+    row |= {"file": file, "shiny": int(picture["shiny"])}
     return row | {"url_or_package": picture["url"]}
 
 
 class _Journal(dict):
     """What is known of each address, kept in a file, so that the next run goes on.
 
-    It maps an address to {"found": [...]} (a page), {"file", "sha256", "bytes", "when"}
-    (a picture whose file is there and unharmed) or {"missing": reason}.
+    It maps an address to {"found": [...]} (a page), {"file", "sha256"} (a picture whose
+    file is there and unharmed) or {"missing": reason}.
     """
 
     def __init__(self, raw):
@@ -246,7 +238,7 @@ class _Journal(dict):
         )
         self._file.seek(0)
         for line in self._file:
-            with contextlib.suppress(ValueError, LookupError, TypeError, OSError):
+            with contextlib.suppress(OSError, *UNREADABLE):
                 entry = json.loads(line)
                 url = entry.pop("url")
                 self.pop(url, None)

@@ -356,7 +356,7 @@ def test_a_killed_run_goes_on_without_asking_twice(serebii, tmp_path):
     # What a kill at other moments leaves: half a picture, half a line.
     (raw / "shiny" / ".037.0123abcd.tmp.png").write_bytes(png()[:99])
     with open(raw / "journal.jsonl", "a") as journal:
-        journal.write('\n{"url": "http://127.0.0.1/half')
+        journal.write('\n[1]\n"?"\n{"url": "http://127.0.0.1/half')
     serebii.gates.clear()
     serebii.asked.clear()
     run("serebii", tmp_path)

@@ -1,8 +1,10 @@
-"""Files that are either whole or absent: atomic writes, and hashes to check them."""
+"""Files that are whole or absent (atomic writes), their hashes, and locks."""
 
 import contextlib
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -10,6 +12,9 @@ import shutil
 import time
 import uuid
 
+from pokeutils.common import env
+
+FILELOCK = "filelock==4.3.*"
 ONE_DAY = 24 * 3600  # seconds; a temporary folder older than this has lost its owner
 
 
@@ -73,12 +78,59 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def csv_bytes(columns, rows):
+    """Returns a CSV file of `rows`, dicts that have all `columns`, as bytes."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8")
+
+
 def sha256(source):
     """Returns the sha256 of a bytes object, or of the file at a path, as hex."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return hashlib.sha256(source).hexdigest()
     with open(source, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Busy(RuntimeError):
+    """Another process holds what `lock` was asked for; `owner` says which."""
+
+    def __init__(self, folder, owner):
+        super().__init__(f"{folder} is in use by {owner}; wait until it is done.")
+        self.owner = owner
+
+
+@contextlib.contextmanager
+def lock(path, show=print):
+    """Holds the file at `path` while the `with` block runs. Raises Busy where another
+    process has it.
+
+    The operating system keeps the lock, so it ends with the process however that dies.
+    Where the drive has no locks (some network drives) it says so and goes on.
+    """
+    env.need("filelock", FILELOCK, show)
+    import filelock
+
+    path, owner = pathlib.Path(path), pathlib.Path(f"{path}.owner")
+    held = filelock.FileLock(path)
+    try:
+        held.acquire(timeout=0)
+    except filelock.Timeout:
+        name = owner.read_text("utf-8") if owner.exists() else "another process"
+        raise Busy(path.parent, name) from None
+    except OSError as error:
+        show(
+            f"Note: no locks on this drive ({error}); let no other process work in "
+            f"{path.parent}."
+        )
+    try:
+        owner.write_text(f"process {os.getpid()}", "utf-8")
+        yield
+    finally:
+        held.release()
 
 
 def _sibling(path, suffix):

@@ -139,6 +139,17 @@ def _grow(ground, white):
 # ------------------------------------------------------------------------- arithmetic
 
 
+def check(pictures, channels=(3, 4)):
+    """Raises ValueError unless `pictures` are uint8 (n, height, width, channels)."""
+    shape, dtype = np.shape(pictures), getattr(pictures, "dtype", type(pictures))
+    if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in channels:
+        wanted = " or ".join(map(str, channels))
+        raise ValueError(
+            f"got {dtype} of shape {shape}; expected uint8 pictures "
+            f"(n, height, width, {wanted})."
+        )
+
+
 def premultiply(rgba):
     """Returns straight RGBA with its colours multiplied by alpha."""
     alpha = rgba[..., 3:].astype(np.uint16)

@@ -19,45 +19,44 @@ from pokeutils.data import prepare, sources, species
 class PictureSet(
     collections.namedtuple("PictureSet", "source size images meta report folder")
 ):
-    """A prepared set: `images` uint8 premultiplied RGBA (n, size, size, 4), `meta`."""
+    """A prepared set: `images` uint8 premultiplied RGBA (n, size, size, 4), `meta` a
+    dict of arrays (n,), `report` what report.json says."""
 
     __slots__ = ()
 
     @property
     def train(self):
-        """Boolean mask of the pictures to train on."""
+        """Returns the boolean mask of the pictures to train on."""
         return self.meta["split"] == "train"
 
     @property
     def holdout(self):
-        """Boolean mask of the pictures of species kept out of training."""
+        """Returns the boolean mask of the pictures kept out of training."""
         return ~self.train
 
     @property
     def weights(self):
-        """How often to show each picture: float64 (n,), 1 / pictures of its species.
+        """Returns how often to show each picture: 1 / pictures of its species, (n,).
 
         With these, `order` shows every species as often as any other, however many
         forms, frames and colours of it there are.
         """
-        known = self.meta["species_id"] > 0
-        species = np.where(
-            known, self.meta["species_id"].astype(str), self.meta["slug"]
-        )
-        _, place, counts = np.unique(species, return_inverse=True, return_counts=True)
+        numbers, slugs = self.meta["species_id"], self.meta["slug"]
+        names = np.where(numbers > 0, numbers.astype(str), slugs)
+        _, place, counts = np.unique(names, return_inverse=True, return_counts=True)
         return 1.0 / counts[place]
 
     @property
     def types(self):
-        """The one or two types of each picture's species, each 1: float32 (n, 18) in
-        the order of `species.TYPES`. A row of zeros where they are unknown."""
-        known = np.array(species.TYPES)
-        found = [self.meta[name][:, None] == known for name in ("type1", "type2")]
-        return (found[0] | found[1]).astype(np.float32)
+        """Returns float32 (n, 18): 1 for the one or two types of a picture's species,
+        in the order of `species.TYPES`. A row of zeros where they are unknown."""
+        names = np.array(species.TYPES)
+        first, second = self.meta["type1"], self.meta["type2"]
+        return ((first[:, None] == names) | (second[:, None] == names)).astype("float32")
 
     @property
     def fingerprint(self):
-        """sha256 of the images and meta.csv: names the data in a run's params.json."""
+        """Returns the sha256 of images and meta.csv; params.json of a run has it."""
         return self.report["fingerprint"]
 
 
@@ -67,7 +66,7 @@ class PictureSet(
 def load(source, size, data_dir=None, progress=print):
     """Returns the PictureSet of a source at `size` x `size` px, preparing it if needed.
 
-    `meta` maps each name in prepare.COLUMNS to an array, one entry a picture; text is
+    `meta` maps each name in prepare.COLUMNS to an array, one entry per picture; text is
     "" and numbers are 0 where unknown. Pixel art keeps its pixels in multiples of the
     canvas it was drawn for, 32 ("sprites") or 96 ("animated"); below that it is reduced
     as artwork is. Several sources, "official+sprites", become one set without the
@@ -90,7 +89,7 @@ def load(source, size, data_dir=None, progress=print):
     }
     ready = _read(source, folder, expected)
     if ready is not None:
-        _tell_of_duplicates(ready, progress)
+        _report_duplicates(ready, progress)
         return ready
     if folder.exists():
         progress(f"{folder.name} is damaged or out of date: making it anew")
@@ -102,16 +101,16 @@ def load(source, size, data_dir=None, progress=print):
         ready = _read(source, new, expected)
         if ready is None:
             raise RuntimeError(f"{new} cannot be read back; is the disk failing?")
-    _tell_of_duplicates(ready, progress)
+    _report_duplicates(ready, progress)
     return ready._replace(folder=folder)
 
 
-def _tell_of_duplicates(ready, progress):
-    again = ready.report.get("duplicates")
-    if again:
-        example = [again[0][key].removeprefix("../") for key in ("file", "same_as")]
+def _report_duplicates(ready, progress):
+    pairs = ready.report.get("duplicates")
+    if pairs:
+        example = [pairs[0][key].removeprefix("../") for key in ("file", "same_as")]
         progress(
-            f"Warning: {ready.source} mixes sources that share pictures. {len(again)} "
+            f"Warning: {ready.source} mixes sources that share pictures. {len(pairs)} "
             f"are left out because an earlier source has them, such as {example[0]}, "
             f"which is {example[1]}; {len(ready.images)} remain (see report.json)."
         )
@@ -138,6 +137,7 @@ def _read(source, folder, expected):
 
 
 def _column(column, rows):
+    """Returns a column of meta.csv as an array."""
     values = [row[column] for row in rows]
     if column == "shiny":
         return np.array([value == "1" for value in values])
@@ -160,13 +160,10 @@ def check_range(pictures):
     That is uint8 premultiplied RGBA (n, size, size, 4), at least two different ones,
     with transparent corners in most.
     """
-    shape, dtype = np.shape(pictures), getattr(pictures, "dtype", type(pictures))
-    if dtype != np.uint8:
-        raise ValueError(
-            f"got {dtype}; expected uint8 (to_float converts, once, on the way in)."
-        )
-    if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 4 or shape[0] < 2:
-        raise ValueError(f"got shape {shape}; expected (n >= 2, size, size, 4).")
+    images.check(pictures, channels=(4,))
+    count, height, width, _ = pictures.shape
+    if height != width or count < 2:
+        raise ValueError(f"got {pictures.shape}; expected (n >= 2, size, size, 4).")
     if (pictures[..., :3] > pictures[..., 3:]).any():
         raise ValueError(
             "some colours are brighter than their alpha: this is straight RGBA; "
@@ -178,18 +175,19 @@ def check_range(pictures):
     if opaque > 0.5:
         raise ValueError(
             f"{opaque:.0%} of the corner pixels are opaque: the background was painted "
-            "in; keep alpha, or cut the ground away with images.cut_ground."
+            "in; keep alpha, or cut it away with images.cut_ground."
         )
 
 
 def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):
-    """Says which pictures each training step sees: indices and flips, (steps, batch).
+    """Returns which pictures each training step sees, and which of them are flipped:
+    int32 and bool (steps, batch), from step `start` on.
 
-    `steps` steps from step `start` on. Every epoch of count // batch steps is a fresh
-    permutation and depends on nothing but (seed, epoch), so a resumed run sees exactly
-    what an uninterrupted one would. With `weights` (count,), a picture comes as often
-    in an epoch as its share of them says, rounded up or down at random. Raises
-    ValueError when `batch` exceeds `count`, or a weight is not positive.
+    Every epoch of count // batch steps is a fresh permutation and depends on nothing
+    but (seed, epoch), so a resumed run sees exactly what an uninterrupted one would.
+    With `weights` (count,), a picture comes as often in an epoch as its share of them
+    says, rounded up or down at random. Without `reshuffle`, all epochs are the first.
+    Raises ValueError when `batch` exceeds `count`, or a weight is not positive.
     """
     if not 1 <= batch <= count:
         raise ValueError(f"a batch of {batch} from {count} pictures; use 1 to {count}.")
@@ -230,7 +228,7 @@ def _unequal(weights, count):
     weights = np.asarray(weights, np.float64)
     if weights.shape != (count,) or not (np.isfinite(weights) & (weights > 0)).all():
         raise ValueError(
-            f"weights of shape {weights.shape}; expected ({count},), one a picture, "
+            f"weights of shape {weights.shape}; expected ({count},), one per picture, "
             "all of them positive."
         )
     return None if np.ptp(weights) == 0 else weights
@@ -249,14 +247,14 @@ def batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
     indices, flips = order(len(pictures), batch, steps, seed, **places)
     with tf.device("cpu"):
         memory = tf.constant(pictures)
-        names = None if labels is None else tf.constant(labels)
+        known = None if labels is None else tf.constant(labels)
 
     def gather(index, flip):
         x = tf.gather(memory, index)
         if mirror:
             x = tf.where(flip[:, None, None, None], tf.reverse(x, [2]), x)
         x = tf.cast(x, tf.float32) / 127.5 - 1.0
-        return x if names is None else (x, tf.gather(names, index))
+        return x if known is None else (x, tf.gather(known, index))
 
     plan = tf.data.Dataset.from_tensor_slices((indices, flips))
     return plan.map(gather, num_parallel_calls=2).prefetch(2)

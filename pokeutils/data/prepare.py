@@ -1,14 +1,14 @@
 """From raw pictures to arrays: decode, fit, name, split, and say what was dropped.
 
 Decoding happens in processes of their own (`images.serve`), so that it uses all cores
-and a broken file costs that file, not the session.
+and a broken file costs that file, not the session. Pictures that two sources share are
+found by perceptual hashes (`pairs`).
 """
 
+import collections
 import concurrent.futures
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import os
 import queue
@@ -16,13 +16,12 @@ import subprocess
 import sys
 import threading
 import time
-import numpy as np
-from pokeutils.common import device, env, files, images
-from pokeutils.data import sources, species
-import collections
+
 import numpy as np
 from PIL import Image
-from pokeutils.common import images
+
+from pokeutils.common import device, env, files, images
+from pokeutils.data import sources, species
 
 VERSION = 2  # raise it when prepared sets must be made anew
 HOLDOUT = 0.1  # share of the species kept out of training
@@ -33,6 +32,15 @@ COLUMNS = (
     *("type1", "type2", *species.STATS, "split", "sha256"),
 )
 NUMBERS = ("species_id", "generation", *species.STATS)  # 0 where unknown
+
+GRID = 16  # cells per side; 2 * 16 * 16 = 512 notes per picture
+STEP = 2.0  # grey levels (0-255); less is flat, whatever noise says
+# Between the official artworks and copies of them as JPEG, the same picture differs in
+# at most 19 notes and 5.3 grey levels, different species in 104 notes and more.
+FAR = 64  # notes that may differ
+COLOUR = 8.0  # grey levels (0-255) between their cells, on average: not a recolour
+
+Pair = collections.namedtuple("Pair", "first second notes mirrored")
 
 
 def make(source, raw, new, expected, progress=print):
@@ -46,9 +54,10 @@ def make(source, raw, new, expected, progress=print):
     array, rows, dropped = _collect(source, raw, expected["size"], progress)
     dropped = about.get("dropped", []) + dropped
     _check_dropped(source, len(array), dropped)
-    differ = _complete(raw, rows)
-    array, rows, again = _once(source, array, rows)
-    table = _table(rows)
+    array, rows, duplicates = _drop_duplicates(source, array, rows)
+    rows = [_meta(row) for row in rows]
+
+    table = files.csv_bytes(COLUMNS, rows)
     _save(new / "images.npy", array)
     files.write_bytes(new / "meta.csv", table)
     split = [row["split"] for row in rows]
@@ -68,8 +77,7 @@ def make(source, raw, new, expected, progress=print):
         "seconds": round(time.monotonic() - begin, 1),
         "fingerprint": fingerprint(array, table),
         "left_out": about.get("left_out", []),
-        "types_differ": differ,
-        "duplicates": again,
+        "duplicates": duplicates,
         "dropped": dropped,
     }
     files.write_json(new / "report.json", report)
@@ -78,60 +86,72 @@ def make(source, raw, new, expected, progress=print):
 
 def _collect(source, raw, size, progress):
     """Returns canvases, their manifest rows, and {"file", "reason"} of the dropped."""
-    manifest, told = sources.manifest(raw), time.monotonic()
+    manifest, last_report = sources.manifest(raw), time.monotonic()
     if any(row["file"].lower().endswith(".svg") for row in manifest):
         env.need("resvg_py", images.RESVG, progress)
     if source != "doodles":
         species.need(progress)
-    # Files of a merged set lie in the folders of its sources: "../sprites/...".
-    pixel_art = {raw.name: sources.describe(source).pixel_art}
-    for part in sources.parts(source):
-        pixel_art[sources.folder_name(part)] = sources.describe(part).pixel_art
-    paths = [raw.parent / os.path.normpath(f"{raw.name}/{r['file']}") for r in manifest]
-    requests = [
-        {
-            "path": str(path),
-            "size": size,
-            "pixel_art": pixel_art[path.relative_to(raw.parent).parts[0]],
-        }
-        for path in paths
-    ]
+
     # One array from the start: a list and then an array would be twice the memory.
     array = np.empty((len(manifest), size, size, 4), np.uint8)
     rows, dropped = [], []
-    for done, (row, canvas) in enumerate(
-        zip(manifest, _canvases(requests), strict=True)
-    ):
+    canvases = _canvases(_requests(source, raw, manifest, size))
+    for done, (row, canvas) in enumerate(zip(manifest, canvases, strict=True)):
         if isinstance(canvas, str):
             dropped.append({"file": row["file"], "reason": canvas})
         else:
             array[len(rows)] = canvas
             rows.append(row)
-        if time.monotonic() - told > 5:
-            told = time.monotonic()
+        if time.monotonic() - last_report > 5:
+            last_report = time.monotonic()
             progress(f"{raw.name}: {done} of {len(manifest)} pictures at {size} px")
     return array[: len(rows)], rows, dropped
 
 
-def _once(source, array, rows):
+def _requests(source, raw, manifest, size):
+    """Returns what `images.serve` is asked for, one dict per picture."""
+    # Files of a merged set lie in the folders of its sources: "../sprites/...".
+    pixel_art = {raw.name: sources.describe(source).pixel_art}
+    for part in sources.parts(source):
+        pixel_art[sources.folder_name(part)] = sources.describe(part).pixel_art
+    paths = [raw.parent / os.path.normpath(f"{raw.name}/{r['file']}") for r in manifest]
+    folders = [path.relative_to(raw.parent).parts[0] for path in paths]
+    return [
+        {"path": str(path), "size": size, "pixel_art": pixel_art[folder]}
+        for path, folder in zip(paths, folders, strict=True)
+    ]
+
+
+def _check_dropped(source, kept, dropped):
+    if kept >= 2 and len(dropped) <= MAX_BROKEN * (kept + len(dropped)):
+        return
+    named = "; ".join(f"{d['file']}: {d['reason']}" for d in dropped[:5])
+    raise RuntimeError(
+        f"{source}: {len(dropped)} of {kept + len(dropped)} pictures cannot be used "
+        f"({named}{'; ...' if len(dropped) > 5 else ''}). At most {MAX_BROKEN:.0%} may "
+        "be lost, and 2 must be left: remove or replace these files."
+    )
+
+
+def _drop_duplicates(source, array, rows):
     """Returns the pictures and rows without those that an earlier source has, and
     [{"file", "same_as"}] of those."""
     if len(sources.parts(source)) == 1:
         return array, rows, []
     origin = [row["file"].split("/")[1] for row in rows]
-    again = {
+    earlier = {
         pair.second: pair.first
         for pair in pairs(array)
         if origin[pair.first] != origin[pair.second]
     }
-    if not again:
+    if not earlier:
         return array, rows, []
-    kept = [index for index in range(len(rows)) if index not in again]
-    told = [
+    kept = [index for index in range(len(rows)) if index not in earlier]
+    duplicates = [
         {"file": rows[second]["file"], "same_as": rows[first]["file"]}
-        for second, first in again.items()
+        for second, first in earlier.items()
     ]
-    return array[kept], [rows[index] for index in kept], told
+    return array[kept], [rows[index] for index in kept], duplicates
 
 
 def _save(path, array):
@@ -149,15 +169,30 @@ def fingerprint(array, table):
     return digest.hexdigest()
 
 
-def _check_dropped(source, kept, dropped):
-    if kept >= 2 and len(dropped) <= MAX_BROKEN * (kept + len(dropped)):
-        return
-    named = "; ".join(f"{d['file']}: {d['reason']}" for d in dropped[:5])
-    raise RuntimeError(
-        f"{source}: {len(dropped)} of {kept + len(dropped)} pictures cannot be used "
-        f"({named}{'; ...' if len(dropped) > 5 else ''}). At most {MAX_BROKEN:.0%} may "
-        "be lost, and 2 must be left: remove or replace these files."
-    )
+# ------------------------------------------------------------------------------- meta
+
+
+def _meta(row):
+    """Returns the row of meta.csv for a row of a manifest."""
+    drawn = row["url_or_package"] == "drawn"  # a doodle's number is its own
+    facts = {} if drawn else species.facts(int(row["species_id"] or 0), row["form"])
+    meta = {column: row.get(column, "") for column in COLUMNS} | facts
+    meta["slug"] = row["slug"] or facts.get("slug", "")
+    meta["split"] = "holdout" if is_holdout(_species(meta)) else "train"
+    return meta
+
+
+def _species(row):
+    return row["species_id"] or row["slug"]
+
+
+def is_holdout(species):
+    """Says whether a species (its national number, else its slug) is kept for testing.
+
+    A pure function of the species: the same for every source, size, form and colour.
+    """
+    digest = hashlib.sha256(f"species {species}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32 < HOLDOUT
 
 
 # --------------------------------------------------------------------------- decoding
@@ -222,65 +257,7 @@ class _Decoder:
             watch.cancel()
 
 
-# ------------------------------------------------------------------------------- meta
-
-
-def _complete(raw, rows):
-    """Turns manifest rows into meta rows, in place.
-
-    Returns the files for which a set that came with types says otherwise.
-    """
-    differ, tables = [], {}
-    for index, row in enumerate(rows):
-        path = raw / row["file"]
-        if path.parent not in tables:
-            tables[path.parent] = sources.types(path.parent)
-        number = int(row["species_id"] or 0)
-        drawn = row["url_or_package"] == "drawn"  # a doodle's number is its own
-        facts = {} if drawn else species.facts(number, row["form"])
-        meta = {column: row.get(column, "") for column in COLUMNS} | facts
-        meta["slug"] = row["slug"] or facts.get("slug", "")
-        meta["split"] = "holdout" if is_holdout(_species(meta)) else "train"
-        types = tables[path.parent].get(path.name)
-        if types and not meta["type1"]:
-            meta["type1"], meta["type2"] = types
-        elif types and set(types) != {meta["type1"], meta["type2"]}:
-            differ.append(row["file"])
-        rows[index] = meta
-    return differ
-
-
-def _species(row):
-    return row["species_id"] or row["slug"]
-
-
-def is_holdout(species):
-    """Says whether a species (its national number, else its slug) is kept for testing.
-
-    A pure function of the species: the same for every source, size, form and colour.
-    """
-    digest = hashlib.sha256(f"species {species}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") / 2**32 < HOLDOUT
-
-
-def _table(rows):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8")
-
-
-# duplicates: Pictures that are the same, or nearly so, mirrored or not: perceptual hashes.
-
-GRID = 16  # cells a side; 2 * 16 * 16 = 512 notes a picture
-STEP = 2.0  # grey levels (0-255); less is flat, whatever noise says
-# Between the official artworks and copies of them as JPEG, the same picture differs in
-# at most 19 notes and 5.3 grey levels, different species in 104 notes and more.
-FAR = 64  # notes that may differ
-COLOUR = 8.0  # grey levels (0-255) between their cells, on average: not a recolour
-
-Pair = collections.namedtuple("Pair", "first second notes mirrored")
+# ------------------------------------------------------------------------- duplicates
 
 
 def pairs(pictures, others=None, far=FAR, colour=COLOUR):
@@ -294,7 +271,7 @@ def pairs(pictures, others=None, far=FAR, colour=COLOUR):
     other_hashes, _, other_cells = (
         (hashes, None, cells) if others is None else _describe(others)
     )
-    found = []
+    result = []
     for first in range(len(hashes)):
         begin = first + 1 if others is None else 0
         straight = _differing(hashes[first], other_hashes[begin:])
@@ -305,8 +282,8 @@ def pairs(pictures, others=None, far=FAR, colour=COLOUR):
             cell = images.mirror(cells[first]) if flipped else cells[first]
             if np.abs(cell - other_cells[begin + second]).mean() <= colour:
                 index = int(begin + second)
-                found.append(Pair(first, index, int(notes[second]), flipped))
-    return found
+                result.append(Pair(first, index, int(notes[second]), flipped))
+    return result
 
 
 def _describe(pictures):
@@ -325,6 +302,8 @@ def _describe(pictures):
 
 
 def _hash(grey):
+    """Returns 512 notes as uint64 (8,): whether it gets brighter to the right, and
+    downwards, from each cell to the next."""
     image = Image.fromarray(np.ascontiguousarray(grey))
     wide = np.asarray(image.resize((GRID + 1, GRID), Image.Resampling.BILINEAR))
     high = np.asarray(image.resize((GRID, GRID + 1), Image.Resampling.BILINEAR))
@@ -332,5 +311,6 @@ def _hash(grey):
     return np.packbits(np.stack([notes[0], notes[1]])).view(np.uint64)
 
 
-def _differing(one, many):
-    return np.bitwise_count(one ^ many).sum(axis=-1, dtype=np.int32)
+def _differing(notes, others):
+    """Returns how many notes of each of `others` are not those of `notes`."""
+    return np.bitwise_count(notes ^ others).sum(axis=-1, dtype=np.int32)

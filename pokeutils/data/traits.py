@@ -1,5 +1,4 @@
-"""What can be measured on a picture of a creature: size, symmetry, hue, brightness
-(NumPy only).
+"""What can be measured on a picture of a creature: size, symmetry, hue, brightness.
 
 Pictures are uint8 premultiplied RGBA (n, s, s, 4). Every function returns float64 (n,),
 NaN where a creature has no such thing.
@@ -9,13 +8,13 @@ import numpy as np
 
 
 def size(pictures):
-    """The share of the canvas that is covered, 0 to 1."""
+    """Returns the share of the canvas that is covered, 0 to 1."""
     return pictures[..., 3].astype("float64").mean((1, 2)) / 255
 
 
 def symmetry(pictures):
-    """How alike a creature and its mirror image are, over their common middle: 1 for
-    the same, 0 for nothing in common. NaN for an empty picture."""
+    """Returns how alike a creature and its mirror image are, over their common middle:
+    1 for the same, 0 for nothing in common. NaN for an empty picture."""
     side = pictures.shape[2]
     result = np.full(len(pictures), np.nan)
     for row, picture in enumerate(pictures.astype("float64") / 255):
@@ -34,16 +33,16 @@ def symmetry(pictures):
 
 
 def brightness(pictures):
-    """The mean of the colours where there is creature, 0 (black) to 1. NaN for an empty
-    picture."""
+    """Returns the mean of the colours where there is creature, 0 (black) to 1. NaN for
+    an empty picture."""
     alpha = pictures[..., 3].astype("float64").sum((1, 2))
     colour = pictures[..., :3].astype("float64").mean(-1).sum((1, 2))
     return np.where(alpha > 0, colour / np.maximum(alpha, 1), np.nan)
 
 
 def hue(pictures, towards="red"):
-    """How much a creature's colours lean to a hue: the mean colour vector of its pixels
-    in the plane of hues, along red, yellow, green, cyan, blue or magenta; -1 to 1.
+    """Returns how much a creature's colours lean to a hue: the mean colour vector of
+    its pixels, along red, yellow, green, cyan, blue or magenta; -1 to 1.
 
     Hue is a circle, so no single direction has all of it: red and yellow are 60 degrees
     apart. NaN for an empty picture. Raises ValueError for another name.

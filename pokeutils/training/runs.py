@@ -8,16 +8,14 @@ import bisect
 import contextlib
 import csv
 import dataclasses
-import errno
 import json
-import os
 import pathlib
 import re
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pokeutils.common import device, env, plots
+from pokeutils.common import device, env, files, plots
 
 
 class RunIsBusy(RuntimeError):
@@ -118,39 +116,15 @@ def sample_files(run):
 
 @contextlib.contextmanager
 def lock(run, show=print):
-    """Holds a run folder while the `with` block runs; a second one gets RunIsBusy.
-
-    The operating system keeps the lock, so it ends with the process however that dies.
-    Where the file system has no locks (some network drives) it says so and goes on.
-    """
-    with open(run / ".lock", "a+", encoding="utf-8") as file:
-        try:
-            _hold(file)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-                file.seek(0)
-                raise RunIsBusy(
-                    f"{run.name} is being trained by {file.read() or 'another process'}"
-                    ". Wait for it, stop it, or start a run of its own: run='new'."
-                ) from None
-            show(f"Note: no locks on this drive ({error}); train {run.name} only once.")
-        file.truncate(0)
-        file.write(f"process {os.getpid()}")
-        file.flush()
-        yield
-
-
-def _hold(file):
-    """Locks an open file for as long as it is open. OSError if someone else has it."""
+    """Holds a run folder while the `with` block runs. Raises RunIsBusy."""
     try:
-        import fcntl
-    except ImportError:  # Windows, which locks bytes: one that nobody reads
-        import msvcrt
-
-        file.seek(1 << 20)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with files.lock(run / ".lock", show):
+            yield
+    except files.Busy as error:
+        raise RunIsBusy(
+            f"{run.name} is being trained by {error.owner}. Wait for it, stop it, or "
+            "start a run of its own: run='new'."
+        ) from None
 
 
 # What a run was made from (params.json) -----------------------------------------------

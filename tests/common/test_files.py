@@ -55,6 +55,17 @@ def test_a_full_disk_is_said_in_words(tmp_path):
     assert os.listdir(tmp_path) == ["set"]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_really_full_disk_gives_the_sentence(tmp_path):
+    # /dev/full answers every write as a full disk does.
+    with pytest.raises(OSError, match="is full .* nothing was changed"):
+        with files.atomic(tmp_path / "images.npy") as temporary:
+            temporary.symlink_to("/dev/full")
+            with open(temporary, "wb") as file:
+                file.write(b"pixels")
+    assert os.listdir(tmp_path) == []
+
+
 def test_what_a_killed_process_left_is_swept_after_a_day(tmp_path):
     for name, age in ((".set.1234.tmp", 2), (".set.5678.tmp", 0)):
         (tmp_path / name).mkdir()
@@ -82,6 +93,45 @@ def test_many_writers_leave_one_whole_folder(tmp_path):
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
     both = {(tmp_path / "set" / name).read_text("utf-8") for name in "ab"}
     assert len(both) == 1 and os.listdir(tmp_path) == ["set"]
+
+
+HOLD = """
+import sys
+from pokeutils.common import files
+with files.lock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_names_its_owner_and_ends_with_it(tmp_path):
+    path = tmp_path / ".lock"
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=env.ROOT, text=True,
+    )  # fmt: skip
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(files.Busy, match="in use by process") as caught:
+        with files.lock(path):
+            pass
+    assert caught.value.owner == f"process {other.pid}"
+    other.kill()
+    other.communicate()
+    with files.lock(path), pytest.raises(files.Busy, match=f"process {os.getpid()};"):
+        with files.lock(path):  # nor twice in one process
+            pass
+    with files.lock(path):
+        pass
+
+
+def test_a_drive_without_locks_is_used_with_a_note(tmp_path, monkeypatch):
+    def refuse(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    notes = []
+    with files.lock(tmp_path / ".lock", show=notes.append):
+        assert "no locks on this drive" in notes[0] and str(tmp_path) in notes[0]
 
 
 def test_sha256_of_bytes_and_of_a_file(tmp_path):

@@ -159,9 +159,9 @@ def test_picture_bombs(tmp_path):
 
 def test_animations():
     data = saved("GIF")
-    assert len(packs.read(data, 48)) >= 1
+    assert len(packs.read_frames(data, 48)) >= 1
     for broken in mutations(data, 24, seed=2):
-        attempt("GIF frames", lambda broken=broken: packs.read(broken, 48))
+        attempt("GIF frames", lambda broken=broken: packs.read_frames(broken, 48))
 
 
 def test_archives(tmp_path):

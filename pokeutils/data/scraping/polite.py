@@ -1,35 +1,36 @@
-"""One polite way to ask a web site for pages and pictures, and to trust neither.
+"""A polite visitor to web sites, who trusts nothing that a site sends.
 
-A visitor says who it is, obeys robots.txt, waits between requests, asks again only
-where that can help, and leaves when a site puts up a challenge page: that is a no.
+It says who it is, obeys robots.txt, waits between requests, asks again only where that
+can help, and leaves when a site puts up a challenge page: that is a no.
 """
 
 import collections
-import datetime
-import email.utils
 import math
-import re
 import time
 import urllib.parse
-import urllib.robotparser
 
 import pokeutils
-from pokeutils.common import files, images
+from pokeutils.common import env, files, images
 from pokeutils.data.download import SourceUnavailable
 
 NAME = "pokeutils"  # what robots.txt may call us by
+PROTEGO = "protego==0.7.*"
+
 DELAY = 2.0  # seconds between requests; more where robots.txt asks for more
 TIMEOUT = 20  # seconds without a byte
 DEADLINE = 120  # seconds for one whole answer
 ATTEMPTS = 4
 BACK_OFF = 5.0  # seconds before asking again; then twice, then four times as long
 MAX_WAIT = 600  # seconds; a site that asks for more is left alone for today
+
 MAX_BODY = 8 * 2**20  # bytes, unpacked; the largest page or picture is under 2 MB
 MAX_REDIRECTS = 5
+MAX_RULES = 1000  # lines of robots.txt; reading takes (user agents x rules) time
 MIN_SIDE = 16  # px; what is smaller is a placeholder
 SMALL_PAGE = 15_000  # bytes; challenge pages have about 6,000
 
 REDIRECTS = (301, 302, 303, 307, 308)
+FIELDS = ("user", "allow", "dis", "dia", "crawl", "request", "visit")  # of its rules
 CHALLENGES = (
     *(b"_Incapsula_Resource", b"Pardon Our Interruption", b"Incapsula incident"),
     *(b"cf_chl_opt", b"__cf_chl", b"Just a moment..."),
@@ -70,25 +71,13 @@ class Visitor:
     """
 
     def __init__(self, origins, contact="", progress=print, sleep=time.sleep):
-        import requests
-
+        env.need("protego", PROTEGO, progress)
         if not (contact.isascii() and contact.isprintable()):
             raise ValueError(f"contact {contact!r} must be plain ASCII on one line.")
         self.origins, self.progress, self.sleep = tuple(origins), progress, sleep
         self.requests = 0  # asked so far
-        self._rules, self._free = {}, -math.inf
-        purpose = "; ".join(filter(None, ["pictures for private study", contact]))
-        self._session = requests.Session()
-        self._session.headers = {
-            "User-Agent": f"{NAME}/{pokeutils.__version__} ({purpose})",
-            "Accept-Encoding": "gzip",
-        }
-        # requests would read the body of a redirect on its own, and without a limit.
-        self._session.get_redirect_target = lambda answer: None
-        # One connection for each host, kept open and used again.
-        one = requests.adapters.HTTPAdapter(len(self.origins), pool_maxsize=1)
-        self._session.mount("http://", one)
-        self._session.mount("https://", one)
+        self._robots, self._last_answer = {}, -math.inf
+        self._session = _session(contact, hosts=len(self.origins))
 
     def __enter__(self):
         return self
@@ -107,11 +96,12 @@ class Visitor:
         Raises Blocked, Missing or Failed.
         """
         body = self._get(url)
-        kind = [suffix for start, suffix in KINDS.items() if body.startswith(start)]
-        if not kind:
+        suffixes = [suffix for start, suffix in KINDS.items() if body.startswith(start)]
+        if not suffixes:
             start = body[:24].decode("ascii", "replace").strip()
             raise Failed(f"not a PNG, JPEG or GIF (it begins with {start!r})")
-        path = path.with_name(path.name + kind[0])
+
+        path = path.with_name(path.name + suffixes[0])
         with files.atomic(path) as temporary:
             temporary.write_bytes(body)
             try:
@@ -122,7 +112,7 @@ class Visitor:
                 raise Failed(f"{width} x {height} px: a placeholder")
         return Kept(path, files.sha256(body), len(body))
 
-    # ------------------------------------------------------------------ the manners
+    # -------------------------------------------------------------- where it may go
 
     def _get(self, url):
         """Returns the body at `url`, where robots.txt allows to ask for it."""
@@ -136,11 +126,13 @@ class Visitor:
         raise Failed(f"HTTP status {answer.status}")
 
     def _follow(self, url, obey):
+        """Returns the Answer at the end of a few redirects."""
         for _ in range(MAX_REDIRECTS + 1):
             origin = self._origin(url)
-            if obey and not self.rules(origin).can_fetch(NAME, url):
+            rules, delay = self.robots(origin) if obey else (None, DELAY)
+            if rules and not rules.can_fetch(url, NAME):
                 raise Failed(f"{origin}/robots.txt forbids {url}")
-            answer = self._persist(url, self.delay(origin) if obey else DELAY)
+            answer = self._persist(url, delay)
             place = answer.headers.get("Location")
             if answer.status not in REDIRECTS or not place:
                 return answer
@@ -161,97 +153,74 @@ class Visitor:
             raise Failed(f"{url} leads away from {allowed}: not followed")
         return origin
 
-    def rules(self, origin):
-        """Returns what robots.txt says, asked for once, as RFC 9309 wants it read.
+    def robots(self, origin):
+        """Returns what robots.txt says, asked for once: (protego.Protego, seconds to
+        wait between requests).
 
-        A client error (404 and the like) means that there are no rules. Raises Blocked
-        when it cannot be had: then everything is forbidden.
+        A client error (404 and the like) means that it has no rules (RFC 9309). Raises
+        Blocked when it cannot be had, as then everything is forbidden.
         """
-        if origin not in self._rules:
-            url, lines = f"{origin}/robots.txt", []
+        if origin not in self._robots:
+            url = f"{origin}/robots.txt"
             try:
                 answer = self._follow(url, obey=False)
             except Failed as error:
                 raise Blocked(
                     f"{url} cannot be read ({error}); until it can, nothing may be "
-                    f"fetched from there (RFC 9309)."
+                    "fetched from there (RFC 9309)."
                 ) from None
-            if answer.status == 200:
-                # The parser takes a blank line for the end of a group, and knows
-                # whole seconds only: "Crawl-delay: 2.5" becomes 3.
-                lines = re.sub(
-                    r"(?im)^(\s*crawl-delay\s*:\s*)(\d*)\.\d+",
-                    lambda found: f"{found[1]}{int(found[2] or 0) + 1}",
-                    text(answer.body),
-                )
-                lines = filter(str.strip, lines.splitlines())
-            elif not 400 <= answer.status < 500:
+            if answer.status != 200 and not 400 <= answer.status < 500:
                 raise Blocked(f"{url} cannot be read: HTTP status {answer.status}.")
-            self._rules[origin] = urllib.robotparser.RobotFileParser()
-            self._rules[origin].parse(lines)
-        return self._rules[origin]
+            body = answer.body if answer.status == 200 else b""
+            self._robots[origin] = _parse_robots(url, text(body))
+        return self._robots[origin]
 
-    def delay(self, origin):
-        """Returns the seconds to wait between requests: 2, or what robots.txt asks."""
-        rules = self.rules(origin)
-        rate = rules.request_rate(NAME)
-        rate = rate.seconds / rate.requests if rate and rate.requests else 0
-        return max(DELAY, rules.crawl_delay(NAME) or 0, rate)
+    # ---------------------------------------------------------------------- asking
 
     def _persist(self, url, delay):
-        """Returns the answer to a request, made again after 429, 5xx and timeouts."""
+        """Returns the Answer to a request, made again after 429, 5xx and timeouts."""
         wait = delay
-        for attempt in range(1, ATTEMPTS + 1):
-            rest = self._free + wait - time.monotonic()
-            if rest > 0:
-                self.sleep(rest)
+        for attempt in range(ATTEMPTS):
+            self._wait(wait)
             try:
                 answer = self._ask(url)
             except Unanswered as error:
                 reason, asked = str(error), 0
             else:
-                if is_challenge(answer):
-                    raise Blocked(
-                        f"{url} answered with a challenge page (HTTP status "
-                        f"{answer.status}): the site lets people in, not programs. "
-                        "This program does not try to get around that."
-                    )
+                _refuse_challenge(url, answer)
                 if answer.status != 429 and answer.status < 500:
                     return answer
                 reason = f"HTTP status {answer.status}"
                 asked = retry_after(answer.headers.get("Retry-After"))
             finally:
-                self._free = time.monotonic()
+                self._last_answer = time.monotonic()
+
             if asked > MAX_WAIT:
                 raise Blocked(f"{url}: {reason}, come back in {asked / 60:.0f} min.")
-            wait = max(delay, asked, BACK_OFF * 2 ** (attempt - 1))
-            if attempt < ATTEMPTS:
+            wait = max(delay, asked, BACK_OFF * 2**attempt)
+            if attempt < ATTEMPTS - 1:
                 self.progress(f"{url}: {reason}; asking again in {wait:.0f} s")
         if reason == "HTTP status 429":
             raise Blocked(f"{url}: the site asks for fewer requests ({reason}).")
         raise Unanswered(f"{reason}, {ATTEMPTS} times")
 
+    def _wait(self, seconds):
+        """Sleeps until `seconds` have passed since the last answer."""
+        rest = self._last_answer + seconds - time.monotonic()
+        if rest > 0:
+            self.sleep(rest)
+
     def _ask(self, url):
-        """Returns the answer to one request, read up to MAX_BODY bytes."""
+        """Returns the Answer to one request. Raises Unanswered or Failed."""
         import requests
         import urllib3
 
         self.requests += 1
-        begin, body = time.monotonic(), bytearray()
         options = {"stream": True, "allow_redirects": False, "timeout": TIMEOUT}
         try:
             with self._session.get(url, **options) as answer:
-                length = answer.headers.get("Content-Length", "")
-                if length.isdecimal() and len(length) < 20 and int(length) > MAX_BODY:
-                    raise Failed(f"{int(length) >> 20} MB; at most {MAX_BODY >> 20} MB")
-                # read1 gives what has arrived: a trickle cannot hold us for hours.
-                while part := answer.raw.read1(2**16, decode_content=True):
-                    body += part
-                    if len(body) > MAX_BODY:
-                        raise Failed(f"cut off at {MAX_BODY >> 20} MB, with no end")
-                    if time.monotonic() - begin > DEADLINE:
-                        raise Unanswered(f"not complete after {DEADLINE} s")
-                return Answer(answer.status_code, answer.headers, bytes(body))
+                body = _read_limited(answer)
+                return Answer(answer.status_code, answer.headers, body)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             raise Unanswered(f"no answer in {TIMEOUT} s") from None
         except requests.exceptions.SSLError as error:
@@ -262,29 +231,84 @@ class Visitor:
             raise Failed(f"no usable answer: {_root(error)}") from None
 
 
-def is_challenge(answer):
-    """Says whether an Answer is the wall of a bot filter (Imperva, Cloudflare)."""
-    if answer.headers.get("cf-mitigated") == "challenge":
-        return True
+def _session(contact, hosts):
+    """Returns a requests session that says who we are."""
+    import requests
+
+    purpose = "; ".join(filter(None, ["pictures for private study", contact]))
+    session = requests.Session()
+    session.headers = {
+        "User-Agent": f"{NAME}/{pokeutils.__version__} ({purpose})",
+        "Accept-Encoding": "gzip",
+    }
+    # requests would read the body of a redirect on its own, and without a limit.
+    session.get_redirect_target = lambda answer: None
+    # One connection for each host, kept open and used again.
+    adapter = requests.adapters.HTTPAdapter(hosts, pool_maxsize=1)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+def _read_limited(answer):
+    """Returns the body of a response, unpacked. Raises Failed beyond MAX_BODY bytes,
+    Unanswered after DEADLINE seconds."""
+    length = answer.headers.get("Content-Length", "")
+    if length.isdecimal() and len(length) < 20 and int(length) > MAX_BODY:
+        raise Failed(f"{int(length) >> 20} MB; at most {MAX_BODY >> 20} MB")
+    begin, body = time.monotonic(), bytearray()
+    # read1 gives what has arrived: a trickle cannot hold us for hours.
+    while part := answer.raw.read1(2**16, decode_content=True):
+        body += part
+        if len(body) > MAX_BODY:
+            raise Failed(f"cut off at {MAX_BODY >> 20} MB, with no end")
+        if time.monotonic() - begin > DEADLINE:
+            raise Unanswered(f"not complete after {DEADLINE} s")
+    return bytes(body)
+
+
+def _parse_robots(url, content):
+    """Returns (protego.Protego, seconds between requests). Raises Blocked when there
+    are too many rules to read, or when it asks for more patience than there is."""
+    import protego
+
+    lines = content.splitlines()
+    count = sum(line.strip().lower().startswith(FIELDS) for line in lines)
+    if count > MAX_RULES:
+        raise Blocked(f"{url} has {count} rules; more than {MAX_RULES} are not read.")
+    rules = protego.Protego.parse(content)
+    rate = rules.request_rate(NAME)
+    # An integer may have more digits than a float can hold.
+    per_request = min(rate.seconds // rate.requests, 10**9) if rate else 0
+    delay = max(DELAY, rules.crawl_delay(NAME) or 0, per_request)
+    if delay > MAX_WAIT:
+        raise Blocked(f"{url} asks for {delay:.0f} s between requests.")
+    return rules, delay
+
+
+def _refuse_challenge(url, answer):
+    """Raises Blocked for the wall of a bot filter (Imperva, Cloudflare)."""
     # A page that was let through may carry the filter's script too, but is larger.
-    if answer.status == 200 and len(answer.body) >= SMALL_PAGE:
-        return False
-    return any(mark in answer.body for mark in CHALLENGES)
+    real_page = answer.status == 200 and len(answer.body) >= SMALL_PAGE
+    marked = any(mark in answer.body for mark in CHALLENGES) and not real_page
+    if marked or answer.headers.get("cf-mitigated") == "challenge":
+        raise Blocked(
+            f"{url} answered with a challenge page (HTTP status {answer.status}): the "
+            "site lets people in, not programs. This program does not try to get "
+            "around that."
+        )
 
 
 def retry_after(value):
-    """Returns the seconds that a Retry-After header asks for; 0 where it says nothing.
+    """Returns the seconds that a Retry-After header (a number or an HTTP date) asks
+    for, at most a day; 0 where it is absent or says nothing."""
+    import urllib3
 
-    It holds a number of seconds or an HTTP date.
-    """
     try:
-        if value.strip().isdecimal():
-            return int(value)
-        then = email.utils.parsedate_to_datetime(value)
-        then = then if then.tzinfo else then.replace(tzinfo=datetime.UTC)
-        return max(0, (then - datetime.datetime.now(datetime.UTC)).total_seconds())
-    except (AttributeError, ValueError, OverflowError):
+        seconds = urllib3.Retry().parse_retry_after(value)
+    except (TypeError, ValueError, OverflowError, urllib3.exceptions.HTTPError):
         return 0
+    return min(seconds, 24 * 3600)
 
 
 def text(body):

@@ -1,26 +1,23 @@
-"""Scrapers for three web sites, filling the same raw folders as any other source.
+"""Scrapers for two web sites, filling the same raw folders as any other source.
 
 They run only when a person calls `fetch` and agrees to what `notice` says: nothing else
 in the project calls it. An interrupted run goes on where it stopped.
 """
 
 import contextlib
-import csv
-import datetime
-import errno
-import io
 import json
-import os
 import pathlib
 import time
 
 from pokeutils.common import env, files
 from pokeutils.data import sources
-from pokeutils.data.scraping import polite, sites
 from pokeutils.data.download import SourceUnavailable
+from pokeutils.data.scraping import polite, sites
 
-TELL = 30  # seconds between two lines of progress
+REPORT_SECONDS = 30  # between two lines of progress
 PATIENCE = 12  # addresses in a row that bring no picture; one without an answer is 4
+# What comes of a list or a journal of another shape.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def notice(name):
@@ -53,9 +50,9 @@ def fetch(name, agree=False, limit=None, contact="", raw_dir=None, progress=prin
     SourceUnavailable when the site cannot or does not want to be asked (what was kept
     stays), RuntimeError when another process is at work in the folder.
     """
-    told = notice(name)
+    text = notice(name)
     if agree is not True:
-        raise ValueError(told)
+        raise ValueError(text)
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; expected None, or 1 and more species.")
     raw_dir = pathlib.Path(raw_dir) if raw_dir else env.data_dir() / "raw"
@@ -65,18 +62,20 @@ def fetch(name, agree=False, limit=None, contact="", raw_dir=None, progress=prin
         enough = about["limit"] is None or (limit and limit <= about["limit"])
         if enough and not about["dropped"]:
             return raw
+
     raw.mkdir(parents=True, exist_ok=True)
+    # Two runs at once would ask twice as often as either promises.
     with (
-        _Journal(raw, progress) as journal,
+        files.lock(raw / ".lock", progress),
+        contextlib.closing(_Journal(raw)) as journal,
         polite.Visitor(site.origins, contact, progress) as visitor,
     ):
         try:
             _Run(name, site, raw, journal, visitor, progress).go(limit)
         except SourceUnavailable as error:
-            kept = sum("file" in entry for entry in journal.entries.values())
             raise type(error)(
-                f"{name}: {error} {kept} pictures are kept in {raw}; the same call "
-                "goes on from there, today or another day."
+                f"{name}: {error} {journal.kept()} pictures are kept in {raw}; the "
+                "same call goes on from there, today or another day."
             ) from None
     return raw
 
@@ -88,66 +87,66 @@ class _Run:
         self.name, self.site, self.raw, self.journal = name, site, raw, journal
         self.visitor, self.progress = visitor, progress
         self.patience, self.failed = PATIENCE, {}
-        self.told, self.busy = time.monotonic(), []  # seconds per species asked for
+        self.last_report, self.seconds = time.monotonic(), []  # per species asked for
 
     def go(self, limit):
-        species = self.species()[:limit]
-        self.tell(0, len(species))
-        for done, one in enumerate(species, 1):
+        """Fetches what is missing, then writes the bookkeeping of the raw folder."""
+        every = self.species()[:limit]
+        self.report(0, len(every))
+        for done, species in enumerate(every, 1):
             begin, before = time.monotonic(), self.visitor.requests
-            for picture in self.pictures(one):
-                if picture["url"] not in self.journal.entries:
+            for picture in self.pictures(species):
+                if picture["url"] not in self.journal:
                     self.keep(picture)
             if self.visitor.requests > before:
-                self.busy.append(time.monotonic() - begin)
-            if time.monotonic() - self.told > TELL:
-                self.tell(done, len(species))
-        self.write(species, limit)
+                self.seconds.append(time.monotonic() - begin)
+            if time.monotonic() - self.last_report > REPORT_SECONDS:
+                self.report(done, len(every))
+        self.write(every, limit)
 
     def species(self):
         """Returns [{"url", "slug", "species_id", ...}]: what to visit."""
         home = self.site.origins[0]
-        if home not in self.journal.entries:
+        if home not in self.journal:
             try:
-                found = self.site.species(self.visitor.page, home)
+                listed = self.site.species(self.visitor.page, home)
             except (polite.Missing, polite.Failed) as error:
                 raise SourceUnavailable(f"no list of species: {error}.") from None
-            except (ValueError, KeyError, TypeError, AttributeError):
-                found = []
-            if not found:
+            except UNREADABLE:
+                listed = []
+            if not listed:
                 raise SourceUnavailable(
                     f"{home} answered, but its list of species is not where it was; "
-                    "the site has changed, and pokeutils/data/scraping/sites.py must follow."
+                    "the site has changed, and pokeutils/data/scraping/sites.py must "
+                    "follow."
                 )
-            self.journal.add(home, found=found)
-        return self.journal.entries[home]["found"]
+            self.journal.add(home, found=listed)
+        return self.journal[home]["found"]
 
     def pictures(self, species):
         """Returns [{"url", "file", "form", "shiny", ...}]: what a page shows."""
         url = species["url"]
-        if url not in self.journal.entries:
+        if url not in self.journal:
             page = self.ask(self.visitor.page, url)
             if page is not None:
-                found = {}
+                by_file = {}
                 for picture in self.site.pictures(sites.soup(page), species):
                     names = {key: species[key] for key in ("slug", "species_id")}
-                    found.setdefault(picture["file"], names | picture)
-                if found:
-                    self.journal.add(url, found=list(found.values()))
+                    by_file.setdefault(picture["file"], names | picture)
+                if by_file:
+                    self.journal.add(url, found=list(by_file.values()))
                 else:
-                    self.fail(url, "no pictures where they used to be on this page", 1)
-        return self.journal.entries.get(url, {}).get("found", [])
+                    self.fail(url, "no pictures where they used to be on this page")
+        return self.journal.get(url, {}).get("found", [])
 
     def keep(self, picture):
-        kept = self.ask(
-            self.visitor.picture, picture["url"], self.raw / picture["file"]
-        )
+        """Fetches one picture, if it can be had."""
+        path = self.raw / picture["file"]
+        kept = self.ask(self.visitor.picture, picture["url"], path)
         if kept is not None:
             self.patience = PATIENCE
             file = kept.path.relative_to(self.raw).as_posix()
-            when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            facts = {"sha256": kept.sha256, "bytes": kept.bytes, "when": when}
-            self.journal.add(picture["url"], file=file, **facts)
+            self.journal.add(picture["url"], file=file, sha256=kept.sha256)
 
     def ask(self, get, url, *path):
         """Returns what comes from an address, or None after noting why nothing did."""
@@ -155,15 +154,17 @@ class _Run:
             return get(url, *path)
         except polite.Missing as error:
             self.journal.add(url, missing=str(error))  # not asked for again
-            self.note(url, str(error), 1)
+            self.lose_patience(url, str(error))
+        except polite.Unanswered as error:
+            self.fail(url, str(error), cost=4)
         except polite.Failed as error:
-            self.fail(url, str(error), 4 if isinstance(error, polite.Unanswered) else 1)
+            self.fail(url, str(error))
 
-    def fail(self, url, reason, cost):
+    def fail(self, url, reason, cost=1):
         self.failed[url] = reason  # asked for again by the next run
-        self.note(url, reason, cost)
+        self.lose_patience(url, reason, cost)
 
-    def note(self, url, reason, cost):
+    def lose_patience(self, url, reason, cost=1):
         self.progress(f"{self.name}: {url}: {reason}")
         self.patience -= cost
         if self.patience <= 0:
@@ -172,37 +173,34 @@ class _Run:
                 f"{reason}. Either the site is down, or it has changed."
             )
 
-    def tell(self, done, total):
-        kept = sum("file" in entry for entry in self.journal.entries.values())
+    def report(self, done, total):
+        """Says how far it is, and how long it will take."""
         guess = 3 * polite.DELAY  # a page and two pictures
-        each = sum(self.busy) / len(self.busy) if self.busy else guess
+        each = sum(self.seconds) / len(self.seconds) if self.seconds else guess
         left = (total - done) * each
         left = f"{left / 60:.0f} min" if left > 90 else f"{left:.0f} s"
-        self.told = time.monotonic()
+        self.last_report = time.monotonic()
         self.progress(
-            f"{self.name}: {done} of {total} species, {kept} pictures, "
+            f"{self.name}: {done} of {total} species, {self.journal.kept()} pictures, "
             f"about {left} left"
         )
 
-    def write(self, species, limit):
+    def write(self, every, limit):
         """Writes manifest.csv and source.json, which make the folder a raw folder."""
-        known, rows, left_out = self.journal.entries, [], []
-        for one in species:
-            found = known.get(one["url"], {}).get("found", [])
-            for picture in found:
-                entry = known.get(picture["url"], {})
+        rows, left_out = [], []
+        for species in every:
+            shown = self.journal.get(species["url"], {}).get("found", [])
+            for picture in shown:
+                entry = self.journal.get(picture["url"], {})
                 if "file" in entry:
-                    rows.append(_row(picture, entry))
-            for url in (one["url"], *(picture["url"] for picture in found)):
-                if "missing" in known.get(url, {}):
-                    left_out.append(f"{url}: {known[url]['missing']}")
+                    rows.append(_row(picture, entry["file"]))
+            for url in (species["url"], *(picture["url"] for picture in shown)):
+                if "missing" in self.journal.get(url, {}):
+                    left_out.append(f"{url}: {self.journal[url]['missing']}")
         if not rows:
             raise SourceUnavailable("no picture at all was found.")
-        table = io.StringIO()
-        writer = csv.DictWriter(table, sources.COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        files.write_text(self.raw / "manifest.csv", table.getvalue())
+
+        sources.write_manifest(self.raw, rows)
         story = {
             "source": self.name,
             "files": len(rows),
@@ -215,75 +213,53 @@ class _Run:
         }
         files.write_json(self.raw / "source.json", story)
         self.progress(
-            f"{self.name}: {len(rows)} pictures of {len(species)} species; "
+            f"{self.name}: {len(rows)} pictures of {len(every)} species; "
             f"{len(left_out)} absent, {len(self.failed)} dropped (see source.json)"
         )
 
 
-def _row(picture, entry):
-    row = {column: picture.get(column, "") for column in sources.COLUMNS}
-    row |= {"file": entry["file"], "sha256": entry["sha256"]}
-    row |= {"shiny": int(picture["shiny"]), "view": "front", "frame": 0}
+def _row(picture, file):
+    """Returns what manifest.csv says about a kept picture."""
+    row = {key: picture[key] for key in ("species_id", "slug", "form")}
+    row |= {"file": file, "shiny": int(picture["shiny"])}
     return row | {"url_or_package": picture["url"]}
 
 
-class _Journal:
-    """What has been found, one JSON line each, so that the next run goes on from there.
+class _Journal(dict):
+    """What is known of each address, kept in a file, so that the next run goes on.
 
-    `entries` maps an address to {"found": [...]} (a page), {"file", "sha256", "bytes",
-    "when"} (a picture whose file is there and unharmed) or {"missing": reason}.
+    It maps an address to {"found": [...]} (a page), {"file", "sha256"} (a picture whose
+    file is there and unharmed) or {"missing": reason}.
     """
 
-    def __init__(self, raw, progress):
-        self._file, self.entries = open(raw / "journal.jsonl", "a+b"), {}
-        self._lock(raw, progress)
+    def __init__(self, raw):
+        self._file = open(
+            raw / "journal.jsonl", "a+", encoding="utf-8", errors="replace"
+        )
         self._file.seek(0)
-        lines = self._file.read()
-        whole = lines.rfind(b"\n") + 1
-        self._file.truncate(whole)  # a killed process may leave half a line
-        for line in lines[:whole].splitlines():
-            with contextlib.suppress(ValueError, KeyError):
+        for line in self._file:
+            with contextlib.suppress(OSError, *UNREADABLE):
                 entry = json.loads(line)
-                self.entries[entry.pop("url")] = entry
-        for url, entry in list(self.entries.items()):
-            with contextlib.suppress(OSError):
-                if "file" not in entry or (
-                    files.sha256(raw / entry["file"]) == entry["sha256"]
-                ):
-                    continue
-            del self.entries[url]
-        for path in raw.rglob(".*.tmp.*"):  # and half a file
+                url = entry.pop("url")
+                self.pop(url, None)
+                if "file" in entry:
+                    if files.sha256(raw / entry["file"]) != entry["sha256"]:
+                        continue
+                self[url] = entry
+
+        for path in raw.rglob(".*.tmp.*"):  # what a killed process was writing
             path.unlink()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self._file.close()
-
     def add(self, url, **entry):
-        line = json.dumps({"url": url, **entry}) + "\n"
-        self._file.write(line.encode())
+        """Notes what came of an address, at once and for good."""
+        # The line break comes first: a killed process may have left half a line.
+        self._file.write("\n" + json.dumps({"url": url, **entry}))
         self._file.flush()
-        os.fsync(self._file.fileno())
-        self.entries[url] = entry
+        self[url] = entry
 
-    def _lock(self, raw, progress):
-        # Two runs at once would ask twice as often as either promises.
-        with contextlib.suppress(ImportError):  # Windows has no fcntl
-            import fcntl
+    def kept(self):
+        """Returns how many pictures there are."""
+        return sum("file" in entry for entry in self.values())
 
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-                    self._file.close()
-                    raise RuntimeError(
-                        f"another process is scraping into {raw}; wait until it is "
-                        "done."
-                    ) from None
-                # Some network drives have none.
-                progress(
-                    f"Note: no locks on this drive ({error}); let no other process "
-                    f"scrape into {raw}."
-                )
+    def close(self):
+        self._file.close()

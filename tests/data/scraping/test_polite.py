@@ -19,11 +19,12 @@ WALL = b"""<html><head><noscript><title>Pardon Our Interruption</title></noscrip
 
 @pytest.fixture
 def visitor(site):
-    """A guest of the fake site, who is said to sleep but does not."""
-    slept, said = [], []
-    with polite.Visitor([site.url], "me@example.org", said.append, slept.append) as one:
-        one.slept, one.said = slept, said
-        yield one
+    """A guest of the fake site, who is lines to sleep but does not."""
+    slept, lines = [], []
+    me = "me@example.org"
+    with polite.Visitor([site.url], me, lines.append, slept.append) as visitor:
+        visitor.slept, visitor.lines = slept, lines
+        yield visitor
 
 
 def picture(visitor, site, tmp_path, path="/a.png"):
@@ -90,7 +91,7 @@ def test_it_waits_two_seconds_between_requests(site, visitor, monkeypatch):
     "rules, seconds",
     [
         ("User-agent: *\nCrawl-delay: 7", 7),
-        ("User-agent: *\nCrawl-delay: 2.5\n", 3),
+        ("User-agent: *\nCrawl-delay: 2.5\n", 2.5),
         ("User-agent: *\nCrawl-delay: 1", 2),
         ("User-agent: *\nRequest-rate: 1/9", 9),
         ("User-agent: other\nCrawl-delay: 7", 2),
@@ -101,7 +102,7 @@ def test_robots_txt_says_how_long(site, visitor, monkeypatch, rules, seconds):
     monkeypatch.setattr(polite, "DELAY", 2.0)
     site.replies |= {"/robots.txt": rules.encode(), "/page": b"hello"}
     visitor.page(site.url + "/page")
-    assert visitor.delay(site.url) == seconds
+    assert visitor.robots(site.url)[1] == seconds
     assert seconds - 0.5 < visitor.slept[-1] <= seconds
 
 
@@ -121,6 +122,121 @@ def test_what_robots_txt_forbids_is_not_asked_for(site, visitor, rules):
         with pytest.raises(polite.Failed, match="robots.txt forbids .*/hidden/page"):
             visitor.page(site.url + path)
     assert "/hidden/page" not in site.asked
+
+
+EXAMPLE = """User-Agent: *
+Disallow: *.gif$
+Disallow: /example/
+Allow: /publications/
+
+User-Agent: foobot
+Disallow:/
+Allow:/example/page.html
+Allow:/example/allowed.gif
+
+User-Agent: barbot
+User-Agent: bazbot
+Disallow: /example/page.html
+
+User-Agent: quxbot"""
+
+
+@pytest.mark.parametrize(
+    "me, rules, allowed, forbidden",
+    [
+        # What Python's own parser, where the first match wins, gets wrong.
+        ("", "User-agent: *\nAllow: /\nDisallow: /private/", "/a", "/private/a"),
+        ("", "User-agent: *\nDisallow: /*.png$", "/a/b.png?big /a", "/a/b.png"),
+        # RFC 9309, 5.1: a group of one's own replaces that of all others.
+        ("", EXAMPLE, "/publications/ /a.gif/", "/example/a /a/b.gif"),
+        ("foobot", EXAMPLE, "/example/page.html /example/allowed.gif", "/ /a.gif"),
+        ("barbot", EXAMPLE, "/example/a /a.gif", "/example/page.html"),
+        ("bazbot", EXAMPLE, "/example/a /a.gif", "/example/page.html"),
+        ("quxbot", EXAMPLE, "/example/page.html /a.gif", ""),
+        # 5.2: the longest match wins, whatever the order.
+        (
+            "foobot",
+            "User-Agent: foobot\nAllow: /example/page/\n"
+            "Disallow: /example/page/disallowed.gif",
+            "/example/page/ /example/page/allowed.gif",
+            "/example/page/disallowed.gif",
+        ),
+        # 2.2.1: groups of the same name are one; names have no case.
+        (
+            "ExampleBot",
+            "User-Agent: ExampleBot\nDisallow: /foo\nDisallow: /bar\n\n"
+            "User-Agent: eXamplebot\nDisallow: /baz",
+            "/fo",
+            "/foo /bar /baz",
+        ),
+        # 2.2.2: what is percent-encoded, and need not be, is the same as plain.
+        (
+            "",
+            "User-agent: *\nDisallow: /foo/bar?baz=quz",
+            "/foo/bar",
+            "/foo/bar?baz=quz",
+        ),
+        ("", "User-agent: *\nDisallow: /a/ツ", "/a/", "/a/ツ /a/%E3%83%84"),
+        ("", "User-agent: *\nDisallow: /a/%62%61%7A", "/a/", "/a/baz /a/%62%61%7A"),
+        # 2.2.3: a star, or a dollar, that means itself; remarks.
+        ("", "User-agent: *\nDisallow: /%2A.html # stars", "/a.html", "/*.html"),
+        ("", "User-agent: *\nDisallow: /this/path/exactly$", "/this/path/exactly/", ""),
+    ],
+)
+def test_robots_txt_is_read_as_rfc_9309_wants_it(
+    site, visitor, monkeypatch, me, rules, allowed, forbidden
+):
+    monkeypatch.setattr(polite, "NAME", me or polite.NAME)
+    site.replies["/robots.txt"] = rules.encode()
+    for path in allowed.split():
+        assert visitor.robots(site.url)[0].can_fetch(site.url + path, polite.NAME)
+    for path in forbidden.split():
+        with pytest.raises(polite.Failed, match="robots.txt forbids"):
+            visitor.page(site.url + path)
+    assert list(site.asked) == ["/robots.txt"]
+
+
+@pytest.mark.parametrize(
+    "rules, reason",
+    [
+        ("User-agent: *\nCrawl-delay: 999999999", "asks for 999999999 s"),
+        ("User-agent: *\nRequest-rate: 1/30m", "asks for 1800 s between requests"),
+        ("User-agent: *\nRequest-rate: 1/" + "9" * 400, "asks for 1000000000 s"),
+        (
+            "".join(f"User-agent: a{n}\nDisallow: /{n}\n" for n in range(501)),
+            "has 1002 rules; more than 1000",
+        ),
+    ],
+    ids=["delay", "rate", "digits", "many"],
+)
+def test_an_absurd_robots_txt_ends_the_run(site, visitor, rules, reason):
+    site.replies |= {"/robots.txt": rules.encode(), "/page": b"hello"}
+    with pytest.raises(polite.Blocked, match=f"robots.txt {reason}"):
+        visitor.page(site.url + "/page")
+    assert visitor.slept == [] and "/page" not in site.asked
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("Crawl-delay: \xb2", "Crawl-delay: 1e400", "Crawl-delay: nan"),
+        *(
+            "Request-rate: 0/1",
+            "Request-rate: a/b",
+            "Disallow: http://[x",
+            "Allow: %zz",
+        ),
+        *("Visit-time: 9", ":", "\0\0", "\n" * 300_000, "Disallow: /" + "*a" * 50_000),
+    ],
+)
+def test_a_malformed_line_of_robots_txt_costs_nothing_but_itself(site, visitor, line):
+    rules = f"User-agent: *\n{line}\nDisallow: /hidden/"
+    site.replies |= {"/robots.txt": rules.encode(), "/page": b"hello"}
+    begin = time.process_time()
+    assert visitor.page(site.url + "/page") == "hello"
+    with pytest.raises(polite.Failed, match="robots.txt forbids"):
+        visitor.page(site.url + "/hidden/page")
+    assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize("status", [404, 410, 403])
@@ -152,7 +268,7 @@ def test_500_twice_then_good(site, visitor, monkeypatch):
     site.replies["/page"] = [Reply(b"", 500), Reply(b"", 502), b"hello"]
     assert visitor.page(site.url + "/page") == "hello"
     assert [round(seconds) for seconds in visitor.slept] == [5, 10]
-    assert "HTTP status 500; asking again in 5 s" in visitor.said[0]
+    assert "HTTP status 500; asking again in 5 s" in visitor.lines[0]
 
 
 @pytest.mark.parametrize("as_date", [False, True])
@@ -181,6 +297,7 @@ def test_429_again_and_again_ends_the_run(site, visitor):
 @pytest.mark.parametrize("value", [None, "", "soon", "-5", "\xb2", "9" * 5000])
 def test_a_strange_retry_after_says_nothing(value):
     assert polite.retry_after(value) == 0
+    assert polite.MAX_WAIT < polite.retry_after("9" * 400) <= 24 * 3600
 
 
 def test_a_slow_answer_is_asked_for_again(site, visitor, monkeypatch):

@@ -1,0 +1,141 @@
+"""Pages written by hand in the shapes of the sites, and what is shown on them."""
+
+import json
+
+import pytest
+
+from pokeutils.data.scraping import polite, sites
+
+HOME = "https://site.example"
+
+
+def serebii_page(number, name, keys=(), titles=()):
+    """A species page: Latin-1, unclosed tags, attributes twice and in capitals."""
+    forms = "".join(
+        f'<a class="sprite-select" TITLE="{title}" data-key="{key}" href="#"><img src='
+        f'"/pokedex-swsh/icon/{key}.png" alt="{title}" class="pkmn" alt="x" /></a>'
+        for key, title in zip(keys, titles, strict=True)
+    )
+    page = f"""<html><head><title>{name} - #{number} - Serebii.net Pok\xe9dex</title>
+<meta property="og:image" content="https://www.serebii.net/pokemon/art/{number}.png">
+<body><td><h1>&nbsp;#{number} {name}</h1></td>
+<table class="dextable"><tr><td class="fooevo">Picture</td></tr>
+<tr><td class="fooinfo" align="center"><table><tr>
+<td class="pkmn"><img ID="sprite-regular" src="/swordshield/pokemon/{number}.png" />
+<td class="pkmn"><img id="sprite-shiny" src="/Shiny/SWSH/{number}.png" /></td></tr>
+</table><div align="center">{forms}</div>"""
+    return page.encode("latin-1")
+
+
+SEREBII_INDEX = b"""<select name="SelectURL"><option value="#">Galar: 001-100</option>
+<option value="/pokedex-swsh/venusaur/">003 Venusaur
+<option value="/pokedex-swsh/vulpix/">0037 Vulpix</option>
+<option VALUE="/pokedex-swsh/mr.mime">0100 Mr. Mime</option>
+<option value="/pokedex-swsh/sirfetch'd/">0865 Sirfetch'd</option>
+<option value="/pokedex-swsh/vulpix/">037 Vulpix</option>
+<option value="/pokedex-swsh/fire.shtml">Fire</option>
+<option value="/pokedex-sm/037.shtml">037 Vulpix</option></select>"""
+
+
+def species(name, pages):
+    """What a site lists, where its pages are a dict of bytes."""
+    return sites.SITES[name].species(lambda url: polite.text(pages[url]), HOME)
+
+
+def pictures(name, page, of):
+    """{file: (address without the host, species, form, shiny)} on a species' page."""
+    shown = sites.SITES[name].pictures(sites.soup(polite.text(page)), of)
+    return {
+        picture["file"]: (
+            picture["url"].removeprefix(HOME),
+            picture.get("species_id"),
+            picture["form"],
+            picture["shiny"],
+        )
+        for picture in shown
+    }
+
+
+def test_serebii_lists_each_species_once():
+    listed = species("serebii", {f"{HOME}/pokedex-swsh/": SEREBII_INDEX})
+    slugs = [entry["slug"] for entry in listed]
+    assert slugs == ["venusaur", "vulpix", "mr.mime", "sirfetch'd"]
+    assert listed[3]["url"] == f"{HOME}/pokedex-swsh/sirfetch%27d/"
+
+
+VULPIX = {"url": f"{HOME}/pokedex-swsh/vulpix/", "slug": "vulpix", "species_id": ""}
+
+
+def test_serebii_shows_all_forms_in_both_colours():
+    keys, titles = ["037", "037-a"], ["Regular Form", "Alola Form"]
+    page = serebii_page("037", "Vulpix", keys, titles)
+    assert pictures("serebii", page, VULPIX) == {
+        "regular/037": ("/swordshield/pokemon/037.png", 37, "", False),
+        "regular/037-a": ("/swordshield/pokemon/037-a.png", 37, "alola", False),
+        "shiny/037": ("/Shiny/SWSH/037.png", 37, "", True),
+        "shiny/037-a": ("/Shiny/SWSH/037-a.png", 37, "alola", True),
+    }
+    alone = pictures("serebii", serebii_page("037", "Vulpix"), VULPIX)
+    assert list(alone) == ["regular/037", "shiny/037"]
+
+
+def test_a_number_that_the_page_contradicts_stays_empty():
+    page = serebii_page("037", "Vulpix").replace(b"- #037 -", b"- #999 -")
+    assert {row[1] for row in pictures("serebii", page, VULPIX).values()} == {""}
+
+
+def test_a_key_that_is_no_form_is_left_alone():
+    keys = ["../../x", "037-a", "037-" + "a" * 300, "²37"]
+    page = polite.text(serebii_page("037", "Vulpix", keys, [""] * 4)).encode()
+    shown = pictures("serebii", page, VULPIX)
+    assert list(shown) == ["regular/037-a", "shiny/037-a"]
+    assert shown["regular/037-a"][2] == "a", "no title: the letter of the form"
+
+
+def kalos(number, name, *pictures):
+    """Rows of pokemon.com's list: one per form, with the same number."""
+    return [
+        {
+            "id": number,
+            "number": f"{int(number):04d}",
+            "slug": name,
+            "detailPageURL": f"/us/pokedex/{name}",
+            "ThumbnailImage": f"{HOME}/detail/{picture}.png",
+        }
+        for picture in pictures
+    ]
+
+
+def test_pokedex_keeps_the_base_and_the_forms():
+    rows = kalos("1", "bulbasaur", "001")
+    rows += kalos(6, "charizard", "006", "006_f2", "006_f3", "006_f2")
+    rows += kalos(1000, "gholdengo", "1000")
+    pages = {f"{HOME}/us/api/pokedex/kalos": json.dumps(rows).encode()}
+    bulbasaur, charizard, gholdengo = species("pokedex", pages)
+    assert bulbasaur["url"] == f"{HOME}/us/pokedex/bulbasaur"
+    assert bulbasaur["species_id"] == 1
+
+    def page(*images):
+        return f'<div class="profile-images">{"".join(images)}</div>'.encode()
+
+    foreign, own = '<img src="/full/025.png">', '<img class="active" src="/full/006.png">'
+    lazy = '<img src="/placeholder.gif" data-src="/full/006_f2.png">'
+    assert pictures("pokedex", page(foreign), bulbasaur) == {
+        "001": ("/detail/001.png", None, "", False)
+    }
+    by_file = {}  # the first of each counts, as in a scrape
+    soup = sites.soup(polite.text(page(own, lazy)))
+    for picture in sites.SITES["pokedex"].pictures(soup, charizard):
+        by_file.setdefault(picture["file"], picture["url"].removeprefix(HOME))
+    assert by_file == {
+        "006": "/full/006.png",
+        "006-f2": "/full/006_f2.png",
+        "006-f3": "/detail/006_f3.png",  # the page does not show it, the list does
+    }
+    assert list(pictures("pokedex", page(), gholdengo)) == ["1000"]
+
+
+@pytest.mark.parametrize("place", ["http://[", " /a.png ", None])
+def test_a_strange_address_is_no_traceback(place):
+    url = sites.address({"src": place} if place else {}, HOME)
+    assert url in (HOME, f"{HOME}/a.png")

@@ -88,9 +88,6 @@ def source():
     return os.environ.get("POKEUTILS_SOURCE") or "artwork"
 
 
-# ----------------------------------------------------------------------------- device
-
-
 # ------------------------------------------------------------------ versions and seeds
 
 
@@ -144,9 +141,11 @@ def git_commit():
 def report():
     """Prints platform, profile, versions, device and folders, and what could be better.
 
-    No absolute path is printed for folders inside the project, so that a notebook can
-    be saved with this output.
+    It comes first in every notebook, before TensorFlow is imported, so it also makes
+    TensorFlow fast and quiet: see `device.settle()`. It prints no absolute path of a
+    folder inside the project, so that a notebook can be saved with this output.
     """
+    device.settle()
     found = versions()
     names = ("python", "keras", device.backend(), "numpy")
     packages = ", ".join(f"{name} {found.get(name, 'missing')}" for name in names)

@@ -21,7 +21,7 @@ T4 = {"name": "Tesla T4", "capability": 7.5, "memory": 15360}
 
 
 def fresh_python(code, **variables):
-    """Runs code in a process whose environment is `variables`; returns its JSON."""
+    """Runs code in a process with these environment variables; returns its JSON."""
     command = [sys.executable, "-W", "error", "-c", f"import json, os, sys; {code}"]
     answer = subprocess.run(
         command, cwd=env.ROOT, env=variables, capture_output=True, text=True
@@ -30,50 +30,41 @@ def fresh_python(code, **variables):
     return json.loads(answer.stdout)  # nothing else was printed
 
 
-def test_importing_the_package_changes_nothing_at_once_and_in_silence():
+def test_importing_the_package_is_quick_and_silent_and_changes_nothing():
     before, after, seconds, loaded = fresh_python(
         "import time; start, before = time.process_time(), dict(os.environ);"
-        "import pokeutils, pokeutils.common.env;"
-        "seconds = time.process_time() - start;"
-        "frameworks = {'tensorflow', 'keras', 'numpy', 'jax'} & set(sys.modules);"
-        "print(json.dumps([before, dict(os.environ), seconds, list(frameworks)]))"
+        "import pokeutils.common.env; seconds = time.process_time() - start;"
+        "loaded = list({'tensorflow', 'keras', 'numpy', 'jax'} & set(sys.modules));"
+        "print(json.dumps([before, dict(os.environ), seconds, loaded]))"
     )
     assert before == after and not loaded
     assert seconds < 0.2
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        "from pokeutils.common import device; device.settle()",
-        "from pokeutils.common import env, device; import contextlib, io\n"
-        "with contextlib.redirect_stdout(io.StringIO()): env.report()",
-    ],
-    ids=["settle", "report"],
-)
+@pytest.mark.parametrize("call", ["device.settle()", "env.report()"])
 def test_tensorflow_is_settled_before_it_is_imported(call):
-    code = call + (
-        "\nprint(json.dumps([os.environ['TF_ENABLE_ONEDNN_OPTS'],"
-        " os.environ['TF_CPP_MIN_LOG_LEVEL'], 'tensorflow' in sys.modules]))"
+    names = "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"
+    code = (
+        "import contextlib\nfrom pokeutils.common import device, env\n"
+        f"with contextlib.redirect_stdout(None): {call}\n"
+        f"values = [os.environ[name] for name in {names}]\n"
+        "print(json.dumps([*values, 'tensorflow' in sys.modules]))"
     )
     assert fresh_python(code) == ["1", "3", False]
-    variables = {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "0"}
-    assert fresh_python(code, **variables) == ["0", "0", False]
+    assert fresh_python(code, **dict.fromkeys(names, "0")) == ["0", "0", False]
 
 
 # -------------------------------------------------------------------------- the device
 
 
-def test_a_gpu_that_tensorflow_cannot_use_does_not_count(add_gpu):
+def test_a_gpu_counts_if_tensorflow_can_use_it_and_it_is_not_hidden(
+    monkeypatch, add_gpu
+):
     add_gpu("Tesla T4, 7.5, 15360", tensorflow_sees_it=False)
     assert device.accelerator() == "cpu"
     add_gpu("Tesla T4, 7.5, 15360")
     assert device.accelerator() == "gpu"
     assert device.device_name() == "Tesla T4, 15 GiB"
-
-
-def test_a_hidden_gpu_is_no_gpu(monkeypatch, add_gpu):
-    add_gpu("Tesla T4, 7.5, 15360")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert device.gpu() is None
     assert device.device_name().startswith("Some CPU, ")

@@ -152,22 +152,24 @@ def run(command, environment=None):
             if re.match(r"(Resolved|Downloading|Prepared|Installed) ", line):
                 say(line.strip())
     if process.returncode:
-        sys.exit(explain("".join(lines[-20:])))
+        sys.exit(explain(lines[-20:]))
 
 
-def explain(said):
-    """Returns the last that a failed installer said, and below it what to do."""
-    if "No space left on device" in said:
-        free = shutil.disk_usage(ROOT).free / 2**30
-        sentence = f"The disk is full: {free:.1f} GB free, about 3 GB needed."
-    elif re.search("NewConnection|Proxy|timed out|SSLError|Failed to fetch", said):
-        sentence = (
-            "The package index cannot be reached: check the network, the proxy or "
-            "pip's configuration, then run the same command again."
-        )
-    else:
-        sentence = "The installation failed, for the reason above."
-    return f"{said}\n{sentence}"
+def explain(lines):
+    """Returns why an installer failed, from its last lines: a reason and a sentence."""
+    free = shutil.disk_usage(ROOT).free / 2**30
+    known = {
+        "No space left on device": f"The disk is full: {free:.1f} GB free, about 3 GB "
+        "needed.",
+        "NewConnection|Proxy|timed out|SSLError|Failed to fetch": "The package index "
+        "cannot be reached: check the network, the proxy or pip's configuration, then "
+        "run the same command again.",
+    }
+    for pattern, sentence in known.items():
+        found = [line.strip() for line in lines if re.search(pattern, line)]
+        if found:
+            return f"{found[-1]}\n{sentence}"
+    return f"{''.join(lines)}\nThe installation failed, for the reason above."
 
 
 def first_import(venv, modules):

@@ -142,7 +142,7 @@ def test_a_failure_ends_in_a_sentence_below_its_reason(reason, sentence, capsys)
     script = f"print('Resolved 3 packages in 1s', {reason!r}, sep='\\n'); exit(2)"
     with pytest.raises(SystemExit, match=sentence) as end:
         set_up.run([sys.executable, "-c", script])
-    assert reason in str(end.value).splitlines()
+    assert reason.strip() in str(end.value).splitlines()
     assert "Resolved 3 packages" in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""Where am I: platform, folders, profile, device, versions and seeds.
+"""Where am I: platform, folders, profile, versions, and a report of them all.
 
 Answers come from environment variables, the file system and `nvidia-smi`, never from
 importing TensorFlow, so that `import pokeutils.common.env` and `report()` are fast.
@@ -42,8 +42,8 @@ def outputs_dir():
     On Colab it is on the Drive if one is mounted: what is elsewhere ends with the
     session, in the middle of a training.
     """
-    told = os.environ.get("POKEUTILS_OUTPUTS")
-    if not told and platform() == "colab" and DRIVE.is_dir():
+    configured = os.environ.get("POKEUTILS_OUTPUTS")
+    if not configured and platform() == "colab" and DRIVE.is_dir():
         return DRIVE / "pokemon-gan" / "outputs"
     return _project_folder("POKEUTILS_OUTPUTS", "outputs")
 
@@ -88,7 +88,7 @@ def source():
     return os.environ.get("POKEUTILS_SOURCE") or "artwork"
 
 
-# ------------------------------------------------------------------ versions and seeds
+# ---------------------------------------------------------------------------- versions
 
 
 def need(module, requirement, show=print):

@@ -26,6 +26,10 @@ endif
 $(foreach name,MINUTES ONLY PARAMS RUN SEED IMAGES SEEDS REPO,\
 	$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
+# TensorFlow fast and quiet, as pokeutils.common.device.settle() makes it in notebooks.
+export TF_ENABLE_ONEDNN_OPTS ?= 1
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
 # The Python of .venv, or the first one found that can make a .venv.
 CANDIDATES = .venv/bin/python $(if $(PYTHON),"$(PYTHON)",python3.12 python3.13 python3.11 python3)
 SUITABLE = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -86,6 +90,7 @@ test:
 	@.venv/bin/python -m ruff check --quiet .
 	@.venv/bin/python -m ruff format --quiet --check . || \
 		{ echo 'Layout differs: run .venv/bin/python -m ruff format .' >&2; exit 1; }
+	@.venv/bin/lint-imports --no-logo --no-cache
 	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow:

@@ -20,7 +20,7 @@ from pokeutils.common import env
 
 # One thread of torch.compile builds in this process, where its CPU time is seen.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
-QUIET |= {"PYTHONWARNINGS": "ignore"}
+QUIET |= {"PYTHONWARNINGS": "ignore", "TF_ENABLE_ONEDNN_OPTS": "1"}
 
 
 class Child:

@@ -79,8 +79,7 @@ def make_hatchery():
         return
     print("\nThe hatchery", flush=True)
     command = [sys.executable, "-m", "pokeutils.web.hatchery", "--if-missing"]
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    subprocess.run(command, cwd=HERE.parent, env={**os.environ, **quiet}, check=False)
+    subprocess.run(command, cwd=HERE.parent, check=False)
 
 
 def run_series(paths, folder):
@@ -157,8 +156,8 @@ def execute(notebook, working_folder):
         shutdown_kernel="immediate",  # nothing is left to save
         resources={"metadata": {"path": str(working_folder)}},
     )
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    with client.setup_kernel(env={**os.environ, **quiet}, cleanup_kc=True):
+    device.settle()  # the kernel gets the variables of this process
+    with client.setup_kernel(env={**os.environ}, cleanup_kc=True):
         for index, cell in enumerate(notebook.cells):
             client.execute_cell(cell, index)
 

@@ -14,7 +14,9 @@ import pytest  # noqa: E402
 from chromium import browser  # noqa: E402, F401
 from fake_site import site  # noqa: E402, F401
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no remarks from TensorFlow's C++
+from pokeutils.common import device  # noqa: E402
+
+device.settle()  # before TensorFlow is imported
 
 # A shell makes what it starts in the background deaf to Ctrl-C; tests press it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -1,4 +1,4 @@
-"""The trained generators that come with the repository: loading, hatching, publishing.
+"""Put a run's generator into the repository: its file, its card and its pictures.
 
 A generator is stored in half precision (`outputs/pretrained/<name>.keras`) and computes
 in single precision. Its card says what it was made from and how good it is
@@ -6,6 +6,7 @@ in single precision. Its card says what it was made from and how good it is
 """
 
 import json
+import sys
 
 import numpy as np
 
@@ -23,21 +24,21 @@ CURVES = ("images", "seconds", "d_loss", "g_loss", "d_real", "d_fake")
 # Publishing ---------------------------------------------------------------------------
 
 
-def publish(run, flaws, name=None, which="generator"):
+def publish(run, flaws, name=None):
     """Puts the generator of a run folder into outputs/pretrained, with its card, and
     pictures of it into outputs/gallery: <name>.jpg, .gif and -on-the-way.jpg.
 
-    flaws: sentences on what is wrong with its pictures, for the card; which: "best" for
-    best.keras. Scores come from the run's metrics.json, which notebook 6 writes,
-    and those on the way from its on_the_way.json (`report.on_the_way`). A run
-    that was made in other ways than its recipe says tells of that in its params.json:
-    "parts", a list of sentences, which the card repeats. Raises
-    ValueError if half precision would change a picture visibly.
+    flaws: sentences on what is wrong with its pictures, for the card. Scores come from
+    the run's metrics.json, which notebook 6 writes, and those on the way from its
+    on_the_way.json (`report.on_the_way`). A run that was made in other ways than its
+    recipe says tells of that in its params.json: "parts", a list of sentences, which
+    the card repeats. Raises ValueError if half precision would change a picture
+    visibly.
     """
     run = runs.find_run(run)
     params, log = runs.read_params(run), runs.read_log(run)
     name = name or params["recipe"]["name"]
-    network = load_generator(run / f"{which}.keras")
+    network = load_generator(run / "generator.keras")
     half = in_precision(network, "float16")
     difference = _difference(network, in_precision(half, "float32"))
     if difference > 4:
@@ -179,3 +180,7 @@ def _readable(facts):
         f"    make train PARAMS=outputs/pretrained/{facts['name']}.json\n\n"
         f"{facts['owners']}\n"
     )
+
+
+if __name__ == "__main__":  # python tools/publish.py RUN "A sentence on a flaw." ...
+    print(publish(sys.argv[1], sys.argv[2:]))

@@ -66,7 +66,7 @@ def rendered(executed, committed):
     if [c.source for c in cells] != [c.source for c in ran]:
         raise ValueError(f"{committed.name} has other code than what was executed.")
     for cell, done in zip(cells, ran, strict=True):
-        cell.outputs = [clean(output) for output in done.outputs if told(output)]
+        cell.outputs = [clean(output) for output in done.outputs if is_shown(output)]
         cell.execution_count = done.execution_count
     describe(notebook)
     notebook.metadata["rendered"] = {"code": code_hash(notebook)}
@@ -81,7 +81,7 @@ def is_code(cell):
     return cell.cell_type == "code"
 
 
-def told(output):
+def is_shown(output):
     """Whether readers see it: not what libraries say about this machine."""
     return not (output.output_type == "stream" and output.name == "stderr")
 

@@ -1,11 +1,13 @@
 """Make .venv and install what a `make` command needs; nearly free when it is there.
 
-    python tools/set_up.py run    or another name in EXTRAS
+    python tools/set_up.py run    or another make command
 
-Needs only the standard library. A record in .venv says what was installed, and is
-written last, so that an interrupted installation is done again.
+Needs only the standard library: pip installs uv, and uv the rest. A record in .venv
+says what was installed. It is written last, so an interrupted installation is done
+again.
 """
 
+import ast
 import fcntl
 import hashlib
 import json
@@ -20,168 +22,163 @@ import time
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-VENV = ROOT / ".venv"
-RECORD = VENV / "installed.json"
-LOG = VENV / "install.log"
-# Not sys.executable, which may be that of a broken .venv to be replaced.
+# Not sys.executable, which may belong to a broken .venv that is to be replaced.
 BASE = getattr(sys, "_base_executable", sys.executable)
-# Commands with a .venv of their own, and the folder that has it and requirements.txt.
-APART = {"bench": ROOT / "benchmarks"}
-EXTRAS = {
-    "run": ["notebooks"],
-    "render": ["notebooks"],
-    "badges": ["notebooks"],
-    "test": ["notebooks", "test"],
-    "lab": ["notebooks", "lab"],
-    "train": ["notebooks"],
-    "compare": ["notebooks"],
-    "hatchery": ["notebooks"],
-    "bench": [],
+UV = "uv==0.13.*"
+# bench has a .venv of its own, and requirements.txt beside it.
+EXTRAS = {"test": {"notebooks", "test"}, "lab": {"notebooks", "lab"}, "bench": set()}
+IMPORTS = "keras, tensorflow, matplotlib.pyplot, nbconvert, ipykernel.kernelapp"
+# What pip is configured with, and where uv looks for it.
+UV_NAMES = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "constraint": "UV_CONSTRAINT",
+    "trusted-host": "UV_INSECURE_HOST",
+    "cert": "SSL_CERT_FILE",
+    "proxy": "ALL_PROXY",
 }
-IMPORTS = {
-    "run": "keras, tensorflow, matplotlib.pyplot, nbconvert, ipykernel.kernelapp",
-    "render": "keras, tensorflow, matplotlib.pyplot, nbconvert, ipykernel.kernelapp",
-    "badges": "nbformat",
-    "test": "keras, tensorflow, matplotlib.pyplot, nbconvert, jax, pytest",
-    "lab": "keras, tensorflow, matplotlib.pyplot, ipykernel.kernelapp, jupyterlab",
-    "train": "keras, tensorflow",
-    "compare": "keras, tensorflow",
-    "hatchery": "keras, tensorflow",
-    "bench": "keras, tensorflow, torch",
-}
+STARTED = time.monotonic()
+
+
+def say(line):
+    print(f"set-up {time.monotonic() - STARTED:4.0f} s  {line}", flush=True)
 
 
 def main(command):
-    started = time.monotonic()
-
-    def say(line):
-        print(f"set-up {time.monotonic() - started:4.0f} s  {line}", flush=True)
-
-    if command in APART:
-        move_to(APART[command])
-    # Open for writing, though nothing is written: NFS locks no other files.
     project = ROOT / "pyproject.toml"
+    # Open for writing, though nothing is written: NFS locks no other files.
     with open(project, "rb+" if os.access(project, os.W_OK) else "rb") as file:
-        wait_for_other_set_ups(file, say)
-        set_up(command, tomllib.load(file)["project"], say)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another set-up of this folder")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            say(f"no locks on this drive ({error}): one `make` at a time, please")
+        set_up(command, tomllib.load(file)["project"], ROOT)
 
 
-def move_to(folder):
-    """Lets everything from here on be about the .venv in `folder`."""
-    global VENV, RECORD, LOG
-    VENV = folder / ".venv"
-    RECORD, LOG = VENV / "installed.json", VENV / "install.log"
-
-
-def set_up(command, project, say):
-    """Brings .venv up to what `project`, a pyproject table, asks for `command`."""
-    apart = command in APART
-    more = APART[command] / "requirements.txt" if apart else None
-    described = json.dumps(project) + (more.read_text() if apart else "")
+def set_up(command, project, root):
+    """Brings .venv up to what `project`, a table of pyproject.toml, asks for."""
+    venv, more = root / ".venv", []
+    if command == "bench":
+        venv = root / "benchmarks" / ".venv"
+        more = ["-r", venv.parent / "requirements.txt"]
+    described = json.dumps(project) + "".join(path.read_text() for path in more[1:])
     wanted = hashlib.sha256(described.encode()).hexdigest()
-    record = read_record()
-    python_is_there = (VENV / "bin" / "python").exists()
-    current = record and record["project"] == wanted and python_is_there
-    done = record["extras"] if current else []
-    if current and set(EXTRAS[command]) <= set(done):
+    record, works = read_record(venv), is_working(venv)
+    is_current = works and record.get("project") == wanted
+    extras = set(record["extras"]) if is_current else set()
+    needed = EXTRAS.get(command, {"notebooks"})
+    if is_current and needed <= extras:
         return
-    device = record["device"] if record else "gpu" if has_gpu() else "cpu"
-    device = "cpu" if apart else device  # what is compared there is for processors
-    extras = sorted({*done, *EXTRAS[command]})
 
-    if not (python_is_there and can_install()):
-        version = ".".join(map(str, sys.version_info[:3]))
-        say(f"Python {version} ({BASE}) makes .venv")
-        make_venv()
+    if not works:
+        say(f"{BASE} makes .venv with Python {sys.version.split()[0]}")
+        run([BASE, "-m", "venv", "--clear", venv])
+    device = "cpu" if more else record.get("device") or device_here()
+    extras = sorted(extras | needed)
     say(f"installing packages into .venv for `make {command}`, on {device}")
-    install([device, *extras], say, more)
-    first_import(command, say)
-    new_record = {"project": wanted, "device": device, "extras": extras}
-    temporary = RECORD.with_suffix(".new")
-    temporary.write_text(json.dumps(new_record))
-    os.replace(temporary, RECORD)
+    install(venv, ["-e", f"{root}[{','.join([device, *extras])}]", *more])
+    first_import(venv, "keras, tensorflow, torch" if more else IMPORTS)
+    new = {"project": wanted, "device": device, "extras": extras}
+    (venv / "installed.new").write_text(json.dumps(new))
+    os.replace(venv / "installed.new", venv / "installed.json")
     say("ready")
 
 
-def wait_for_other_set_ups(file, say):
-    """Locks the open `file`, until it is closed; goes on where drives have no locks."""
+def read_record(venv):
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        say("waiting for another set-up of this folder")
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError as error:
-        say(f"no locks on this drive ({error}): one `make` at a time, please")
-
-
-def read_record():
-    try:
-        return json.loads(RECORD.read_text())
+        return json.loads((venv / "installed.json").read_text())
     except (OSError, ValueError):
-        return None
+        return {}
 
 
-def has_gpu():
+def is_working(venv):
+    """Whether the Python of `venv` starts and finds its packages. Once the system has
+    moved on to another version of Python, it looks for them in another folder."""
+    try:
+        command = [venv / "bin" / "python", "-c", "import pip"]
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def device_here():
+    """Returns the extra with the TensorFlow of this machine: "gpu" or "cpu"."""
     program = shutil.which("nvidia-smi")
     if program is None or sys.platform != "linux":
-        return False
-    return subprocess.run([program, "-L"], capture_output=True).returncode == 0
+        return "cpu"
+    answer = subprocess.run([program, "-L"], capture_output=True)
+    return "cpu" if answer.returncode else "gpu"
 
 
-def can_install():
-    command = [VENV / "bin" / "python", "-m", "pip", "--version"]
-    return subprocess.run(command, capture_output=True).returncode == 0
+def install(venv, packages):
+    """Installs `packages` into `venv`: uv with pip, and the rest with uv."""
+    python = venv / "bin" / "python"
+    run([python, "-m", "pip", "install", "--quiet", UV])
+    configured = [python, "-m", "pip", "config", "list"]
+    configured = subprocess.run(configured, capture_output=True, text=True).stdout
+    uv = [venv / "bin" / "uv", "pip", "install", "--python", python]
+    run([*uv, *packages], uv_settings(configured))
 
 
-def make_venv():
-    command = [BASE, "-m", "venv", "--clear", str(VENV)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stdout + done.stderr).strip().splitlines() or ["no reason given"]
-        sys.exit(f"{BASE} could not make .venv: {reason[-1]}")
+def uv_settings(configured):
+    """Returns environment variables that let uv install from where pip does: uv does
+    not read pip's configuration. Those that are set already win.
 
-
-def install(extras, say, more=None):
-    """Runs pip, shows its larger steps, keeps all it says in .venv/install.log.
-
-    more: a file of further requirements.
+    configured: what `pip config list` prints.
     """
-    command = [VENV / "bin" / "python", "-m", "pip", "install", "--progress-bar=off"]
-    command += ["--disable-pip-version-check", "-e", f".[{','.join(extras)}]"]
-    command += ["-r", str(more)] if more else []
-    # Less than a tenth of it is ever imported: first_import() compiles just that.
-    command += ["--no-compile"]
-    with (
-        open(LOG, "w") as log,
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as pip,
-    ):
-        for line in pip.stdout:
-            log.write(line)
-            # "Downloading x-1.0-py3-none-any.whl (253.2 MB)", or "Using cached ..."
-            wheel = re.match(r"\s*(\w+ )+(\S+?-[^-\s]+)-\S+ \((\d\d+)\.\d MB\)", line)
-            if wheel:
-                say(f"{wheel[1].lower()}{wheel[2]}, {wheel[3]} MB")
-            elif line.startswith("Installing collected packages:"):
-                say(f"unpacking {line.count(',') + 1} packages")
-    if pip.returncode:
-        sys.exit(explain(LOG.read_text()))
+    # As pip does: the best version of all indexes, and the system's certificates.
+    found = {"UV_INDEX_STRATEGY": "unsafe-best-match", "UV_SYSTEM_CERTS": "1"}
+    for section in ("global", "install", ":env:"):  # the later ones win
+        for line in configured.splitlines():
+            key, _, value = line.partition("=")
+            name = UV_NAMES.get(key.removeprefix(f"{section}."))
+            if name:
+                comma = "," if name == "UV_FIND_LINKS" else " "
+                found[name] = comma.join(ast.literal_eval(value).split())
+    return {**found, **os.environ}
 
 
-def first_import(command, say):
-    """Compiles what is imported, also where Python is told to write no bytecode."""
+def run(command, environment=None):
+    """Runs an installer and shows its larger steps. Exits if it fails, and says why."""
+    lines = []
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        for line in process.stdout:
+            lines.append(line)
+            if re.match(r"(Resolved|Downloading|Prepared|Installed) ", line):
+                say(line.strip())
+    if process.returncode:
+        sys.exit(explain(lines[-20:]))
+
+
+def explain(lines):
+    """Returns why an installer failed, from its last lines: a reason and a sentence."""
+    free = shutil.disk_usage(ROOT).free / 2**30
+    known = {
+        "No space left on device": f"The disk is full: {free:.1f} GB free, about 3 GB "
+        "needed.",
+        "NewConnection|Proxy|timed out|SSLError|Failed to fetch": "The package index "
+        "cannot be reached: check the network, the proxy or pip's configuration, then "
+        "run the same command again.",
+    }
+    for pattern, sentence in known.items():
+        found = [line.strip() for line in lines if re.search(pattern, line)]
+        if found:
+            return f"{found[-1]}\n{sentence}"
+    return f"{''.join(lines)}\nThe installation failed, for the reason above."
+
+
+def first_import(venv, modules):
+    """Imports `modules`, which compiles them, and exits if they cannot start here."""
     say("first import, which compiles what is used")
     settings = {"PYTHONDONTWRITEBYTECODE": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [venv / "bin" / "python", "-c", f"import {modules}"]
     done = subprocess.run(
-        [VENV / "bin" / "python", "-c", f"import {IMPORTS[command]}"],
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
+        command, env={**os.environ, **settings}, capture_output=True, text=True
     )
     if done.returncode in (-signal.SIGILL, -signal.SIGABRT):  # it ends itself, mostly
         sys.exit("TensorFlow cannot start on this processor: it needs AVX.")
@@ -191,21 +188,6 @@ def first_import(command, say):
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1]
         sys.exit(f"The packages are installed but cannot be imported: {reason}")
-
-
-def explain(log):
-    """Returns one sentence about why pip failed."""
-    where = f"(all that pip said: {os.path.relpath(LOG, ROOT)})"
-    if "No space left on device" in log:
-        free = shutil.disk_usage(ROOT).free / 2**30
-        return f"The disk is full: {free:.1f} GB free, about 3 GB needed {where}."
-    if re.search(r"NewConnection|NameResolution|ProxyError|timed out|SSLError", log):
-        return (
-            "pip cannot reach its package index: check the network, the proxy or "
-            f"pip's configuration, then run the same command again {where}."
-        )
-    errors = [line for line in log.splitlines() if line.startswith("ERROR: ")]
-    return f"pip failed: {errors[-1][7:] if errors else 'no reason given'} {where}"
 
 
 if __name__ == "__main__":

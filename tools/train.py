@@ -13,7 +13,10 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # one of its errors is no error
+
+from pokeutils.common import device  # noqa: E402
+
+device.settle()  # before TensorFlow is imported
 
 from pokeutils import training  # noqa: E402
 from pokeutils.data import sources  # noqa: E402

@@ -14,6 +14,17 @@ import subprocess
 import sys
 
 
+def settle():
+    """Sets two environment variables that TensorFlow reads when it is imported, unless
+    they are set already. Call it before that; `env.report()` does.
+    """
+    # TensorFlow leaves its oneDNN kernels off on CPUs without AVX512, where they make
+    # a train step 1.3 to 1.5 times faster.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # Its C++ remarks would end up in the notebooks. Real errors are Python exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
 def accelerator():
     """Returns "gpu", "tpu" or "cpu": what Keras will compute on, as far as one can see.
 

@@ -1,4 +1,4 @@
-"""Where am I: platform, folders, profile, device, versions and seeds.
+"""Where am I: platform, folders, profile, versions, and a report of them all.
 
 Answers come from environment variables, the file system and `nvidia-smi`, never from
 importing TensorFlow, so that `import pokeutils.common.env` and `report()` are fast.
@@ -42,8 +42,8 @@ def outputs_dir():
     On Colab it is on the Drive if one is mounted: what is elsewhere ends with the
     session, in the middle of a training.
     """
-    told = os.environ.get("POKEUTILS_OUTPUTS")
-    if not told and platform() == "colab" and DRIVE.is_dir():
+    configured = os.environ.get("POKEUTILS_OUTPUTS")
+    if not configured and platform() == "colab" and DRIVE.is_dir():
         return DRIVE / "pokemon-gan" / "outputs"
     return _project_folder("POKEUTILS_OUTPUTS", "outputs")
 
@@ -88,10 +88,7 @@ def source():
     return os.environ.get("POKEUTILS_SOURCE") or "artwork"
 
 
-# ----------------------------------------------------------------------------- device
-
-
-# ------------------------------------------------------------------ versions and seeds
+# ---------------------------------------------------------------------------- versions
 
 
 def need(module, requirement, show=print):
@@ -144,9 +141,11 @@ def git_commit():
 def report():
     """Prints platform, profile, versions, device and folders, and what could be better.
 
-    No absolute path is printed for folders inside the project, so that a notebook can
-    be saved with this output.
+    It comes first in every notebook, before TensorFlow is imported, so it also makes
+    TensorFlow fast and quiet: see `device.settle()`. It prints no absolute path of a
+    folder inside the project, so that a notebook can be saved with this output.
     """
+    device.settle()
     found = versions()
     names = ("python", "keras", device.backend(), "numpy")
     packages = ", ".join(f"{name} {found.get(name, 'missing')}" for name in names)

@@ -1,9 +1,10 @@
-"""Pictures for people: tiled sheets, curves, GIFs (NumPy, Pillow, matplotlib).
+"""Pictures for people: tiled sheets, curves, films (NumPy, Pillow, matplotlib).
 
 A sheet is one uint8 RGB array, shown as one JPEG: 64 separate axes would make a
 notebook ten times larger.
 """
 
+import importlib.util
 import io
 import itertools
 import math
@@ -246,38 +247,71 @@ def gif(path, frames, milliseconds=200, last=1500, colours=128):
     """Writes RGB uint8 frames as a looping GIF, atomically; the last one stays.
 
     One palette for all frames, made from the last one and a middle one: without it,
-    colours flicker from frame to frame. The ground, which is the colour of its corner,
-    is kept exactly: a white one is white on a page. Raises ValueError without frames.
+    colours flicker from frame to frame. The background, which is the colour of its
+    corner, is kept exactly: a white one is white on a page. Raises ValueError without
+    frames.
     """
-    frames = [np.asarray(frame) for frame in frames]
-    if not frames:
-        raise ValueError("A GIF needs at least one frame; the list of frames is empty.")
+    import imageio.v3 as iio  # a quarter of a second that few have to wait for
+
+    frames = _frames(frames)
     key = np.concatenate([frames[len(frames) // 2], frames[-1]])
     palette = Image.fromarray(key).quantize(colours, Image.Quantize.MEDIANCUT)
-    entries, ground = palette.getpalette(), palette.getpixel((0, 0))
-    entries[3 * ground : 3 * ground + 3] = key[0, 0].tolist()
+    entries, background = palette.getpalette(), palette.getpixel((0, 0))
+    entries[3 * background : 3 * background + 3] = key[0, 0].tolist()
     palette.putpalette(entries)
-    converted = []
-    for frame in frames:
-        image = Image.fromarray(frame).quantize(
-            palette=palette, dither=Image.Dither.NONE
-        )
-        # Pillow rounds a colour before it looks it up, and may miss an equal entry.
-        indices = np.where((frame == key[0, 0]).all(-1), ground, np.asarray(image))
-        converted.append(Image.fromarray(indices.astype("uint8")))
-        converted[-1].putpalette(entries)
-    durations = [milliseconds] * (len(converted) - 1) + [last]
+    plain = Image.Dither.NONE
+    indices = np.stack(
+        [Image.fromarray(f).quantize(palette=palette, dither=plain) for f in frames]
+    )
+    # Pillow rounds a colour before it looks it up, and may miss an equal entry.
+    indices[(frames == key[0, 0]).all(-1)] = background
     with files.atomic(path) as temporary:
-        converted[0].save(
+        iio.imwrite(
             temporary,
-            "GIF",
-            save_all=True,
-            append_images=converted[1:],
-            duration=durations,
+            indices,
+            extension=".gif",
+            plugin="pillow",
+            mode="P",
+            palette=bytes(entries),
+            duration=[milliseconds] * (len(frames) - 1) + [last],
             loop=0,
-            optimize=False,
         )
     return path
+
+
+def mp4(path, frames, milliseconds=200, last=1500):
+    """Writes RGB uint8 frames as an MP4, atomically; the last one stays.
+
+    Returns `path`, or None where imageio's plugin is not installed, which is
+    `pip install imageio-ffmpeg`. Raises ValueError without frames.
+    """
+    import imageio.v3 as iio
+
+    frames = _frames(frames)
+    if not importlib.util.find_spec("imageio_ffmpeg"):
+        return None
+    # Players want an even number of pixels.
+    height, width = frames.shape[1:3]
+    frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), "edge")
+    held = frames[-1:].repeat(max(last // milliseconds, 1) - 1, axis=0)
+    with files.atomic(path) as temporary:
+        iio.imwrite(
+            temporary,
+            np.concatenate([frames, held]),
+            extension=".mp4",
+            plugin="FFMPEG",
+            fps=1000 / milliseconds,
+            macro_block_size=2,
+        )
+    return path
+
+
+def _frames(frames):
+    """Frames as one array (n, h, w, 3)."""
+    frames = [np.asarray(frame) for frame in frames]
+    if not frames:
+        raise ValueError("A film needs at least one frame; the list is empty.")
+    return np.stack(frames)
 
 
 def _as_image(picture, width=None):

@@ -68,7 +68,7 @@ def test_gif_keeps_every_frame_and_its_milliseconds(tmp_path):
 
 
 @pytest.mark.parametrize("darkest, colours", [(200, 16), (250, 128)])
-def test_the_ground_of_a_gif_stays_white(tmp_path, darkest, colours):
+def test_the_background_of_a_gif_stays_white(tmp_path, darkest, colours):
     rng = np.random.default_rng(0)
     frames = rng.integers(darkest, 256, (4, 32, 32, 3), dtype=np.uint8)  # pale pixels
     frames[:, :8] = 255
@@ -80,9 +80,36 @@ def test_the_ground_of_a_gif_stays_white(tmp_path, darkest, colours):
             assert (shown[:8] == 255).all()
 
 
-def test_gif_without_frames_is_an_error(tmp_path):
+def test_a_gif_has_one_palette_for_all_its_frames(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    with Image.open(plots.gif(tmp_path / "a.gif", frames, colours=16)) as animation:
+        colours = set()
+        for place in range(animation.n_frames):
+            animation.seek(place)
+            shown = np.asarray(animation.convert("RGB")).reshape(-1, 3)
+            colours |= set(map(tuple, shown))
+    assert len(colours) <= 16
+
+
+def test_an_mp4_where_the_plugin_is_installed(tmp_path, monkeypatch):
+    pytest.importorskip("imageio_ffmpeg")
+    frames = [np.full((33, 35, 3), value, "uint8") for value in (0, 90, 200)]
+    path = plots.mp4(tmp_path / "a.mp4", frames, milliseconds=100)
+    assert path.read_bytes()[4:8] == b"ftyp"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_no_mp4_without_the_plugin(tmp_path, monkeypatch):
+    monkeypatch.setattr(plots.importlib.util, "find_spec", lambda name: None)
+    assert plots.mp4(tmp_path / "a.mp4", [np.zeros((8, 8, 3), "uint8")]) is None
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("film", [plots.gif, plots.mp4])
+def test_a_film_without_frames_is_an_error(tmp_path, film):
     with pytest.raises(ValueError, match="at least one frame"):
-        plots.gif(tmp_path / "a.gif", [])
+        film(tmp_path / "a", [])
     assert not list(tmp_path.iterdir())
 
 

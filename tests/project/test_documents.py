@@ -59,12 +59,12 @@ def wrong_links(path):
 
 
 def test_links_and_pictures_of_pages_and_notebooks():
-    wrong = [f"{path.name}: {said}" for path in pages() for said in wrong_links(path)]
+    wrong = [f"{path.name}: {link}" for path in pages() for link in wrong_links(path)]
     assert not wrong
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, sentence",
     [
         ("[a](nowhere.md)", "nowhere.md is not in the repository"),
         ("[a](http://example.org)", "http://example.org is not in"),
@@ -73,13 +73,13 @@ def test_links_and_pictures_of_pages_and_notebooks():
         ("[![pict](a.png)](b.md)", "b.md is not in"),
     ],
 )
-def test_a_wrong_link_is_noticed(tmp_path, monkeypatch, text, said):
+def test_a_wrong_link_is_noticed(tmp_path, monkeypatch, text, sentence):
     page = tmp_path / "page.md"
     page.write_text(f"# A heading: with `code`\n\n{text} [b](#a-heading-with-code)\n")
     monkeypatch.setattr(env, "ROOT", tmp_path)
     monkeypatch.setitem(globals(), "committed", lambda: [page])
     (found,) = wrong_links(page)
-    assert said in found
+    assert sentence in found
 
 
 def test_files_named_in_docstrings_and_messages_exist():

@@ -1,8 +1,6 @@
 """Rules that every notebook keeps, read from the files without running them."""
 
 import ast
-import os
-import pathlib
 import re
 import statistics
 import subprocess
@@ -12,7 +10,7 @@ import badges
 import nbformat
 import pytest
 import render
-from project import BOOTSTRAP, NOTEBOOKS, code_cells, needs_git, repository
+from project import BOOTSTRAP, NOTEBOOKS, code_cells
 
 CORE = "01_scrape 02_explore 03_preprocess 04_train 05_animate 06_evaluate".split()
 
@@ -125,43 +123,17 @@ def test_outputs_belong_to_the_code(path, notebook):
 # ------------------------------------------------------- the bootstrap cell at work
 
 
-def run_bootstrap(folder, **variables):
-    """Run the cell in `folder`, then import pokeutils; return where that came from."""
-    code = f"{BOOTSTRAP}\nimport pokeutils; print(pokeutils.__file__)"
-    command = [sys.executable, "-I", "-c", code]  # -I: no PYTHONPATH, not even cwd
-    answer = subprocess.run(
-        command, cwd=folder, env=variables, capture_output=True, text=True, timeout=60
-    )
-    assert answer.returncode == 0, answer.stderr
-    return pathlib.Path(answer.stdout.splitlines()[-1]).parents[1]
-
-
-def small_project(folder):
-    package = folder / "pokeutils"
+@pytest.mark.parametrize(
+    "project, here", [("a", "a"), ("a", "a/notebooks/deeper"), ("a/a folder", "a")]
+)
+def test_bootstrap_finds_the_project_here_above_or_below(tmp_path, project, here):
+    """Where there is none, it clones: tests/project/test_platforms.py."""
+    package = tmp_path / project / "pokeutils"
     package.mkdir(parents=True)
     for name in ("__init__.py", "gan.py"):
         (package / name).touch()
-    return folder
-
-
-@pytest.mark.parametrize("place", [".", "notebooks", "notebooks/deeper"])
-def test_bootstrap_finds_the_project_above(tmp_path, place):
-    project = small_project(tmp_path / "project")
-    (project / place).mkdir(parents=True, exist_ok=True)
-    assert run_bootstrap(project / place) == project
-
-
-def test_bootstrap_finds_the_project_below(tmp_path):
-    project = small_project(tmp_path / "a folder")
-    assert run_bootstrap(tmp_path) == project
-
-
-@needs_git
-def test_bootstrap_clones_once_where_there_is_nothing(tmp_path):
-    address = repository(small_project(tmp_path / "elsewhere" / "project"))
-    content = tmp_path / "content"
-    content.mkdir()
-    variables = {"POKEUTILS_REPOSITORY": address, "PATH": os.environ["PATH"]}
-    assert run_bootstrap(content, **variables) == content / "pokemon-gan"
-    variables["POKEUTILS_REPOSITORY"] = "file:///nowhere"
-    assert run_bootstrap(content, **variables) == content / "pokemon-gan"
+    (tmp_path / here).mkdir(parents=True, exist_ok=True)
+    code = f"{BOOTSTRAP}\nimport pokeutils; print(pokeutils.__file__)"
+    command = [sys.executable, "-I", "-c", code]  # -I: no PYTHONPATH, not even cwd
+    answer = subprocess.check_output(command, cwd=tmp_path / here, text=True, env={})
+    assert answer.strip() == str(package / "__init__.py")

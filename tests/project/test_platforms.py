@@ -9,8 +9,7 @@ import sys
 
 import nbformat
 import pytest
-from project import BOOTSTRAP, NOTEBOOKS, code_cells, needs_git
-from project import repository as make_repository
+from project import NOTEBOOKS, code_cells, needs_git, repository
 
 from pokeutils.common import device, env
 
@@ -18,27 +17,22 @@ from pokeutils.common import device, env
 # os.access is told that an attached data set cannot be written: tests may run as root.
 KERNEL = """
 import contextlib, io, json, os, pathlib, subprocess, sys
-attached, drive, notebooks = {attached!r}, {drive!r}, {notebooks!r}
+attached, notebooks = {attached!r}, {notebooks!r}
 access = os.access
 os.access = lambda path, mode: not str(path).startswith(attached) and access(path, mode)
 reports = []
-for cells in notebooks:
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        space = {{}}
-        for number, cell in enumerate(cells):
-            cell = cell.replace("/kaggle/input", attached)
-            exec(cell, space)
-            if number == 0:
-                from pokeutils.common import env
-                env.DRIVE = pathlib.Path(drive)
-    reports.append(said.getvalue())
-print(json.dumps(dict(root=str(env.ROOT), data=str(env.data_dir()),
-    outputs=str(env.outputs_dir()), platform=env.platform(), profile=env.profile(),
-    reports=reports, light="tensorflow" not in sys.modules)))
+for bootstrap, report in notebooks:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(bootstrap.replace("/kaggle/input", attached))
+        from pokeutils.common import env
+        env.DRIVE = pathlib.Path("../drive/MyDrive").resolve()
+        exec(report)
+    reports.append(printed.getvalue())
+print(json.dumps([str(env.ROOT), str(env.data_dir()), str(env.outputs_dir()), reports]))
 """
-FIRST = [BOOTSTRAP, "from pokeutils.common import env\nenv.report()"]
 VARIABLES = {"colab": "COLAB_RELEASE_TAG", "kaggle": "KAGGLE_KERNEL_RUN_TYPE"}
+FOLDERS = {"colab": "content", "kaggle": "working"}
+FIRST = [code_cells(nbformat.read(path, as_version=4))[:2] for path in NOTEBOOKS]
 
 
 def checkout(folder):
@@ -48,20 +42,17 @@ def checkout(folder):
     return folder
 
 
-def start(platform, folder, notebooks=(FIRST,), **variables):
-    """Run the first cells of notebooks on a platform; returns what they say."""
-    for name in ("content", "working", "input"):
+def start(platform, folder, notebooks=FIRST[:1], **variables):
+    """Runs the first cells of notebooks on a platform; returns the project's folder,
+    those of data and outputs, and what the reports say."""
+    for name in (*FOLDERS.values(), "input"):
         (folder / name).mkdir(exist_ok=True)
-    code = KERNEL.format(
-        attached=str(folder / "input"),
-        drive=str(folder / "drive" / "MyDrive"),
-        notebooks=[list(cells) for cells in notebooks],
-    )
-    variables = {"PATH": os.environ["PATH"], VARIABLES[platform]: "1", **variables}
+    sources = [[cell.source for cell in cells] for cells in notebooks]
+    code = KERNEL.format(attached=str(folder / "input"), notebooks=sources)
     answer = subprocess.run(
         [sys.executable, "-I", "-c", code],
-        cwd=folder / {"colab": "content", "kaggle": "working"}[platform],
-        env=variables,
+        cwd=folder / FOLDERS[platform],
+        env={"PATH": os.environ["PATH"], VARIABLES[platform]: "1", **variables},
         capture_output=True,
         text=True,
         timeout=120,
@@ -71,46 +62,25 @@ def start(platform, folder, notebooks=(FIRST,), **variables):
     return json.loads(answer.stdout.splitlines()[-1])
 
 
-@pytest.fixture
-def repository(tmp_path):
-    """A repository to clone, as an address."""
-    if not shutil.which("git"):
-        pytest.skip("git is not installed")
-    return make_repository(checkout(tmp_path / "github"))
-
-
-@pytest.mark.parametrize("platform", ["colab", "kaggle"])
-def test_a_notebook_clones_the_project_and_says_where_to_click(
-    platform, repository, tmp_path
-):
-    found = start(platform, tmp_path, POKEUTILS_REPOSITORY=repository)
-    here = (
-        tmp_path / {"colab": "content", "kaggle": "working"}[platform] / "pokemon-gan"
+@needs_git
+@pytest.mark.parametrize("place", ["colab", "colab with a drive", "kaggle"])
+def test_a_notebook_clones_the_project_and_says_where_to_click(place, tmp_path):
+    platform = place.split()[0]
+    drive = tmp_path / "drive" / "MyDrive"
+    if "drive" in place:
+        drive.mkdir(parents=True)
+    address = repository(checkout(tmp_path / "github"))
+    root, data, outputs, (report,) = start(
+        platform, tmp_path, POKEUTILS_REPOSITORY=address
     )
-    assert found["root"] == str(here) and found["platform"] == platform
-    assert found["outputs"] == str(here / "outputs")  # below what Kaggle keeps
-    assert found["data"] == str(here / "data")
-    (said,) = found["reports"]
+    clone = tmp_path / FOLDERS[platform] / "pokemon-gan"
+    assert (root, data) == (str(clone), str(clone / "data"))
+    kept = drive / "pokemon-gan" if drive.exists() else clone
+    assert outputs == str(kept / "outputs")
     if device.gpu() is None:
         click = {"colab": "Runtime > Change", "kaggle": "Settings > Accelerator"}
-        assert click[platform] in said and found["profile"] == "quick"
-    assert ("Settings > Internet" in said) == (platform == "kaggle")
-    assert found["light"]
-
-
-@pytest.mark.parametrize("mounted", [False, True])
-def test_colab_keeps_results_on_a_drive_only_if_one_is_mounted(
-    mounted, repository, tmp_path
-):
-    drive = tmp_path / "drive" / "MyDrive"
-    if mounted:
-        drive.mkdir(parents=True)
-    found = start("colab", tmp_path, POKEUTILS_REPOSITORY=repository)
-    clone = tmp_path / "content" / "pokemon-gan"
-    wanted = drive / "pokemon-gan" if mounted else clone
-    assert found["outputs"] == str(wanted / "outputs")
-    assert found["data"] == str(clone / "data")  # near and fast
-    assert drive.exists() == mounted
+        assert click[platform] in report and "profile   quick" in report
+    assert ("Settings > Internet" in report) == (platform == "kaggle")
 
 
 @pytest.mark.parametrize(
@@ -119,10 +89,10 @@ def test_colab_keeps_results_on_a_drive_only_if_one_is_mounted(
 def test_kaggle_without_internet_takes_the_project_that_is_attached(below, tmp_path):
     project = checkout(tmp_path / "input" / below)
     nowhere = "file:///nowhere"  # as a network that is switched off
-    found = start("kaggle", tmp_path, POKEUTILS_REPOSITORY=nowhere)
-    assert found["root"] == str(project)
-    assert found["outputs"] == "/kaggle/working/outputs"  # inputs cannot be written
-    assert found["data"] == "/kaggle/working/data"
+    root, data, outputs, _ = start("kaggle", tmp_path, POKEUTILS_REPOSITORY=nowhere)
+    assert root == str(project)
+    assert outputs == "/kaggle/working/outputs"  # inputs cannot be written
+    assert data == "/kaggle/working/data"
     assert not list((tmp_path / "working").iterdir())
 
 
@@ -132,15 +102,10 @@ def test_without_internet_or_project_the_first_cell_is_the_one_that_fails(tmp_pa
         start("kaggle", tmp_path, POKEUTILS_REPOSITORY="file:///nowhere")
 
 
-@pytest.mark.parametrize("platform", ["colab", "kaggle"])
-def test_every_notebook_begins_there(platform, tmp_path):
-    name = {"colab": "content", "kaggle": "input"}[platform]
+@pytest.mark.parametrize("platform, name", [("colab", "content"), ("kaggle", "input")])
+def test_every_notebook_begins_there(platform, name, tmp_path):
     project = checkout(tmp_path / name / "pokemon-gan")
-    cells = [
-        [cell.source for cell in code_cells(nbformat.read(path, as_version=4))[:2]]
-        for path in NOTEBOOKS
-    ]
-    found = start(platform, tmp_path, cells, POKEUTILS_PROFILE="full")
-    assert found["root"] == str(project)
-    assert len(found["reports"]) == len(NOTEBOOKS)
-    assert all("profile   full" in said for said in found["reports"])
+    root, *_, reports = start(platform, tmp_path, FIRST, POKEUTILS_PROFILE="full")
+    assert root == str(project)
+    assert len(reports) == len(NOTEBOOKS)
+    assert all("profile   full" in report for report in reports)

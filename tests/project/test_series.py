@@ -33,9 +33,9 @@ def test_the_notebooks_that_train_more_run_as_well(folders):
 
 
 def test_the_series_runs_from_nothing_to_the_gallery(folders):
-    said = execute(QUICK)
+    printed = execute(QUICK)
     latest = folders / "outputs" / "latest"
-    assert str(latest / "index.html") in said
+    assert str(latest / "index.html") in printed
     page = (latest / "index.html").read_text()
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
     for name in QUICK:

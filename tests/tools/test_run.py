@@ -8,6 +8,7 @@ import sys
 import nbformat
 import pytest
 from nbformat import v4
+from render import run
 
 from pokeutils.common import env
 
@@ -114,17 +115,17 @@ def test_a_kernel_that_dies_is_reported(start):
     assert "too little memory" in text.splitlines()[-1]
 
 
-def test_an_unknown_profile_is_refused_in_a_sentence():
-    command = [sys.executable, "notebooks/run.py"]
-    variables = {**os.environ, "POKEUTILS_PROFILE": "fast"}
-    answer = subprocess.run(
-        command, cwd=env.ROOT, env=variables, capture_output=True, text=True
-    )
-    assert answer.returncode == 2 and "Traceback" not in answer.stderr
-    assert "POKEUTILS_PROFILE is 'fast'; expected one of tiny" in answer.stderr
-
-
-def test_an_unknown_name_is_refused():
-    command = [sys.executable, "notebooks/run.py", "--only", "99_nothing"]
-    answer = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
-    assert answer.returncode == 2 and "no notebook 99_nothing" in answer.stderr
+@pytest.mark.parametrize(
+    "profile, words",
+    [
+        ("fast", "POKEUTILS_PROFILE is 'fast'; expected one of tiny"),
+        ("tiny", "no notebook 99_nothing"),
+    ],
+)
+def test_what_is_not_known_is_refused_in_a_sentence(
+    monkeypatch, capsys, profile, words
+):
+    monkeypatch.setenv("POKEUTILS_PROFILE", profile)
+    with pytest.raises(SystemExit):
+        run.main(["--only", "99_nothing"])
+    assert words in capsys.readouterr().err

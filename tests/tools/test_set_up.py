@@ -1,299 +1,177 @@
-"""tools/set_up.py: when it installs, when not, and what it says when it fails."""
+"""tools/set_up.py: when it installs, from where, and what it says when it fails."""
 
-import errno
-import json
+import fcntl
 import os
 import subprocess
+import sys
+import venv
 
 import pytest
 import set_up
 
-from pokeutils.common import env, files
-from pokeutils.data import dataset
+from pokeutils.common import env
 
 PROJECT = {"name": "pokeutils", "dependencies": ["keras==3.13.*"]}
 
 
 @pytest.fixture
 def installed(monkeypatch, tmp_path):
-    """An empty .venv in a temporary folder, and the list of what pip would be given."""
+    """The extras that would be installed, in a folder whose .venv works."""
     calls = []
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "python").touch()
-    monkeypatch.setattr(set_up, "VENV", tmp_path)
-    monkeypatch.setattr(set_up, "RECORD", tmp_path / "installed.json")
-    monkeypatch.setattr(set_up, "can_install", lambda: True)
-    monkeypatch.setattr(set_up, "has_gpu", lambda: False)
-    monkeypatch.setattr(set_up, "install", lambda extras, *_: calls.append(extras))
-    monkeypatch.setattr(set_up, "first_import", lambda command, say: None)
+    (tmp_path / "benchmarks" / ".venv").mkdir(parents=True)
+    (tmp_path / ".venv").mkdir()
+    monkeypatch.setattr(set_up, "is_working", lambda venv: True)
+    monkeypatch.setattr(set_up, "device_here", lambda: "cpu")
+    monkeypatch.setattr(
+        set_up, "install", lambda venv, what: calls.append(what[1].partition("[")[2])
+    )
+    monkeypatch.setattr(set_up, "first_import", lambda venv, modules: None)
     return calls
 
 
-def test_installs_once_then_only_what_is_added_or_changed(installed):
-    set_up.set_up("run", PROJECT, print)
-    set_up.set_up("run", PROJECT, print)
-    assert installed == [["cpu", "notebooks"]]
-    set_up.set_up("test", PROJECT, print)
-    set_up.set_up("run", PROJECT, print)  # has what it needs
-    assert installed[1:] == [["cpu", "notebooks", "test"]]
+def test_installs_once_then_only_what_is_added_or_changed(installed, tmp_path):
+    for command in ("run", "train", "test", "run"):
+        set_up.set_up(command, PROJECT, tmp_path)
+    assert installed == ["cpu,notebooks]", "cpu,notebooks,test]"]
     changed = PROJECT | {"dependencies": ["keras==3.14.*"]}
-    set_up.set_up("run", changed, print)
-    assert installed[2:] == [["cpu", "notebooks"]]
+    set_up.set_up("run", changed, tmp_path)
+    assert installed[2:] == ["cpu,notebooks]"]
 
 
-@pytest.fixture
-def train(monkeypatch):
-    """The program behind `make train`, and the calls that it makes."""
-    import train
-
-    from pokeutils.recipes.recipe import Recipe
-
-    calls = []
-
-    def record(recipe, source, seed, run=None, **options):
-        calls.append((recipe.name, source, seed, run, options))
-
-    monkeypatch.setattr(Recipe, "train", record)
-    return train, calls
-
-
-def test_make_train_trains_what_is_asked_for(train, monkeypatch, capsys):
-    program, calls = train
-    program.main([])
-    monkeypatch.setenv("POKEUTILS_RECIPE", "sprites64")
-    monkeypatch.delenv("POKEUTILS_SOURCE")
-    program.main(["--minutes", "2.5", "--run", "new", "--seed", "3"])
-    assert calls == [
-        ("tiny16", "doodles", 0, None, {"minutes": None}),
-        ("sprites64", "sprites", 3, "new", {"minutes": 2.5}),
-    ]
-    with pytest.raises(SystemExit):
-        program.main(["--minutes", "0"])
-    assert "a positive number, not 0" in capsys.readouterr().err
-    program.main([])
-    assert "the same command goes on" in capsys.readouterr().out
-
-
-def test_make_train_makes_a_run_again_from_its_params(train, tmp_path, capsys):
-    from pokeutils.recipes import catalogue
-    from pokeutils.training import runs
-
-    program, calls = train
-    data = dataset.load("doodles", 16)
-    params = runs.params(catalogue.get("tiny16"), data, seed=7)
-    files.write_json(tmp_path / "params.json", params)
-    program.main(["--params", str(tmp_path / "params.json"), "--minutes", "1"])
-    assert calls == [("tiny16", "doodles", 7, None, {"minutes": 1.0})]
-    with pytest.raises(SystemExit):
-        program.main(["--params", str(tmp_path / "none.json")])
-    assert "none.json" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "variable, value, words",
-    [
-        ("POKEUTILS_SOURCE", "artwrok", "unknown picture source 'artwrok'; expected"),
-        ("POKEUTILS_SOURCE", "folder:/no/pictures", "/no/pictures is not a folder"),
-        ("POKEUTILS_RECIPE", "modern46", "'modern46'. Choose one of"),
-        ("POKEUTILS_PROFILE", "fast", "'fast'; expected one of tiny, quick, full"),
-    ],
-)
-def test_make_train_refuses_what_it_does_not_know_in_a_sentence(
-    train, monkeypatch, capsys, variable, value, words
-):
-    program, calls = train
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(SystemExit):
-        program.main([])
-    said = capsys.readouterr()
-    assert words in said.err and not said.out and not calls
-
-
-def test_make_train_says_when_the_pictures_cannot_be_had(train, monkeypatch):
-    from pokeutils.data import download
-
-    def unreachable(*arguments, **options):
-        raise download.SourceUnavailable("No network.")
-
-    from pokeutils.recipes.recipe import Recipe
-
-    monkeypatch.setattr(Recipe, "train", unreachable)
-    with pytest.raises(SystemExit, match="No network."):
-        train[0].main([])
-
-
-@pytest.mark.slow
-def test_make_train_goes_on_where_it_stopped(folders):
-    said = []
-    for minutes in ("0.0001", "10"):
-        command = ["make", "train", "PYTHON=false", f"MINUTES={minutes}"]
-        done = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        said.append(done.stdout)
-    assert "Stopping here: the limit" in said[0]
-    assert "Going on with 001-tiny16" in said[1] and "640 images" not in said[1]
-
-
-@pytest.fixture
-def locks(monkeypatch, tmp_path):
-    """Returns a function that runs `main` with another flock and nothing to set up."""
-    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'pokeutils'\n")
-    monkeypatch.setattr(set_up, "ROOT", tmp_path)
-    done = []
-    monkeypatch.setattr(set_up, "set_up", lambda *arguments: done.append(arguments))
-
-    def locks(flock):
-        monkeypatch.setattr(set_up.fcntl, "flock", flock)
-        set_up.main("run")
-        assert done.pop()[:2] == ("run", {"name": "pokeutils"})
-
-    return locks
-
-
-def test_two_set_ups_wait_for_each_other_also_on_nfs(locks, capsys):
-    asked = []
-
-    def flock(file, how):
-        if not file.writable():
-            raise OSError(errno.EBADF, "Bad file descriptor")
-        asked.append(how)
-        if len(asked) == 1:
-            raise BlockingIOError(errno.EAGAIN, "held by another process")
-
-    locks(flock)
-    assert len(asked) == 2 and asked[0] & set_up.fcntl.LOCK_NB
-    assert "waiting for another set-up" in capsys.readouterr().out
-
-
-def test_a_drive_without_locks_is_told_of_and_used(locks, capsys):
-    def flock(file, how):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    locks(flock)
-    (said,) = capsys.readouterr().out.splitlines()
-    assert "no locks on this drive" in said and "one `make` at a time" in said
-
-
-def test_an_interrupted_installation_is_done_again(installed, monkeypatch):
-    def interrupted(extras, say, more):
-        raise KeyboardInterrupt
-
+def test_an_interrupted_installation_is_done_again(installed, monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
-        patch.setattr(set_up, "install", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            set_up.set_up("run", PROJECT, print)
-    assert not set_up.RECORD.exists()
-    set_up.set_up("run", PROJECT, print)
-    assert installed == [["cpu", "notebooks"]]
-    set_up.RECORD.write_text("{torn")
-    set_up.set_up("run", PROJECT, print)
-    assert len(installed) == 2 and json.loads(set_up.RECORD.read_text("utf-8"))
+        patch.setattr(set_up, "first_import", lambda venv, modules: sys.exit(1))
+        with pytest.raises(SystemExit):
+            set_up.set_up("run", PROJECT, tmp_path)
+    set_up.set_up("run", PROJECT, tmp_path)
+    (tmp_path / ".venv" / "installed.json").write_text("{torn")
+    set_up.set_up("run", PROJECT, tmp_path)
+    set_up.set_up("run", PROJECT, tmp_path)
+    assert len(installed) == 3
 
 
-def test_a_python_that_went_away_means_a_new_venv(installed, monkeypatch):
-    made = []
-    monkeypatch.setattr(set_up, "make_venv", lambda: made.append(True))
-    set_up.set_up("run", PROJECT, print)
-    assert not made
-    (set_up.VENV / "bin" / "python").unlink()
-    set_up.set_up("run", PROJECT, print)
-    assert made and len(installed) == 2
-
-
-def test_a_gpu_decides_once_for_the_whole_venv(installed, monkeypatch):
-    monkeypatch.setattr(set_up, "has_gpu", lambda: True)
-    set_up.set_up("run", PROJECT, print)
-    monkeypatch.setattr(set_up, "has_gpu", lambda: False)
-    set_up.set_up("test", PROJECT, print)
-    assert installed == [["gpu", "notebooks"], ["gpu", "notebooks", "test"]]
-
-
-def test_the_benchmarks_have_a_venv_and_requirements_of_their_own(
+def test_a_gpu_decides_once_but_not_for_the_benchmarks(
     installed, monkeypatch, tmp_path
 ):
-    (tmp_path / "requirements.txt").write_text("torch==1\n")
-    monkeypatch.setattr(set_up, "APART", {"bench": tmp_path})
-    monkeypatch.setattr(set_up, "LOG", set_up.LOG)  # to be put back
-    monkeypatch.setattr(set_up, "has_gpu", lambda: True)
-    set_up.set_up("bench", PROJECT, print)
-    set_up.set_up("bench", PROJECT, print)
-    assert installed == [["cpu"]]
-    (tmp_path / "requirements.txt").write_text("torch==2\n")
-    set_up.set_up("bench", PROJECT, print)
-    assert installed == [["cpu"]] * 2
-    set_up.move_to(tmp_path / "elsewhere")
-    assert set_up.LOG == tmp_path / "elsewhere" / ".venv" / "install.log"
+    requirements = tmp_path / "benchmarks" / "requirements.txt"
+    requirements.write_text("torch==1\n")
+    monkeypatch.setattr(set_up, "device_here", lambda: "gpu")
+    set_up.set_up("run", PROJECT, tmp_path)
+    set_up.set_up("bench", PROJECT, tmp_path)
+    set_up.set_up("bench", PROJECT, tmp_path)
+    assert installed == ["gpu,notebooks]", "cpu]"]
+    requirements.write_text("torch==2\n")
+    set_up.set_up("bench", PROJECT, tmp_path)
+    monkeypatch.setattr(set_up, "device_here", lambda: "cpu")
+    set_up.set_up("test", PROJECT, tmp_path)
+    assert installed[2:] == ["cpu]", "gpu,notebooks,test]"]
 
 
-@pytest.mark.parametrize(
-    "log, sentence",
-    [
-        ("... NewConnectionError('<pip...>: Failed to establish')", "cannot reach"),
-        (
-            "ERROR: [Errno 28] No space left on device",
-            "disk is full",
-        ),
-        (
-            "Collecting x\nERROR: Could not find a version of y",
-            "failed: Could not find",
-        ),
-        ("", "no reason given"),
-    ],
-)
-def test_a_failure_is_one_sentence_that_names_the_log(log, sentence):
-    said = set_up.explain(log)
-    assert sentence in said and "install.log" in said and "\n" not in said
+@pytest.mark.parametrize("broken", ["no python", "no start", "another version"])
+def test_a_broken_venv_is_made_anew(installed, monkeypatch, tmp_path, broken):
+    folder = tmp_path / ".venv"
+    set_up.set_up("run", PROJECT, tmp_path)
+    monkeypatch.undo()
+    assert set_up.is_working(set_up.pathlib.Path(sys.prefix))
+    if broken == "another version":  # finds none of the packages of the one before
+        venv.create(folder, with_pip=False)
+    elif broken == "no start":
+        (folder / "bin").mkdir()
+        (folder / "bin" / "python").write_text("no program")
+    calls = []
+    monkeypatch.setattr(set_up, "run", lambda command: calls.append(command[1:]))
+    monkeypatch.setattr(set_up, "install", lambda venv, what: None)
+    monkeypatch.setattr(set_up, "first_import", lambda venv, modules: None)
+    set_up.set_up("run", PROJECT, tmp_path)
+    assert calls == [["-m", "venv", "--clear", folder]]
 
 
-def test_every_command_of_the_makefile_is_known():
-    makefile = (env.ROOT / "Makefile").read_text("utf-8")
-    commands = {
-        block.split(":")[0].partition("-")[0]  # test-slow needs what test needs
-        for block in makefile.split("\n\n")
-        if "$(set_up)" in block.replace("\t", "") and not block.startswith("define")
+OTHER = """
+import pathlib, sys, set_up
+set_up.ROOT = pathlib.Path(sys.argv[1])
+set_up.set_up = lambda command, project, root: print(command, project["name"])
+set_up.main("run")
+"""
+
+
+def test_two_set_ups_wait_for_each_other(monkeypatch, tmp_path):
+    project = tmp_path / "pyproject.toml"
+    project.write_text("[project]\nname = 'pokeutils'\n")
+    monkeypatch.setenv("PYTHONPATH", str(env.ROOT / "tools"))
+    command = [sys.executable, "-c", OTHER, str(tmp_path)]
+    with open(project, "rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert "waiting for another set-up" in other.stdout.readline()
+    assert other.communicate(timeout=30)[0] == "run pokeutils\n"
+
+
+def test_uv_installs_from_where_pip_does(monkeypatch):
+    for name in set_up.UV_NAMES.values():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("UV_CONSTRAINT", "mine.txt")
+    found = set_up.uv_settings(
+        ":env:.find-links='/wheels /more'\n"
+        "global.constraint='theirs.txt'\n"
+        "global.extra-index-url='\\nfile:///a\\nfile:///b'\n"
+        "global.find-links='/old'\n"
+        "global.index-url='https://one.example/simple'\n"
+        "global.quiet='1'\n"
+        "install.index-url='https://two.example/simple'\n"
+    )
+    added = {name: found[name] for name in found if os.environ.get(name) != found[name]}
+    assert added == {
+        "UV_DEFAULT_INDEX": "https://two.example/simple",
+        "UV_INDEX": "file:///a file:///b",
+        "UV_FIND_LINKS": "/wheels,/more",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_SYSTEM_CERTS": "1",
     }
-    assert sorted(commands) == sorted(set_up.EXTRAS) == sorted(set_up.IMPORTS)
 
 
 @pytest.mark.parametrize(
-    "target, name",
+    "reason, sentence",
     [
-        ("train", "MINUTES"),
-        ("train", "PARAMS"),
-        ("train", "SEED"),
-        ("render", "ONLY"),
-        ("hatchery", "RUN"),
-        ("compare", "IMAGES"),
-        ("compare", "SEEDS"),
-        ("badges", "REPO"),
+        ("WARNING: Retrying after NewConnectionError('...: Failed')", "be reached"),
+        ("  cause: Failed to fetch: https://...", "be reached"),
+        ("ERROR: [Errno 28] No space left on device", "disk is full: .* GB free"),
+        ("× No solution found when resolving dependencies", "for the reason above"),
     ],
 )
-def test_what_a_shell_has_of_its_own_does_not_steer_make(target, name):
-    def commands(*arguments, **variables):
-        answer = subprocess.run(
-            ["make", "--dry-run", target, *arguments],
-            cwd=env.ROOT,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-        )
-        assert answer.returncode == 0, answer.stderr
-        return answer.stdout
-
-    assert "some-value" in commands(f"{name}=some-value")
-    assert "some-value" not in commands(**{name: "some-value"})
+def test_a_failure_ends_in_a_sentence_below_its_reason(reason, sentence, capsys):
+    script = f"print('Resolved 3 packages in 1s', {reason!r}, sep='\\n'); exit(2)"
+    with pytest.raises(SystemExit, match=sentence) as end:
+        set_up.run([sys.executable, "-c", script])
+    assert reason.strip() in str(end.value).splitlines()
+    assert "Resolved 3 packages" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "signal, words",
     [("ABRT", "needs AVX"), ("ILL", "needs AVX"), ("KILL", "SIGKILL.*memory")],
 )
-def test_a_first_import_that_dies_says_why(monkeypatch, tmp_path, signal, words):
+def test_a_first_import_that_dies_says_why(tmp_path, signal, words):
     """TensorFlow aborts where AVX is missing; a system without memory left kills."""
-    python = tmp_path / "bin" / "python"
-    python.parent.mkdir()
-    python.write_text(f"#!/bin/sh\nkill -{signal} $$\n", "utf-8")
-    python.chmod(0o755)
-    monkeypatch.setattr(set_up, "VENV", tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").write_text(f"#!/bin/sh\nkill -{signal} $$\n")
+    (tmp_path / "bin" / "python").chmod(0o755)
     with pytest.raises(SystemExit, match=words):
-        set_up.first_import("run", lambda line: None)
+        set_up.first_import(tmp_path, "keras")
+
+
+@pytest.mark.parametrize(
+    "target, name",
+    [
+        *(("train", name) for name in ("MINUTES", "PARAMS", "SEED")),
+        *(("compare", name) for name in ("IMAGES", "SEEDS")),
+        *[("render", "ONLY"), ("hatchery", "RUN"), ("badges", "REPO")],
+    ],
+)
+def test_what_a_shell_has_of_its_own_does_not_steer_make(target, name, monkeypatch):
+    def commands(*arguments):
+        command = ["make", "--dry-run", target, *arguments]
+        return subprocess.check_output(command, cwd=env.ROOT, text=True)
+
+    assert "some-value" in commands(f"{name}=some-value")
+    monkeypatch.setenv(name, "some-value")
+    assert "some-value" not in commands()

@@ -1,0 +1,146 @@
+"""device: what computes here, in which precision, and how TensorFlow is settled."""
+
+import importlib
+import json
+import random
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from pokeutils.common import device, env
+
+pytestmark = pytest.mark.usefixtures("bare_machine")
+
+T4 = {"name": "Tesla T4", "capability": 7.5, "memory": 15360}
+
+
+# ------------------------------------------------------ what an import does; settle
+
+
+def fresh_python(code, **variables):
+    """Runs code in a process with these environment variables; returns its JSON."""
+    command = [sys.executable, "-W", "error", "-c", f"import json, os, sys; {code}"]
+    answer = subprocess.run(
+        command, cwd=env.ROOT, env=variables, capture_output=True, text=True
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+    return json.loads(answer.stdout)  # nothing else was printed
+
+
+def test_importing_the_package_is_quick_and_silent_and_changes_nothing():
+    before, after, seconds, loaded = fresh_python(
+        "import time; start, before = time.process_time(), dict(os.environ);"
+        "import pokeutils.common.env; seconds = time.process_time() - start;"
+        "loaded = list({'tensorflow', 'keras', 'numpy', 'jax'} & set(sys.modules));"
+        "print(json.dumps([before, dict(os.environ), seconds, loaded]))"
+    )
+    assert before == after and not loaded
+    assert seconds < 0.2
+
+
+@pytest.mark.parametrize("call", ["device.settle()", "env.report()"])
+def test_tensorflow_is_settled_before_it_is_imported(call):
+    names = "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL"
+    code = (
+        "import contextlib\nfrom pokeutils.common import device, env\n"
+        f"with contextlib.redirect_stdout(None): {call}\n"
+        f"values = [os.environ[name] for name in {names}]\n"
+        "print(json.dumps([*values, 'tensorflow' in sys.modules]))"
+    )
+    assert fresh_python(code) == ["1", "3", False]
+    assert fresh_python(code, **dict.fromkeys(names, "0")) == ["0", "0", False]
+
+
+# -------------------------------------------------------------------------- the device
+
+
+def test_a_gpu_counts_if_tensorflow_can_use_it_and_it_is_not_hidden(
+    monkeypatch, add_gpu
+):
+    add_gpu("Tesla T4, 7.5, 15360", tensorflow_sees_it=False)
+    assert device.accelerator() == "cpu"
+    add_gpu("Tesla T4, 7.5, 15360")
+    assert device.accelerator() == "gpu"
+    assert device.device_name() == "Tesla T4, 15 GiB"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert device.gpu() is None
+    assert device.device_name().startswith("Some CPU, ")
+
+
+@pytest.mark.parametrize(
+    "system, package, found",
+    [
+        ("linux", "tensorflow", "gpu"),
+        ("linux", "tensorflow-cpu", "cpu"),
+        ("win32", "tensorflow", "cpu"),  # built without CUDA from 2.11 on
+    ],
+)
+def test_the_tensorflow_that_is_installed_decides(monkeypatch, system, package, found):
+    monkeypatch.setattr(device, "gpu", lambda: T4)
+    monkeypatch.setattr(device, "backend", lambda: "tensorflow")
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(device, "version_of", {package: "2.20.0"}.get)
+    assert device.accelerator() == found
+
+
+def test_jax_computes_on_a_gpu_with_its_plugin_only(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(device, "gpu", lambda: T4)
+    monkeypatch.setattr(device, "backend", lambda: "jax")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "jax_plugins", raising=False)
+    assert device.accelerator() == "cpu"
+    env.report()
+    assert "this JAX does not use the Tesla T4" in capsys.readouterr().out
+    (tmp_path / "jax_plugins" / "xla_cuda12").mkdir(parents=True)
+    importlib.invalidate_caches()
+    assert device.accelerator() == "gpu"
+
+
+# --------------------------------------------------------------------------- precision
+
+
+@pytest.mark.parametrize(
+    "answer, dtype",
+    [
+        ("NVIDIA A100-SXM4-40GB, 8.0, 40960", "mixed_bfloat16"),
+        ("NVIDIA L4, 8.9, 23034", "mixed_bfloat16"),
+        ("Tesla T4, 7.5, 15360", "mixed_float16"),
+        ("Tesla P100-PCIE-16GB, 6.0, 16384", "float32"),  # no tensor cores
+        ("No devices were found", "float32"),
+    ],
+)
+def test_dtype_of_gpus(add_gpu, answer, dtype):
+    add_gpu(answer)
+    assert device.compute_dtype() == dtype
+    assert (device.gpu() is None) == answer.startswith("No")
+
+
+@pytest.mark.parametrize("flag", ["amx_bf16", "avx512_bf16"])
+def test_dtype_of_cpus(monkeypatch, flag):
+    assert device.compute_dtype() == "float32"
+    monkeypatch.setattr(device, "_cpu", lambda: ("Some CPU", frozenset({"avx2", flag})))
+    assert device.compute_dtype() == "mixed_bfloat16"
+
+
+def test_trainings_compute_in_what_has_been_tried_or_is_asked_for(monkeypatch, add_gpu):
+    add_gpu("Tesla T4, 7.5, 15360")
+    assert device.compute_dtype() == "mixed_float16"
+    assert device.training_dtype() == "float32"
+    monkeypatch.setenv("POKEUTILS_DTYPE", "mixed_float16")
+    assert device.training_dtype() == "mixed_float16"
+    monkeypatch.setenv("POKEUTILS_DTYPE", "half")
+    with pytest.raises(ValueError, match="'half'; expected one of float32, mixed_bf"):
+        device.training_dtype()
+
+
+def test_seed_everything_repeats_what_follows():
+    def draw():
+        device.seed_everything(7)
+        picture = keras.ops.convert_to_numpy(keras.random.normal((3,)))
+        return random.random(), np.random.rand(), picture.tolist()
+
+    assert draw() == draw()

@@ -1,0 +1,90 @@
+"""tools/train.py: what `make train` trains, and what it says when it cannot."""
+
+import subprocess
+
+import pytest
+import train as program
+
+from pokeutils.common import env, files
+from pokeutils.data import dataset, download
+from pokeutils.recipes import catalogue
+from pokeutils.recipes.recipe import Recipe
+from pokeutils.training import runs
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The trainings that are asked for; none is done."""
+    calls = []
+
+    def record(recipe, source, seed, run=None, **options):
+        calls.append((recipe.name, source, seed, run, options))
+
+    monkeypatch.setattr(Recipe, "train", record)
+    return calls
+
+
+def test_trains_what_is_asked_for(calls, monkeypatch, capsys):
+    program.main([])
+    monkeypatch.setenv("POKEUTILS_RECIPE", "sprites64")
+    monkeypatch.delenv("POKEUTILS_SOURCE")
+    program.main(["--minutes", "2.5", "--run", "new", "--seed", "3"])
+    assert calls == [
+        ("tiny16", "doodles", 0, None, {"minutes": None}),
+        ("sprites64", "sprites", 3, "new", {"minutes": 2.5}),
+    ]
+    assert "the same command goes on" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        program.main(["--minutes", "0"])
+    assert "a positive number, not 0" in capsys.readouterr().err
+
+
+def test_makes_a_run_again_from_its_params(calls, tmp_path, capsys):
+    data = dataset.load("doodles", 16)
+    params = runs.params(catalogue.get("tiny16"), data, seed=7)
+    files.write_json(tmp_path / "params.json", params)
+    program.main(["--params", str(tmp_path / "params.json"), "--minutes", "1"])
+    assert calls == [("tiny16", "doodles", 7, None, {"minutes": 1.0})]
+    with pytest.raises(SystemExit):
+        program.main(["--params", str(tmp_path / "none.json")])
+    assert "none.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "variable, value, words",
+    [
+        ("POKEUTILS_SOURCE", "artwrok", "unknown picture source 'artwrok'; expected"),
+        ("POKEUTILS_SOURCE", "folder:/no/pictures", "/no/pictures is not a folder"),
+        ("POKEUTILS_RECIPE", "modern46", "'modern46'. Choose one of"),
+        ("POKEUTILS_PROFILE", "fast", "'fast'; expected one of tiny, quick, full"),
+    ],
+)
+def test_refuses_what_it_does_not_know_in_a_sentence(
+    calls, monkeypatch, capsys, variable, value, words
+):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit):
+        program.main([])
+    printed = capsys.readouterr()
+    assert words in printed.err and not printed.out and not calls
+
+
+def test_says_when_the_pictures_cannot_be_had(monkeypatch):
+    def unreachable(*arguments, **options):
+        raise download.SourceUnavailable("No network.")
+
+    monkeypatch.setattr(Recipe, "train", unreachable)
+    with pytest.raises(SystemExit, match="No network."):
+        program.main([])
+
+
+@pytest.mark.slow
+def test_goes_on_where_it_stopped(folders):
+    printed = []
+    for minutes in ("0.0001", "10"):
+        command = ["make", "train", "PYTHON=false", f"MINUTES={minutes}"]
+        done = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+    assert "Stopping here: the limit" in printed[0]
+    assert "Going on with 001-tiny16" in printed[1] and "640 images" not in printed[1]

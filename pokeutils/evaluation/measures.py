@@ -69,11 +69,7 @@ class Halves:
     """
 
     def __init__(self, count, groups=None):
-        alone = -1 - np.arange(count)
-        groups = alone if groups is None else np.asarray(groups)
-        if groups.shape != (count,):
-            raise ValueError(f"groups has shape {groups.shape}; expected ({count},).")
-        self.groups = np.where(groups == 0, alone, groups)
+        self.groups = numbered(groups, count)
         _, first, place, sizes = np.unique(
             self.groups, return_index=True, return_inverse=True, return_counts=True
         )
@@ -91,6 +87,16 @@ class Halves:
         together = np.argsort(np.argsort(order)[self.first], kind="stable")
         one, rest = together[:count], together[count:]
         return one, rest[self.groups[rest] != self.groups[one[-1]]][:count]
+
+
+def numbered(groups, count):
+    """Returns one number per picture, (count,); those of an unknown group, 0, or all of
+    None, are groups of their own. Raises ValueError for groups of another shape."""
+    alone = -1 - np.arange(count)
+    groups = alone if groups is None else np.asarray(groups)
+    if groups.shape != (count,):
+        raise ValueError(f"groups has shape {groups.shape}; expected ({count},).")
+    return np.where(groups == 0, alone, groups)
 
 
 def kernel(a, b):

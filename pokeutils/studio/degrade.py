@@ -7,7 +7,8 @@ side, so that a strength means the same at every size.
 
 import numpy as np
 
-from pokeutils.studio.flaws import CHUNK, PERIOD, blur, check, measure
+from pokeutils.common import images
+from pokeutils.studio.flaws import CHUNK, PERIOD, blur, measure
 
 STEPS, HALVINGS = 8, 2  # of the search for a strength: coarse steps, then finer ones
 
@@ -63,8 +64,9 @@ def _ragged(x, strength, random):
     """The picture is bent here and there by a pixel or two: smooth rims wobble."""
     n, size, _, _ = x.shape
     shift = strength * size / 16 * _smooth(random, x, size / 32, 2)
-    places = np.indices((size, size)).transpose(1, 2, 0) + shift
-    return _pick(x, places.clip(0, size - 1))
+    rows, columns = np.indices((size, size))[:, None] + np.moveaxis(shift, -1, 0)
+    rows, columns = rows.clip(0, size - 1), columns.clip(0, size - 1)
+    return images.bilinear(x, rows, columns)
 
 
 def _holes(x, strength, random):
@@ -157,7 +159,7 @@ def degrade(pictures, strengths, seed=0, vary=False):
     strengths: {kind: 0 to 1}, see `KINDS`; a kind that is not named is left out.
     vary: each picture gets a strength of its own, from 0 to twice as much.
     """
-    check(pictures)
+    images.check(pictures, channels=(4,))
     unknown = set(strengths) - set(KINDS)
     if unknown or not all(0 <= value <= 1 for value in strengths.values()):
         raise ValueError(
@@ -192,8 +194,8 @@ def calibrate(samples, clean, seed=0, count=64, rounds=2, show=None):
     premultiplied RGBA of one size; at most `count` of them are looked at. show: called
     with a line a kind.
     """
-    for one in (samples, clean):
-        check(one)
+    for pictures in (samples, clean):
+        images.check(pictures, channels=(4,))
     wanted = measure(samples[:count])
     few = clean[np.unique(np.linspace(0, len(clean) - 1, count).astype(int))]
     found = dict.fromkeys(KINDS, 0.0)
@@ -266,17 +268,3 @@ def _blobs(random, x, share):
     place = ((1 - share.ravel()) * (order.shape[1] - 1)).astype(int)
     level = np.where(share.ravel() > 0, order[np.arange(len(x)), place], np.inf)
     return (4 * (field - level[:, None, None, None])).clip(0, 1)
-
-
-def _pick(x, places):
-    """Pictures read at fractional places (n, s, s, 2), rows and columns, bilinear."""
-    n, size = x.shape[:2]
-    low = np.floor(places).astype(int).clip(0, size - 2)
-    part = (places - low)[..., None].astype("float32")
-    which = np.arange(n)[:, None, None]
-    result = 0
-    for dy in (0, 1):
-        for dx in (0, 1):
-            weight = np.abs(1 - dy - part[..., 0, :]) * np.abs(1 - dx - part[..., 1, :])
-            result = result + weight * x[which, low[..., 0] + dy, low[..., 1] + dx]
-    return result

@@ -7,7 +7,7 @@ Pictures are uint8 premultiplied RGBA (n, size, size, 4).
 import numpy as np
 
 from pokeutils.common import images
-from pokeutils.evaluation.likeness import SEEN, check
+from pokeutils.evaluation.likeness import SEEN
 
 CHUNK = 128  # pictures at a time
 CONTRAST = 40  # levels that a line of six pixels must span to count as an edge
@@ -36,7 +36,7 @@ def measure(pictures, names=None):
         transposed convolutions leave it (Odena et al. 2016), in levels
     names: only these.
     """
-    pictures = check(pictures)
+    pictures = images.check(pictures, channels=(4,))
     starts = range(0, len(pictures), CHUNK)
     views = [_View(pictures[start : start + CHUNK]) for start in starts]
     sizes = [len(view.alpha) for view in views]

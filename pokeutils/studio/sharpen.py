@@ -82,7 +82,7 @@ class Pairs(keras.utils.PyDataset):
 
     def __init__(self, clean, strengths, steps, batch=16, scale=1, seed=0):
         super().__init__()
-        flaws.check(clean)
+        images.check(clean, channels=(4,))
         self.clean, self.strengths = clean, strengths
         self.scale, self.seed = scale, seed
         self.small = images.shrink(clean, clean.shape[1] // scale)
@@ -256,7 +256,7 @@ def _coarse(x, times=1):
 def sharpen(model, pictures, batch=64):
     """Returns the pictures as the sharpener `model` redraws them: uint8 premultiplied
     RGBA, at its scale. RGB pictures on white are cut out first."""
-    pictures = flaws.check(flaws.cut_out(pictures))
+    pictures = images.check(flaws.cut_out(pictures))
     if pictures.shape[1] % 4:
         raise ValueError(
             f"Pictures of {pictures.shape[1]} px; the side must be a multiple of 4."

@@ -17,7 +17,7 @@ STEPS, HALVINGS = 8, 2  # of the search for a strength: coarse steps, then finer
 
 
 def _blurred(x, strength, random):
-    """Everything runs into its neighbours, the ground as well."""
+    """Everything runs into its neighbours, the background as well."""
     return blur(x, strength * x.shape[1] / 16)
 
 
@@ -51,8 +51,8 @@ def _lost_rim(x, strength, random):
     light = x[..., :3].sum(-1, keepdims=True)
     for _ in range(max(2, x.shape[1] // 24)):  # pixels that it reaches
         near, shade = best, light
-        for axis, way in ((1, 1), (1, -1), (2, 1), (2, -1)):
-            other, value = (np.roll(a, way, axis) for a in (best, light))
+        for axis, step in ((1, 1), (1, -1), (2, 1), (2, -1)):
+            other, value = (np.roll(a, step, axis) for a in (best, light))
             near = np.where(value > shade, other, near)
             shade = np.maximum(value, shade)
         best, light = near, shade
@@ -70,7 +70,7 @@ def _ragged(x, strength, random):
 
 
 def _holes(x, strength, random):
-    """Ground shows through the body."""
+    """The background shows through the body."""
     return x * (1 - _blobs(random, x, strength * 0.5))
 
 
@@ -97,7 +97,8 @@ def _lattice(x, strength, random):
 
 
 def _haze(x, strength, random):
-    """Bodies are half-transparent in places, and the ground is not quite clear."""
+    """Bodies are half-transparent in places, and the background is not quite
+    clear."""
     cloud = np.abs(_smooth(random, x, x.shape[1] / 12, 1))
     thin = x * (1 - (strength * cloud).clip(0, 0.9))
     tone = x.sum((1, 2), keepdims=True)
@@ -192,30 +193,30 @@ def calibrate(samples, clean, seed=0, count=64, rounds=2, show=None):
     it comes nearest: crumbs that are too many join into one body, and are crumbs no
     more. One kind changes the measures of others, hence `rounds`. Both are uint8
     premultiplied RGBA of one size; at most `count` of them are looked at. show: called
-    with a line a kind.
+    with a line per kind.
     """
     for pictures in (samples, clean):
         images.check(pictures, channels=(4,))
     wanted = measure(samples[:count])
     few = clean[np.unique(np.linspace(0, len(clean) - 1, count).astype(int))]
-    found = dict.fromkeys(KINDS, 0.0)
+    strengths = dict.fromkeys(KINDS, 0.0)
     for _ in range(rounds):
         for kind, (name, sign) in MEASURED.items():
 
             def lacks(root, kind=kind, name=name, sign=sign):
                 """By how much the measure has yet to move."""
-                tried = degrade(few, {**found, kind: root**2}, seed)
+                tried = degrade(few, {**strengths, kind: root**2}, seed)
                 return sign * (wanted[name] - measure(tried, [name])[name])
 
-            found[kind] = round(_weakest(lacks) ** 2, 3)
+            strengths[kind] = round(_weakest(lacks) ** 2, 3)
     if show:
-        now = measure(degrade(few, found, seed))
+        now = measure(degrade(few, strengths, seed))
         for kind, (name, _) in MEASURED.items():
             show(
-                f"{kind:9}{found[kind]:5.2f}   {name:9}"
+                f"{kind:9}{strengths[kind]:5.2f}   {name:9}"
                 f"{wanted[name]:8.3g} wanted, {now[name]:8.3g} reached"
             )
-    return found
+    return strengths
 
 
 def _weakest(lacks):

@@ -84,9 +84,3 @@ def test_the_judge_refuses_what_it_cannot_learn_from():
         type_judge.Judge(features[:39], types)
     with pytest.raises(ValueError, match="two types or more"):
         type_judge.Judge(features, 0 * types)
-
-
-def test_hues_become_types(data):
-    assert set(data.meta["type1"]) == set(typed.HUES.values())
-    assert (data.types.sum(1) == 1).all()
-    assert data.fingerprint != dataset.load("doodles", 8).fingerprint

@@ -130,3 +130,9 @@ def test_what_has_no_types_is_refused_and_leaves_no_folder(outputs):
     assert not runs.list_runs()
     with pytest.raises(ValueError, match="knows no types"):
         dataclasses.replace(TINY, second=()).build()
+
+
+def test_hues_become_types(data):
+    assert set(data.meta["type1"]) == set(typed.HUES.values())
+    assert (data.types.sum(1) == 1).all()
+    assert data.fingerprint != dataset.load("doodles", 8).fingerprint

@@ -15,7 +15,7 @@ from pokeutils.common import env
 
 IMPORTS = {
     "import pokeutils": "import pokeutils",
-    "import env, images, latent, plots, sources": (
+    "import env, images, plots, sources": (
         "import pokeutils.common.env, pokeutils.common.images, pokeutils.common.plots, "
         "pokeutils.data.sources"
     ),
@@ -27,7 +27,7 @@ IMPORTS = {
 
 
 def imports(code):
-    """The least of several starts of Python with `code`, less those without."""
+    """Returns the least of several starts of Python with `code`, less those without."""
     with_code, without = least(code), least("")
     return {kind: max(0.0, with_code[kind] - without[kind]) for kind in without}
 
@@ -69,8 +69,8 @@ def prepare(source, size, data_dir):
 
 
 def creatures():
-    """64 creatures of the generator in the repository, and a GIF in which twelve walk
-    through the latent space (its frames are drawn before; only writing counts)."""
+    """Draws 64 creatures of the generator in the repository, and writes a GIF in which
+    twelve walk through the latent space (its frames are drawn before)."""
     from pokeutils import sampling
     from pokeutils.common import plots, saved
 
@@ -100,7 +100,7 @@ def creatures():
 
 
 def judge(source, count=128, size=64):
-    """`report.report` on `count` pictures, before and after its cache knows them."""
+    """Measures `report.report` on `count` pictures, twice: the second time cached."""
     from pokeutils.data import dataset
     from pokeutils.evaluation import report
 

@@ -48,8 +48,8 @@ def recipe(case):
 
 def pictures(case, source):
     """Returns the pictures of a case, uint8 (n, size, size, channels), RGB on white."""
-    found = dataset.load(source, case["size"]).images
-    return images.over(found, 255) if case["channels"] == 3 else found
+    premultiplied = dataset.load(source, case["size"]).images
+    return images.over(premultiplied) if case["channels"] == 3 else premultiplied
 
 
 def source():

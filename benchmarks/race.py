@@ -123,7 +123,7 @@ def row(case, pictures, first, mine, turns):
 
     step = statistics.median(turn["cpu"] / turn["steps"] for turn in mine)
     epoch = pictures // case["batch"]
-    found = {
+    figures = {
         "images_per_cpu_second": spread(each("cpu", mine)),
         "images_per_second": spread(each("wall", mine)),
         "cpu_seconds_compile": max(0.0, first["first"]["cpu"] - step),
@@ -135,8 +135,8 @@ def row(case, pictures, first, mine, turns):
     for kind in ("cpu", "wall"):
         if OURS in turns:
             pairs = zip(each(kind, turns[OURS]), each(kind, mine), strict=True)
-            found[f"ours_over_this_{kind}"] = spread([a / b for a, b in pairs])
-    return found
+            figures[f"ours_over_this_{kind}"] = spread([a / b for a, b in pairs])
+    return figures
 
 
 def spread(values):
@@ -155,8 +155,8 @@ def measure(options, say):
         names = entered(case)
         if options.only:
             names = [name for name in names if name in (OURS, *options.only)]
-        found = run(case, names, cases.source(), options.rounds, options.seconds, say)
-        yield f"race {name}", found
+        pace = options.rounds, options.seconds
+        yield f"race {name}", run(case, names, cases.source(), *pace, say)
 
 
 def entered(case):

@@ -60,12 +60,12 @@ def prepare(source, size, data_dir):
     """Makes a set from its raw files, then loads it again."""
     from pokeutils.data import dataset
 
-    found = {}
+    taken = {}
     for name in (f"prepare {source} at {size} px", f"load {source} again"):
         clock = Clock()
         pictures = dataset.load(source, size, data_dir, progress=lambda line: None)
-        found[name] = {**clock.read(), "note": f"{len(pictures.images)} pictures"}
-    return found
+        taken[name] = {**clock.read(), "note": f"{len(pictures.images)} pictures"}
+    return taken
 
 
 def creatures():
@@ -74,14 +74,14 @@ def creatures():
     from pokeutils import sampling
     from pokeutils.common import plots, saved
 
-    found = {}
+    taken = {}
     clock = Clock()
     generator = saved.pretrained()
-    found["load the trained generator (TensorFlow is there)"] = clock.read()
+    taken["load the trained generator (TensorFlow is there)"] = clock.read()
     for name in ("draw 64 creatures", "draw 64 again"):
         clock = Clock()
         sampling.sample(generator, 64, seed=0)
-        found[name] = clock.read()
+        taken[name] = clock.read()
 
     stations = sampling.draw(12 * 4, generator.input_shape[-1]).reshape(12, 4, -1)
     walks = [
@@ -92,11 +92,11 @@ def creatures():
         clock = Clock()
         path = plots.gif(pathlib.Path(folder) / "walk.gif", frames)
         size = os.path.getsize(path) / 1e6
-        found["write a GIF of 60 frames"] = {
+        taken["write a GIF of 60 frames"] = {
             **clock.read(),
             "note": f"12 creatures of 64 px, {size:.1f} MB",
         }
-    return found
+    return taken
 
 
 def judge(source, count=128, size=64):
@@ -106,23 +106,23 @@ def judge(source, count=128, size=64):
 
     reals = dataset.load(source, size).images
     samples, reals = reals[:count], reals[count : 2 * count]
-    found = {}
+    taken = {}
     with tempfile.TemporaryDirectory() as cache:
         for name in ("metrics, first time", "metrics, features of reals cached"):
             clock = Clock()
             report.report(samples, reals, cache=pathlib.Path(cache))
-            found[name] = {**clock.read(), "note": f"{count} against {len(reals)}"}
-    return found
+            taken[name] = {**clock.read(), "note": f"{count} against {len(reals)}"}
+    return taken
 
 
 def measure(options, say):
     """Yields one table of all waits, again after every line of it, so that what has
     been measured is kept."""
     rows = {}
-    for found in each():
-        for name, taken in found.items():
-            say(f"{name}: {taken}")
-        rows.update(found)
+    for taken in each():
+        for name, seconds in taken.items():
+            say(f"{name}: {seconds}")
+        rows.update(taken)
         yield "waits", {"rows": rows}
 
 

@@ -42,3 +42,14 @@ def creature(number):
             corners = centre + random.uniform(-60, 60, (3, 2))
             pen.polygon([tuple(corner) for corner in corners], fill, "black", 4)
     return np.asarray(image)
+
+
+def traffic_light():
+    """A picture (1, 128, 128, 3) that ImageNet has a class for."""
+    y, x = np.mgrid[:128, :128]
+    picture = np.full((1, 128, 128, 3), 255, "uint8")
+    picture[0][(abs(x - 64) < 24) & (abs(y - 64) < 58)] = 30
+    lamps = ((26, (235, 40, 35)), (64, (250, 190, 40)), (102, (50, 200, 80)))
+    for middle, colour in lamps:
+        picture[0][np.hypot(x - 64, y - middle) < 16] = colour
+    return picture

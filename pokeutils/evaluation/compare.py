@@ -24,6 +24,7 @@ from pokeutils.evaluation import scoreboard
 from pokeutils.recipes import catalogue
 from pokeutils.training import callbacks, checkpoints, guards, loop, runs
 
+SAMPLES = 512  # in a snapshot: the first ones of fixed latents
 POINTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the images: where snapshots are taken
 FASTER = 50  # times the learning rates of a run that is made to blow up
 BLOWN_UP = "keras120"
@@ -109,7 +110,7 @@ class Snapshots(keras.callbacks.Callback):
     """Saves the first samples at each of `POINTS`, as a sheet without gaps at the size
     of scoring: snapshots/<images seen>.png."""
 
-    def __init__(self, run, recipe, samples=scoreboard.SAMPLES):
+    def __init__(self, run, recipe, samples=SAMPLES):
         super().__init__()
         self.run, self.recipe, self.samples = run, recipe, samples
 
@@ -127,12 +128,12 @@ class Snapshots(keras.callbacks.Callback):
         plots.save_png(self.run / "snapshots" / f"{seen:09d}.png", sheet)
 
 
-def train(recipes, seeds=2, source="artwork", minutes=None, samples=None, show=print):
+def train(recipes, seeds, source, minutes=None, samples=SAMPLES, show=print):
     """Trains every Recipe of {name: Recipe} with every seed, all with the first seed
     before any with the second; returns whether all are done.
 
     minutes: stop then, in the middle of a run if need be; the next call goes on.
-    samples: pictures in a snapshot; None: as many as are scored.
+    samples: pictures in a snapshot.
     """
     began = time.monotonic()
     for seed in range(seeds):
@@ -144,13 +145,11 @@ def train(recipes, seeds=2, source="artwork", minutes=None, samples=None, show=p
             if minutes and left <= 0:
                 return False
             show(f"{recipe.name}, seed {seed}", flush=True)
-            also = [Snapshots(run, recipe, samples or scoreboard.SAMPLES)]
+            snapshots = Snapshots(run, recipe, samples)
             options = {"minutes": left, "on_alarm": "ignore", "show": show}
             try:
-                recipe.train(source, seed, run, also=also, **options)
-            except (
-                guards.Alarm
-            ) as alarm:  # beyond ignoring: numbers that are no numbers
+                recipe.train(source, seed, run, also=[snapshots], **options)
+            except guards.Alarm as alarm:  # what cannot be ignored: NaN
                 show(f"{run.name} ended: {alarm}")
             if not loop.is_over(run):
                 return False

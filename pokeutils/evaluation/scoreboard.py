@@ -17,7 +17,7 @@ from pokeutils.evaluation import features, measures, report
 from pokeutils.training import runs
 
 SIZE = 64  # px at which all are scored
-SAMPLES, SHOWN = 512, 32  # pictures in a snapshot, and in a sheet of the gallery
+SAMPLES, SHOWN = 512, 32  # of a pretrained generator, and in a sheet of the gallery
 FLAT = 4  # levels that neighbours of one area may differ by
 COLUMNS = (  # "ground" is the grey level of the background
     "name seed size ground images seconds kid kid_std kid_random kid_random_std "
@@ -83,8 +83,8 @@ def flat(pictures, background=255):
 
 
 def _changes(pictures, background):
-    """How much each pair of neighbours in a row differs, both inside of a body: (pairs,
-    channels), in levels."""
+    """Returns how much each pair of neighbours in a row differs, both inside of a body:
+    (pairs, channels), in levels."""
     body = _body(pictures, background)[..., 0]
     change = np.abs(np.diff(pictures.astype("int16"), axis=2))
     return change[body[:, :, 1:] & body[:, :, :-1]]
@@ -187,8 +187,8 @@ class _Reals:
 
 
 def _against(real, fake):
-    """KID and shares of samples. Where all look the same to the backbone, as after a
-    collapse, which `measures.kid` refuses, the KID is NaN and the shares are 0."""
+    """Returns KID and shares of samples by name. Where all look the same to the
+    backbone, as after a collapse, the KID is NaN and the shares are 0."""
     names = "kid", "std", "precision", "recall", "density", "coverage"
     if np.abs(fake - fake[0]).max() <= 1e-5 * np.abs(fake[0]).max():
         return dict(zip(names, (np.nan, np.nan, 0.0, 0.0, 0.0, 0.0), strict=True))
@@ -201,6 +201,7 @@ def _against(real, fake):
 
 
 def _cells(end, scores):
+    """Returns the scores under the names of their columns."""
     cells = {f"{name}{end}": value for name, value in scores.items()}
     return {**cells, f"kid{end}_std": cells.pop(f"std{end}")}
 
@@ -241,7 +242,7 @@ def rows_of(images):
 
 
 def _from_log(log, seen):
-    """What log.csv says at `seen` images: time, and means of the tenth before it."""
+    """Returns what log.csv says at `seen` images: time, and means of the last tenth."""
     lately = (log["images"] > 0.9 * seen) & (log["images"] <= seen)
     cells = {name: log[name][lately].mean() for name in ("d_real", "d_fake", "gated")}
     cells["seconds"] = log["seconds"][log["images"] <= seen][-1]
@@ -319,14 +320,12 @@ def publish(images, command, folder, name, sheets):
     if any(row["size"] == SIZE for row in rows):
         rows += pretrained_rows(sources[0])
     write_table(path, rows, command)
-    for run in _runs(images):
-        recipe, finished = (
-            runs.read_params(run)["recipe"],
-            (run / "generator.keras").exists(),
-        )
-        if finished and run.name in {f"{sheet}-seed0" for sheet in sheets}:
-            newest, side = snapshot_files(run)[-1], min(recipe["size"], SIZE)
-            pictures = plots.cut(newest, side, gap=0)[:SHOWN]
-            jpeg = plots.to_jpeg(plots.tile(pictures))
-            files.write_bytes(folder / name / f"{recipe['name']}.jpg", jpeg)
+    for title in sheets:
+        run = folder_of(images) / f"{title}-seed0"
+        if not (run / "generator.keras").exists():
+            continue
+        side = min(runs.read_params(run)["recipe"]["size"], SIZE)
+        first = plots.cut(snapshot_files(run)[-1], side, gap=0)[:SHOWN]
+        jpeg = plots.to_jpeg(plots.tile(first))
+        files.write_bytes(folder / name / f"{title}.jpg", jpeg)
     return path

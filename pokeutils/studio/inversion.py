@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras import ops
 
 from pokeutils import sampling
+from pokeutils.common import images
 from pokeutils.layers import Palette, SelfModulation, UnitLatent
 
 Inversion = namedtuple("Inversion", "latents losses pictures")
@@ -137,12 +138,12 @@ def _random(generator, count, seed):
 
 
 def _checked(generator, pictures):
-    size = tuple(generator.output_shape[1:])
-    if getattr(pictures, "dtype", None) != np.uint8 or pictures.shape[1:] != size:
+    _, *size = generator.output_shape
+    pictures = images.check(pictures, channels=size[-1:])
+    if list(pictures.shape[1:]) != size:
         raise ValueError(
-            f"Expected uint8 pictures (n, {', '.join(map(str, size))}), which this "
-            f"generator draws; got {getattr(pictures, 'dtype', type(pictures))} "
-            f"{np.shape(pictures)}."
+            f"This generator draws pictures (n, {', '.join(map(str, size))}); got "
+            f"{pictures.shape}."
         )
     return pictures.astype("float32") / 127.5 - 1
 

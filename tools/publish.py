@@ -1,4 +1,6 @@
-"""Puts a trained generator into the repository: outputs/pretrained and outputs/gallery.
+"""Put a run's generator into the repository: its file, its card and its pictures.
+
+    python tools/publish.py RUN "A sentence on a flaw." ...
 
 A generator is stored in half precision (`outputs/pretrained/<name>.keras`) and computes
 in single precision. Its card says what it was made from and how good it is
@@ -6,14 +8,19 @@ in single precision. Its card says what it was made from and how good it is
 """
 
 import json
+import pathlib
+import sys
 
 import numpy as np
 
-from pokeutils.common import files, plots, saved
-from pokeutils.common.saved import in_precision, load_generator
-from pokeutils.evaluation.likeness import largest_piece
-from pokeutils.sampling import sample
-from pokeutils.training import runs
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from pokeutils.common import files, plots, saved  # noqa: E402
+from pokeutils.common.saved import in_precision, load_generator  # noqa: E402
+from pokeutils.evaluation.likeness import largest_piece  # noqa: E402
+from pokeutils.sampling import sample  # noqa: E402
+from pokeutils.training import runs  # noqa: E402
 
 WHOLE = 0.9  # share of its mass in one piece with which a creature is whole
 VISIBLE = 4  # levels of 255: a larger change of a pixel is not let through
@@ -21,22 +28,22 @@ POINTS, FRAMES, STEPS = 120, 12, 6  # of the curves, the film, and the way there
 CURVES = ("images", "seconds", "d_loss", "g_loss", "d_real", "d_fake")
 
 
-def publish(run, flaws, name=None, which="generator"):
+def publish(run, flaws, name=None):
     """Puts the generator of a run folder into outputs/pretrained, with its card, and
     pictures of it into outputs/gallery: <name>.jpg, .gif and -on-the-way.jpg. Returns
     the path of the generator.
 
-    flaws: sentences on what is wrong with its pictures, for the card. which: "best" for
-    best.keras. Scores come from the run's metrics.json, which notebook 6 writes, and
-    those on the way from its on_the_way.json (`report.on_the_way`). A run that was made
-    in other ways than its recipe says tells of that in its params.json: "parts", a list
-    of sentences, which the card repeats. Raises ValueError if half precision would
-    change a picture visibly.
+    flaws: sentences on what is wrong with its pictures, for the card. Scores come from
+    the run's metrics.json, which notebook 6 writes, and those on the way from its
+    on_the_way.json (`report.on_the_way`). A run that was made in other ways than its
+    recipe says tells of that in its params.json: "parts", a list of sentences, which
+    the card repeats. Raises ValueError if half precision would change a picture
+    visibly.
     """
     run = runs.find_run(run)
     params, log = runs.read_params(run), runs.read_log(run)
     name = name or params["recipe"]["name"]
-    network = load_generator(run / f"{which}.keras")
+    network = load_generator(run / "generator.keras")
 
     # The weights, in half precision.
     half = in_precision(network, "float16")
@@ -190,3 +197,7 @@ def _show(run, name, network):
         columns=1,
     )
     files.write_bytes(gallery / f"{name}-on-the-way.jpg", plots.to_jpeg(figure))
+
+
+if __name__ == "__main__":
+    print(publish(sys.argv[1], sys.argv[2:]))

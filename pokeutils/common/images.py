@@ -136,7 +136,7 @@ def _grow(area, white):
     area[:, :-1] |= area[:, 1:] & white[:, :-1]
 
 
-# ----------------------------------------------------------------------------- checks
+# ------------------------------------------------------------------------- arithmetic
 
 
 def check(pictures, channels=(3, 4)):
@@ -170,9 +170,6 @@ def check_premultiplied(pictures):
             "Some colours are brighter than their alpha allows: this is straight "
             "RGBA. Use images.premultiply first."
         )
-
-
-# ------------------------------------------------------------------------- arithmetic
 
 
 def premultiply(rgba):

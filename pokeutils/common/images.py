@@ -327,7 +327,7 @@ def shrink(pictures, side):
 
 
 def bilinear(pictures, rows, columns, outside=0):
-    """Reads pictures (n, h, w, c) between their pixels: float32 (n, height, width, c).
+    """Reads pictures (n, h, w, c) between their pixels: floats (n, height, width, c).
 
     rows, columns: where, in pixels, float (n, height, width) each. Beyond the border
     every channel is `outside`.
@@ -344,8 +344,7 @@ def bilinear(pictures, rows, columns, outside=0):
     def between(row):
         return (1 - right) * padded[n, row, left] + right * padded[n, row, left + 1]
 
-    values = (1 - down) * between(top) + down * between(top + 1)
-    return values.astype(np.float32)
+    return (1 - down) * between(top) + down * between(top + 1)
 
 
 # ---------------------------------------------------------------------------- worker

@@ -110,7 +110,7 @@ def labelled(sheets, labels, scale=1, gap=8, columns=None):
 
 
 def scatter(pictures, x, y, side=32, width=800, height=800, apart=0.0):
-    """Premultiplied RGBA pictures at places on white -> one RGB uint8 array.
+    """Puts premultiplied RGBA pictures at places on white: one RGB uint8 array.
 
     x, y: the pictures' centres, 0 to 1 from left to right and from top to bottom;
     side: pixels of one picture. Later ones lie over earlier ones, and those are left

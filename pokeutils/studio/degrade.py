@@ -66,7 +66,7 @@ def _ragged(x, strength, random):
     shift = strength * size / 16 * _smooth(random, x, size / 32, 2)
     rows, columns = np.indices((size, size))[:, None] + np.moveaxis(shift, -1, 0)
     rows, columns = rows.clip(0, size - 1), columns.clip(0, size - 1)
-    return images.bilinear(x, rows, columns)
+    return images.bilinear(x, rows, columns).astype("float32")
 
 
 def _holes(x, strength, random):

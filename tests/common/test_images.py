@@ -184,7 +184,6 @@ def test_bilinear_reads_between_pixels_and_beyond_the_border():
     rows = np.array([[[0, 0.5, 0.25, -5, 0]]])
     columns = np.array([[[2, 1.5, 0, 0, 2.5]]])
     values = images.bilinear(picture, rows, columns, outside=80)
-    assert values.dtype == np.float32
     assert values.ravel().tolist() == [200, 175, 12.5, 80, 140]
 
 

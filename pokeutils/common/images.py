@@ -152,10 +152,10 @@ def check(pictures, channels=(3, 4)):
     array = np.asarray(pictures)
     fits = array.ndim == 4 and array.shape[-1] in channels and array.size
     if array.dtype != np.uint8 or not fits:
+        wanted = " or ".join(map(str, channels))
         raise ValueError(
-            "Expected uint8 pictures (n, height, width, "
-            f"{' or '.join(map(str, channels))}), n > 0; got {array.dtype} "
-            f"{array.shape}."
+            f"Got {array.dtype} of shape {array.shape}; expected uint8 pictures "
+            f"(n, height, width, {wanted}), n > 0."
         )
     return array
 

@@ -157,12 +157,12 @@ def test_pictures_are_let_through_as_an_array():
 @pytest.mark.parametrize(
     "wrong, channels, message",
     [
-        (np.zeros((2, 4, 4, 3)), (3, 4), "width, 3 or 4.*got float64"),
-        (np.zeros((4, 4, 3), "uint8"), (3, 4), r"got uint8 \(4, 4, 3\)"),
+        (np.zeros((2, 4, 4, 3)), (3, 4), "Got float64 of shape.*width, 3 or 4"),
+        (np.zeros((4, 4, 3), "uint8"), (3, 4), r"Got uint8 of shape \(4, 4, 3\)"),
         (np.zeros((0, 4, 4, 3), "uint8"), (3, 4), "n > 0"),
-        (np.zeros((2, 4, 4, 3), "uint8"), (4,), r"width, 4\).*4, 4, 3\)"),
+        (np.zeros((2, 4, 4, 3), "uint8"), (4,), r"4, 4, 3\).*width, 4\)"),
         ([np.zeros((4, 4, 3)), np.zeros((5, 4, 3))], (3, 4), "must have one size"),
-        ("samples.png", (3, 4), "Expected uint8 pictures"),
+        ("samples.png", (3, 4), "expected uint8 pictures"),
     ],
 )
 def test_what_is_no_picture_is_refused(wrong, channels, message):

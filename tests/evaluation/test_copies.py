@@ -243,13 +243,13 @@ def test_neighbours_are_of_different_species(reals):
 def test_what_cannot_be_searched_is_refused(reals):
     with pytest.raises(ValueError, match="prepare the real pictures at the samples'"):
         copies.search(reals[:, :32, :32], reals)
-    with pytest.raises(ValueError, match="Expected uint8 pictures.*float64"):
+    with pytest.raises(ValueError, match="Got float64 of shape.*expected uint8"):
         copies.search(reals / 255, reals)
-    with pytest.raises(ValueError, match="Expected uint8 pictures.*float64"):
+    with pytest.raises(ValueError, match="Got float64 of shape.*expected uint8"):
         copies.search(np.full(reals.shape, np.nan), reals)
     with pytest.raises(ValueError, match="All pictures must have one size"):
         copies.search([reals[0], reals[1, :32]], reals)
-    with pytest.raises(ValueError, match=r"Expected uint8 pictures.*got uint8 \(48"):
+    with pytest.raises(ValueError, match=r"Got uint8 of shape \(48"):
         copies.search(reals, reals, held_out=reals[0])
     with pytest.raises(ValueError, match="n > 0"):
         copies.search(reals[:0], reals)

@@ -253,7 +253,7 @@ def wrong_pictures():
         "too few": (good[:19], "Got 19 samples; at least 20"),
         "constant": (np.repeat(good[:1], 30, 0), "All 30 samples are one and the same"),
         "other size": (good[:, :8, :8], r"Samples are \(8, 8\) and reals \(16, 16\)"),
-        "a path": ("samples.png", "Expected uint8 pictures"),
+        "a path": ("samples.png", "expected uint8 pictures"),
     }
 
 

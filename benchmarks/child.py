@@ -88,15 +88,8 @@ class Clock:
         }
 
 
-def one_core(number=0):
-    """Leaves this process one of its cores, where the system can do that. Call it
-    before TensorFlow is imported."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[number]})
-
-
 def peak_memory():
-    """The most memory that this process has held, in MB."""
+    """Returns the most memory that this process has held, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
 

@@ -6,16 +6,43 @@ generator learns from new latents through the frozen discriminator.
 
 import keras
 import tensorflow as tf
-from keras import ops
+from keras import Input, Sequential, layers, ops
 
-from benchmarks import keras_networks
+
+def networks(case):
+    """Returns (generator, discriminator) of sprites64 in plain Keras layers: logits at
+    the end, and the last layers in float32, as mixed precision wants it."""
+    doublings = (case["size"] // 4).bit_length() - 1
+    width = case["width"]
+    generator = Sequential([Input((case["latent_dim"],))])
+    generator.add(layers.Reshape((1, 1, case["latent_dim"])))
+    generator.add(layers.Conv2DTranspose(width, 4, use_bias=False))
+    for doubling in range(1, doublings + 1):
+        generator.add(layers.BatchNormalization(momentum=0.9, epsilon=1e-5))
+        generator.add(layers.ReLU())
+        last, before = doubling == doublings, doubling == doublings - 1
+        filters = case["channels"] if last else width // 2 if before else width
+        generator.add(
+            layers.Conv2DTranspose(filters, 4, 2, padding="same", use_bias=False)
+        )
+    generator.add(layers.Activation("tanh", dtype="float32"))
+
+    discriminator = Sequential([Input((case["size"],) * 2 + (case["channels"],))])
+    for halving in range(doublings):
+        filters = width if halving else width // 2
+        discriminator.add(layers.Conv2D(filters, 4, 2, padding="same", use_bias=False))
+        discriminator.add(layers.BatchNormalization(momentum=0.9, epsilon=1e-5))
+        discriminator.add(layers.LeakyReLU(0.2))
+    discriminator.add(layers.Flatten())
+    discriminator.add(layers.Dense(1, dtype="float32"))
+    return generator, discriminator
 
 
 class KerasGAN(keras.Model):
     def __init__(self, case):
         super().__init__()
         self.case = case
-        self.generator, self.discriminator = keras_networks.networks(case)
+        self.generator, self.discriminator = networks(case)
         self.seed_generator = keras.random.SeedGenerator(1337)
         self.d_loss_metric = keras.metrics.Mean(name="d_loss")
         self.g_loss_metric = keras.metrics.Mean(name="g_loss")
@@ -68,10 +95,9 @@ class KerasGAN(keras.Model):
 
 
 class KerasIO:
-    """compiler: True for XLA; "auto", Keras' default, means XLA on a GPU only.
-    dtype: Keras' policy for the layers."""
+    """dtype: Keras' policy for the layers."""
 
-    def __init__(self, case, pictures, compiler="auto", dtype="float32"):
+    def __init__(self, case, pictures, dtype="float32"):
         outside = keras.config.dtype_policy()
         keras.config.set_dtype_policy(dtype)
         try:
@@ -83,12 +109,21 @@ class KerasIO:
             d_optimizer=keras.optimizers.Adam(case["rate"], **adam),
             g_optimizer=keras.optimizers.Adam(case["rate"], **adam),
             loss_fn=keras.losses.BinaryCrossentropy(from_logits=True),
-            jit_compile=compiler,
         )
-        self.batches = keras_networks.batches(case, pictures)
+        self.batches = batches(case, pictures)
 
     def train(self, steps):
         self.model.fit(self.batches, steps_per_epoch=steps, epochs=1, verbose=0)
 
     def weights(self):
-        return keras_networks.arrays(self.model.generator, self.model.discriminator)
+        return [
+            [weight.numpy() for weight in network.trainable_variables]
+            for network in (self.model.generator, self.model.discriminator)
+        ]
+
+
+def batches(case, pictures):
+    """Returns an endless tf.data.Dataset of shuffled float32 batches in [-1, 1]."""
+    floats = pictures.astype("float32") / 127.5 - 1.0
+    shuffled = tf.data.Dataset.from_tensor_slices(floats).shuffle(len(floats))
+    return shuffled.batch(case["batch"], drop_remainder=True).repeat()

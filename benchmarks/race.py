@@ -1,6 +1,7 @@
-"""Train steps side by side: one process a contestant, taking turns of a few seconds, so
-that whatever else the machine does meets all of them alike."""
+"""Train steps side by side: one process per contestant, taking turns of a few seconds,
+so that whatever else the machine does meets all of them alike."""
 
+import importlib
 import statistics
 import tempfile
 
@@ -11,61 +12,27 @@ from benchmarks.child import Child, Clock, peak_memory
 from pokeutils.common import device
 
 OURS = "ours"
-FAKES = "ours, the same fakes for both"
-XLA = "ours, XLA"
-WITHOUT = "ours, without oneDNN"
-NO_ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "0"}
-CHANGES = (  # of `ours`
-    *("Adam", "Dropout", "LeakyReLU", "UpSampling2D", "recolouring", "threads"),
-)
-FLOAT32 = "ours, float32"
-PLAIN = "ours, as plain Keras does it, float32"
-# name -> (class, its options), and environment variables where it needs some
-CONTESTANTS = {
+LAST, COMPILED = {"channels_last": True}, {"compiled": True}
+BFLOAT16 = {"dtype": "bfloat16"}
+CONTESTANTS = {  # name -> class and its options
     OURS: ("ours:Ours", {}),
-    "ours, Keras' batch norm": ("ours:Ours", {"fused": False}),
-    FAKES: ("ours:Ours", {"fresh_fakes": False}),
-    WITHOUT: ("ours:Ours", {}, NO_ONEDNN),
-    XLA: ("ours:Ours", {"compiler": True}),
-    FLOAT32: ("ours:Ours", {"dtype": "float32"}),
-    PLAIN: ("ours:Ours", {"fused": False, "plain": CHANGES, "dtype": "float32"}),
-    "PyTorch": ("seed_torch:Torch", {}),
-    "PyTorch, channels last": ("seed_torch:Torch", {"channels_last": True}),
-    "PyTorch, compiled": ("seed_torch:Torch", {"compiled": True}),
-    "PyTorch, compiled, channels last": (
-        "seed_torch:Torch",
-        {"compiled": True, "channels_last": True},
-    ),
-    "PyTorch, bf16, channels last": (
-        "seed_torch:Torch",
-        {"dtype": "bfloat16", "channels_last": True},
-    ),
+    "ours, float32": ("ours:Ours", {"dtype": "float32"}),
+    "PyTorch": ("sprites_torch:Torch", {}),
+    "PyTorch, channels last": ("sprites_torch:Torch", LAST),
+    "PyTorch, compiled, channels last": ("sprites_torch:Torch", LAST | COMPILED),
+    "PyTorch, bf16, channels last": ("sprites_torch:Torch", LAST | BFLOAT16),
     "PyTorch, compiled, bf16, channels last": (
-        "seed_torch:Torch",
-        {"compiled": True, "dtype": "bfloat16", "channels_last": True},
+        "sprites_torch:Torch",
+        LAST | COMPILED | BFLOAT16,
     ),
-    "TensorFlow's tutorial": ("tutorial:Tutorial", {}),
     "keras.io": ("keras_io:KerasIO", {}),
     "keras.io, bf16": ("keras_io:KerasIO", {"dtype": "mixed_bfloat16"}),
-    "keras.io, XLA": ("keras_io:KerasIO", {"compiler": True}),
-}
-ALONE = {  # one thing at a time as Keras does it, shown for our own recipe
-    "ours, Keras' Adam": "Adam",
-    "ours, Keras' leaky ReLU": "LeakyReLU",
-    "ours, Keras' upsampling": "UpSampling2D",
-    "ours, recolouring not compiled": "recolouring",
-    "ours, each operation on all cores": "threads",
-}
-CONTESTANTS |= {
-    name: ("ours:Ours", {"plain": [change]}) for name, change in ALONE.items()
 }
 
 
 def build(name, case, pictures):
     """Returns the contestant `name`, ready to `train(steps)`."""
-    import importlib
-
-    target, options, *_ = CONTESTANTS[name]
+    target, options = CONTESTANTS[name]
     module, kind = target.split(":")
     made = importlib.import_module(f"benchmarks.{module}")
     return getattr(made, kind)(case, pictures, **options)
@@ -118,10 +85,9 @@ def run(case, names, source, rounds=5, seconds=4.0, say=print):
         children, turns = {}, {name: [] for name in names}
         try:
             for name in names:
-                settings = CONTESTANTS[name][2] if len(CONTESTANTS[name]) > 2 else {}
                 children[name] = child = Child(
                     "benchmarks.race:contestant",
-                    cache | settings,
+                    cache,
                     name=name,
                     case=case,
                     pictures=path,
@@ -150,14 +116,14 @@ def run(case, names, source, rounds=5, seconds=4.0, say=print):
 
 
 def row(case, pictures, first, mine, turns):
-    """What the tables say about one contestant, from its turns and those of all."""
+    """Returns what the tables say about one contestant, from its turns and all."""
 
     def each(kind, taken):
         return [case["batch"] * turn["steps"] / turn[kind] for turn in taken]
 
     step = statistics.median(turn["cpu"] / turn["steps"] for turn in mine)
     epoch = pictures // case["batch"]
-    found = {
+    figures = {
         "images_per_cpu_second": spread(each("cpu", mine)),
         "images_per_second": spread(each("wall", mine)),
         "cpu_seconds_compile": max(0.0, first["first"]["cpu"] - step),
@@ -169,12 +135,12 @@ def row(case, pictures, first, mine, turns):
     for kind in ("cpu", "wall"):
         if OURS in turns:
             pairs = zip(each(kind, turns[OURS]), each(kind, mine), strict=True)
-            found[f"ours_over_this_{kind}"] = spread([a / b for a, b in pairs])
-    return found
+            figures[f"ours_over_this_{kind}"] = spread([a / b for a, b in pairs])
+    return figures
 
 
 def spread(values):
-    """Median, lowest and highest."""
+    """Returns median, lowest and highest."""
     return {
         "median": statistics.median(values),
         "low": min(values),
@@ -189,29 +155,21 @@ def measure(options, say):
         names = entered(case)
         if options.only:
             names = [name for name in names if name in (OURS, *options.only)]
-        found = run(case, names, cases.source(), options.rounds, options.seconds, say)
-        yield f"race {name}", found
+        pace = options.rounds, options.seconds
+        yield f"race {name}", run(case, names, cases.source(), *pace, say)
 
 
 def entered(case):
-    """The names of those that race in a case on this machine."""
-    own = case["name"] == cases.OWN
-    # XLA (TensorFlow 2.20) refuses the whole step of our own recipe in bfloat16.
-    skipped = {FAKES, *([XLA] if own else ALONE)}
-    if cases.recipe(case).two_phase:
-        skipped.remove(FAKES)
-    if bfloat16_is_native():  # where TensorFlow never goes without oneDNN
-        skipped.add(WITHOUT)
-    else:
-        skipped |= {FLOAT32, *(name for name in CONTESTANTS if "bf16" in name)}
-    return [
-        name
-        for name in CONTESTANTS
-        if name not in skipped and (name.startswith(OURS) or not own)
-    ]
+    """Returns the names of those that race in a case on this machine."""
+    names = list(CONTESTANTS)
+    if case["name"] == "modern64":  # in no other framework
+        names = [name for name in names if name.startswith(OURS)]
+    if not bfloat16_is_native():
+        names = [n for n in names if "bf16" not in n and n != "ours, float32"]
+    return names
 
 
 def bfloat16_is_native():
-    """Whether the processor computes in bfloat16; where it does not, PyTorch emulates
-    it and is several times slower than in float32."""
+    """Returns whether the processor computes in bfloat16; where it does not, PyTorch
+    emulates it and is several times slower than in float32."""
     return device.compute_dtype() == "mixed_bfloat16"

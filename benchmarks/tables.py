@@ -10,7 +10,6 @@ import json
 import pathlib
 import re
 
-from benchmarks.quality import spread
 from pokeutils.common import files
 
 FOLDER = pathlib.Path(__file__).parent
@@ -35,28 +34,21 @@ def filled(text):
 
 
 def table(key, results):
-    """Returns the Markdown table `key`, such as "race sprites64" or "waits"."""
-    kind, _, case = key.partition(" ")
-    make, source = TABLES[kind]
-    name = f"{source} {case}".strip()
-    if name not in results:
-        raise ValueError(f"No results for {name!r}, only for {sorted(results)}.")
-    rows = make(results[name])
+    """Returns the Markdown table `key`, such as "race sprites64" or "waits". Raises
+    ValueError without results for it."""
+    if key not in results:
+        raise ValueError(f"No results for {key!r}, only for {sorted(results)}.")
+    rows = TABLES[key.partition(" ")[0]](results[key]["rows"])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "|" + "---|" * len(rows[0]))
     return "\n".join(lines)
 
 
 def all_of(path):
-    """Returns all tables that a results file has something for."""
+    """Returns all tables of a results file."""
     results = json.loads(pathlib.Path(path).read_text("utf-8"))
-    found = []
-    for kind, (_, source) in TABLES.items():
-        for name in results:
-            if name.partition(" ")[0] == source:
-                key = name.replace(source, kind, 1)
-                found.append(f"\n{key}\n\n{table(key, results)}")
-    return "\n".join(found)
+    keys = [key for key in results if key.partition(" ")[0] in TABLES]
+    return "\n".join(f"\n{key}\n\n{table(key, results)}" for key in keys)
 
 
 def number(value, digits=2):
@@ -70,19 +62,19 @@ def between(spread, digits=2):
     return f"{number(spread['median'], digits)} ({low} to {high})"
 
 
-def race(found):
+def race(contestants):
     rows = [
         [
             "",
-            "images a CPU second",
+            "images per CPU second",
             "ours is faster by",
-            "images a second",
+            "images per second",
             "compiling, CPU s",
             "first epoch, CPU s",
             "peak memory, GB",
         ]
     ]
-    for name, row in found["rows"].items():
+    for name, row in contestants.items():
         ratio = "1" if name == "ours" else between(row["ours_over_this_cpu"], 3)
         rows.append(
             [
@@ -98,91 +90,15 @@ def race(found):
     return rows
 
 
-def peak(found):
-    figures = found["dtypes"]
-    rows = [["GFLOP per CPU second", *next(iter(figures.values()))]]
-    for name, rates in figures.items():
-        rows.append([name, *(number(rate) for rate in rates.values())])
-    return rows
-
-
-def step(found):
-    """Where a step's time goes; the peak is the best that any of its work reaches."""
-    best, whole = highest(found), found["cpu_seconds"]
-    rows = [
-        ["", "share of the CPU time", "GFLOP", "GB", "GFLOP per CPU s", "of the peak"]
-    ]
-    total = {
-        name: sum(part[name] for part in found["parts"].values())
-        for name in ("gflop", "gigabytes")
-    }
-    for name, part in {
-        **found["parts"],
-        "the whole step": {"cpu_seconds": whole, **total},
-    }.items():
-        row = [name, f"{part['cpu_seconds'] / whole:.0%}"]
-        if part["gflop"]:
-            rate = part["gflop"] / part["cpu_seconds"]
-            row += [number(part["gflop"]), number(part["gigabytes"])]
-            row += [number(rate), f"{rate / best:.0%}"]
-        rows.append(row + [""] * (len(rows[0]) - len(row)))
-    return rows
-
-
-def highest(found):
-    """The highest rate, in GFLOP per CPU second, of products and convolutions measured
-    by themselves in the type that the step computes in."""
-    rates = found["peak"].get("bfloat16") or found["peak"]["float32"]
-    return max(rate for name, rate in rates.items() if "GB" not in name)
-
-
-def quality(found):
-    rows = [["", "KID x 1000: Lite0", "random", "Inception", "seconds a training"]]
-    for name, row in found["rows"].items():
-        line = [name]
-        for judge in ("kid", "kid_random", "kid_inception"):
-            mean, deviation = spread(row, judge)
-            line.append(f"{number(mean, 3)} ± {number(deviation)}")
-        seconds = [one["seconds"] for one in row.values()]
-        rows.append([*line, number(sum(seconds) / len(seconds))])
-    return rows
-
-
-def waits(found):
+def waits(measured):
     rows = [["wait", "CPU seconds", "by the clock", ""]]
-    for name, taken in found["rows"].items():
+    for name, taken in measured.items():
         clock = number(taken["wall"])
         rows.append([name, number(taken["cpu"]), clock, taken.get("note", "")])
     return rows
 
 
-def growth(found):
-    rows = [["", "at", "CPU ms a picture", "GFLOP a picture", "memory, GB"]]
-    for name, points in found["lines"].items():
-        for point in points:
-            rows.append(
-                [
-                    name,
-                    f"{point['at']:g}",
-                    number(1e3 * point["cpu_seconds"]),
-                    number(point["gflop"]),
-                    number(point["memory_mb"] / 1e3),
-                ]
-            )
-        powers = found["exponents"][name]
-        names = ("cpu_seconds", "gflop", "memory_mb")
-        rows.append([f"**{name}**", "power", *(f"{powers[x]:.2f}" for x in names)])
-    return rows
-
-
-TABLES = {  # name in README.md: (function, name in the results)
-    "race": (race, "race"),
-    "peak": (peak, "peak"),
-    "step": (step, "step"),
-    "quality": (quality, "quality"),
-    "waits": (waits, "waits"),
-    "growth": (growth, "growth"),
-}
+TABLES = {"race": race, "waits": waits}
 
 
 if __name__ == "__main__":

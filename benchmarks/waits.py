@@ -15,7 +15,7 @@ from pokeutils.common import env
 
 IMPORTS = {
     "import pokeutils": "import pokeutils",
-    "import env, images, latent, plots, sources": (
+    "import env, images, plots, sources": (
         "import pokeutils.common.env, pokeutils.common.images, pokeutils.common.plots, "
         "pokeutils.data.sources"
     ),
@@ -27,7 +27,7 @@ IMPORTS = {
 
 
 def imports(code):
-    """The least of several starts of Python with `code`, less those without."""
+    """Returns the least of several starts of Python with `code`, less those without."""
     with_code, without = least(code), least("")
     return {kind: max(0.0, with_code[kind] - without[kind]) for kind in without}
 
@@ -60,28 +60,28 @@ def prepare(source, size, data_dir):
     """Makes a set from its raw files, then loads it again."""
     from pokeutils.data import dataset
 
-    found = {}
+    taken = {}
     for name in (f"prepare {source} at {size} px", f"load {source} again"):
         clock = Clock()
         pictures = dataset.load(source, size, data_dir, progress=lambda line: None)
-        found[name] = {**clock.read(), "note": f"{len(pictures.images)} pictures"}
-    return found
+        taken[name] = {**clock.read(), "note": f"{len(pictures.images)} pictures"}
+    return taken
 
 
 def creatures():
-    """64 creatures of the generator in the repository, and a GIF in which twelve walk
-    through the latent space (its frames are drawn before; only writing counts)."""
+    """Draws 64 creatures of the generator in the repository, and writes a GIF in which
+    twelve walk through the latent space (its frames are drawn before)."""
     from pokeutils import sampling
     from pokeutils.common import plots, saved
 
-    found = {}
+    taken = {}
     clock = Clock()
     generator = saved.pretrained()
-    found["load the trained generator (TensorFlow is there)"] = clock.read()
+    taken["load the trained generator (TensorFlow is there)"] = clock.read()
     for name in ("draw 64 creatures", "draw 64 again"):
         clock = Clock()
         sampling.sample(generator, 64, seed=0)
-        found[name] = clock.read()
+        taken[name] = clock.read()
 
     stations = sampling.draw(12 * 4, generator.input_shape[-1]).reshape(12, 4, -1)
     walks = [
@@ -92,37 +92,37 @@ def creatures():
         clock = Clock()
         path = plots.gif(pathlib.Path(folder) / "walk.gif", frames)
         size = os.path.getsize(path) / 1e6
-        found["write a GIF of 60 frames"] = {
+        taken["write a GIF of 60 frames"] = {
             **clock.read(),
             "note": f"12 creatures of 64 px, {size:.1f} MB",
         }
-    return found
+    return taken
 
 
 def judge(source, count=128, size=64):
-    """`report.report` on `count` pictures, before and after its cache knows them."""
+    """Measures `report.report` on `count` pictures, twice: the second time cached."""
     from pokeutils.data import dataset
     from pokeutils.evaluation import report
 
     reals = dataset.load(source, size).images
     samples, reals = reals[:count], reals[count : 2 * count]
-    found = {}
+    taken = {}
     with tempfile.TemporaryDirectory() as cache:
         for name in ("metrics, first time", "metrics, features of reals cached"):
             clock = Clock()
             report.report(samples, reals, cache=pathlib.Path(cache))
-            found[name] = {**clock.read(), "note": f"{count} against {len(reals)}"}
-    return found
+            taken[name] = {**clock.read(), "note": f"{count} against {len(reals)}"}
+    return taken
 
 
 def measure(options, say):
     """Yields one table of all waits, again after every line of it, so that what has
     been measured is kept."""
     rows = {}
-    for found in each():
-        for name, taken in found.items():
-            say(f"{name}: {taken}")
-        rows.update(found)
+    for taken in each():
+        for name, seconds in taken.items():
+            say(f"{name}: {seconds}")
+        rows.update(taken)
         yield "waits", {"rows": rows}
 
 

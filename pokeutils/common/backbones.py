@@ -1,7 +1,7 @@
-"""The networks that look at pictures, in plain Keras: frozen, RGB pixels 0..255 in.
+"""Frozen networks that look at pictures, in plain Keras: RGB pixels 0..255 in.
 
 EfficientNet-Lite0 and the Inception of the FID know ImageNet, and their weights come
-inside pip packages; the third is random. `features` wraps them for use.
+inside pip packages; the third is random. `evaluation.features` wraps them for use.
 """
 
 import keras
@@ -35,7 +35,7 @@ STAGES = (
 
 
 def lite0_model(outputs="features", dtype="float32"):
-    """EfficientNet-Lite0 (Google 2020) on pixels (n, h, w, 3), trained on 224 px.
+    """Returns EfficientNet-Lite0 (Google 2020) on pixels (n, h, w, 3), made for 224 px.
 
     `outputs` is one name or a sequence of them: "features" (n, 1280), "logits" (n, 1000
     ImageNet classes), or a block's number, 0 to 15, for its feature map. Blocks 2, 4,
@@ -44,7 +44,7 @@ def lite0_model(outputs="features", dtype="float32"):
     Keras dtype policy; features and logits are float32 in any case.
     """
     weights = torchfile.from_package(*LITE0)
-    found = {}
+    maps = {}  # block number, or name: output
 
     def convolve(x, name, norm, kernel=1, stride=1, activation="relu6"):
         values, bias = _folded(
@@ -68,7 +68,7 @@ def lite0_model(outputs="features", dtype="float32"):
     x = convolve(x, "_conv_stem", "_bn0", 3, 2)
     for repeats, kernel, stride, expansion in STAGES:
         for repeat in range(repeats):
-            skip, block = x, f"_blocks.{len(found)}"
+            skip, block = x, f"_blocks.{len(maps)}"
             if expansion > 1:
                 x = convolve(x, f"{block}._expand_conv", f"{block}._bn0")
             step = stride if repeat == 0 else 1
@@ -76,24 +76,24 @@ def lite0_model(outputs="features", dtype="float32"):
             x = convolve(x, f"{block}._project_conv", f"{block}._bn2", activation=None)
             if repeat > 0:
                 x = layers.Add(dtype=dtype)([x, skip])
-            found[len(found)] = x
+            maps[len(maps)] = x
     x = convolve(x, "_conv_head", "_bn1")
-    found["features"] = x = layers.GlobalAveragePooling2D(dtype="float32")(x)
+    maps["features"] = x = layers.GlobalAveragePooling2D(dtype="float32")(x)
     classify = layers.Dense(1000, dtype="float32")
-    found["logits"] = classify(x)
+    maps["logits"] = classify(x)
     classify.set_weights([weights["_fc.weight"].T, weights["_fc.bias"]])
 
     single = isinstance(outputs, (str, int))
-    wanted = found[outputs] if single else [found[name] for name in outputs]
+    wanted = maps[outputs] if single else [maps[name] for name in outputs]
     return _frozen(pixels, wanted, "lite0")
 
 
 def fid_model(dtype="float32"):
-    """The Inception of the FID (2015-12-05) on pixels (n, 299, 299, 3): (n, 2048).
+    """Returns the FID's Inception (2015-12-05) on pixels (n, 299, 299, 3): (n, 2048).
 
     The network that nearly all published FIDs and KIDs were measured with. It differs
     from Keras' own InceptionV3 in weights and in its last block, which takes maxima
-    (Szegedy et al. 2015; Heusel et al. 2017). RuntimeError without its package.
+    (Szegedy et al. 2015; Heusel et al. 2017). Raises RuntimeError without its package.
     """
     weights = torchfile.from_package(*FID)
     names = [n.removesuffix(".weight") for n in weights if n.endswith(".weight")]
@@ -113,7 +113,7 @@ def fid_model(dtype="float32"):
         return x
 
     def tower(x, prefix, stride=1):
-        """All convolutions whose name begins so, one after another."""
+        """Applies all convolutions whose name begins so, one after another."""
         chain = [name for name in names if name.startswith(f"{root}{prefix}.")]
         for name in chain:
             x = convolve(x, name, stride if name == chain[-1] else 1)
@@ -167,7 +167,7 @@ def fid_model(dtype="float32"):
 
 
 def random_model(seed):
-    """Five random 3x3 convolutions of stride 2 on RGB pixels (n, h, w, 3) in 0..255.
+    """Returns five random 3x3 convolutions of stride 2 on pixels (n, h, w, 3).
 
     After each, the absolute value, as in scattering networks (Bruna and Mallat 2013):
     it tells damaged pictures from real ones more surely than ReLU does. Output
@@ -192,7 +192,7 @@ def random_model(seed):
 
 
 def _folded(kernel, beta, mean, variance, gamma=1):
-    """Kernel (out, in, h, w) and batch norm as a kernel (h, w, in, out) and a bias."""
+    """Folds batch norm into a kernel (out, in, h, w): (h, w, in, out), and a bias."""
     scale = gamma / np.sqrt(variance + 1e-3)
     kernel = kernel * scale[:, None, None, None]
     return kernel.transpose(2, 3, 1, 0), beta - mean * scale

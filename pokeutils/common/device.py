@@ -166,17 +166,6 @@ def version_of(distribution):
 # How TensorFlow works here ------------------------------------------------------------
 
 
-def settle():
-    """Has TensorFlow, once it is imported, use oneDNN and keep its remarks to itself,
-    in this process, unless the user has said otherwise.
-
-    It leaves its oneDNN kernels off on CPUs without AVX512, where they make a train
-    step 1.3 to 1.5 times as fast; and its C++ remarks would end up in the notebooks.
-    """
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-
 def tune(batch):
     """Sets up TensorFlow in this process for training with batches of that size.
 

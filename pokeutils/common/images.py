@@ -31,8 +31,8 @@ def read(path, long_side=256):
     """Returns the picture at `path` as straight RGBA, at most `long_side` px long.
 
     SVGs are drawn at that size; larger rasters are reduced to it; of an animation the
-    first frame counts; a picture without transparency loses its white ground. Raises
-    ValueError with the reason for a file that is not a picture we can trust.
+    first frame counts; a picture without transparency loses its white background.
+    Raises ValueError with the reason for a file that is no picture we can trust.
     """
     path = pathlib.Path(path)
     size = path.stat().st_size
@@ -117,36 +117,58 @@ def cut_ground(rgba, near=NEAR_WHITE, fringe=0):
     `fringe` px of what is nearly as white go with it, as JPEG leaves them.
     """
     darkness = np.pad(255 - rgba[..., :3].min(axis=-1), 1)
-    ground = np.zeros(darkness.shape, bool)
-    ground[[0, -1]] = ground[:, [0, -1]] = True
+    background = np.zeros(darkness.shape, bool)
+    background[[0, -1]] = background[:, [0, -1]] = True
     size, white, nearly = 0, darkness <= near, darkness <= FRINGE_WHITE
-    while size != (size := int(ground.sum())):  # grow until it no longer grows
+    while size != (size := int(background.sum())):  # grow until it no longer grows
         for _ in range(8):
-            _grow(ground, white)
+            _grow(background, white)
     for _ in range(fringe):
-        _grow(ground, nearly)
-    return np.where(ground[1:-1, 1:-1, None], np.uint8(0), rgba)
+        _grow(background, nearly)
+    return np.where(background[1:-1, 1:-1, None], np.uint8(0), rgba)
 
 
-def _grow(ground, white):
-    """Adds to the ground, in place, the white beside it."""
-    ground[1:] |= ground[:-1] & white[1:]
-    ground[:-1] |= ground[1:] & white[:-1]
-    ground[:, 1:] |= ground[:, :-1] & white[:, 1:]
-    ground[:, :-1] |= ground[:, 1:] & white[:, :-1]
+def _grow(area, white):
+    """Adds to an area, in place, the white beside it."""
+    area[1:] |= area[:-1] & white[1:]
+    area[:-1] |= area[1:] & white[:-1]
+    area[:, 1:] |= area[:, :-1] & white[:, 1:]
+    area[:, :-1] |= area[:, 1:] & white[:, :-1]
 
 
 # ------------------------------------------------------------------------- arithmetic
 
 
 def check(pictures, channels=(3, 4)):
-    """Raises ValueError unless `pictures` are uint8 (n, height, width, channels)."""
-    shape, dtype = np.shape(pictures), getattr(pictures, "dtype", type(pictures))
-    if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in channels:
+    """Returns `pictures` as an array of uint8 (n, height, width, channels), n > 0.
+
+    channels: how many there may be. Raises ValueError, which says what was given and
+    what is expected, for anything else, such as pictures of several sizes.
+    """
+    if isinstance(pictures, (list, tuple)):
+        shapes = sorted({np.shape(picture) for picture in pictures})
+        if len(shapes) > 1:
+            raise ValueError(f"All pictures must have one size; these have {shapes}.")
+    array = np.asarray(pictures)
+    fits = array.ndim == 4 and array.shape[-1] in channels and array.size
+    if array.dtype != np.uint8 or not fits:
         wanted = " or ".join(map(str, channels))
         raise ValueError(
-            f"got {dtype} of shape {shape}; expected uint8 pictures "
-            f"(n, height, width, {wanted})."
+            f"Got {array.dtype} of shape {array.shape}; expected uint8 pictures "
+            f"(n, height, width, {wanted}), n > 0."
+        )
+    return array
+
+
+def check_premultiplied(pictures):
+    """Raises ValueError for uint8 pictures (..., 4) whose colours are straight."""
+    if pictures.shape[-1] != 4:
+        return
+    excess = pictures[..., :3].max(-1).astype(np.int16) - pictures[..., 3]
+    if excess.max() > 2:  # rounding may cost one or two levels, straight alpha more
+        raise ValueError(
+            "Some colours are brighter than their alpha allows: this is straight "
+            "RGBA. Use images.premultiply first."
         )
 
 
@@ -167,8 +189,8 @@ def unpremultiply(premultiplied):
 def composite(premultiplied, background=255):
     """Lays premultiplied RGBA (..., 4) on a colour (0-255 or a triple): RGB uint8."""
     alpha = premultiplied[..., 3:].astype(np.int32)
-    ground = (np.asarray(background) * (255 - alpha) + 127) // 255
-    return (premultiplied[..., :3] + ground).clip(0, 255).astype(np.uint8)
+    behind = (np.asarray(background) * (255 - alpha) + 127) // 255
+    return (premultiplied[..., :3] + behind).clip(0, 255).astype(np.uint8)
 
 
 def mirror(images):
@@ -186,15 +208,15 @@ def reduce_palette(pictures, colours=16):
     if not 1 <= colours <= 256:
         raise ValueError(f"colours={colours}; a palette has 1 to 256.")
     done = pictures.copy()
-    for one in done:
-        seen = one[..., 3] > 0
+    for picture in done:
+        seen = picture[..., 3] > 0
         if seen.any():
-            straight = unpremultiply(one)[seen]
+            straight = unpremultiply(picture)[seen]
             row = Image.fromarray(straight[None, :, :3])
             kind = Image.Quantize.MEDIANCUT
             flat = row.quantize(colours, kind, kmeans=4, dither=0)
             straight[:, :3] = np.asarray(flat.convert("RGB"))[0]
-            one[seen] = premultiply(straight)
+            picture[seen] = premultiply(straight)
     return done
 
 
@@ -275,15 +297,16 @@ def _centre(premultiplied, size):
 
 
 def to_uint8(x):
-    """float in [-1, 1] -> uint8, rounded and clipped; the way out of the networks."""
+    """Turns floats in [-1, 1] into uint8, rounded and clipped: the way out of the
+    networks."""
     return np.clip(np.rint((np.asarray(x, "float32") + 1.0) * 127.5), 0, 255).astype(
         "uint8"
     )
 
 
 def over(pictures, background=255):
-    """Premultiplied RGBA uint8 (..., 4) over a grey level or an RGB colour -> RGB uint8
-    (..., 3). RGB pictures come back unchanged."""
+    """Lays premultiplied RGBA uint8 (..., 4) on a grey level or an RGB colour: returns
+    RGB uint8 (..., 3). RGB pictures come back unchanged."""
     if pictures.shape[-1] == 3:
         return pictures
     return composite(pictures, background)
@@ -301,6 +324,27 @@ def shrink(pictures, side):
         return pictures
     blocks = pictures.reshape(n, size // step, step, size // step, step, channels)
     return np.rint(blocks.mean(axis=(2, 4), dtype="float32")).astype("uint8")
+
+
+def bilinear(pictures, rows, columns, outside=0):
+    """Reads pictures (n, h, w, c) between their pixels: floats (n, height, width, c).
+
+    rows, columns: where, in pixels, float (n, height, width) each. Beyond the border
+    every channel is `outside`.
+    """
+    count, height, width, _ = pictures.shape
+    border = ((0, 0), (1, 1), (1, 1), (0, 0))
+    padded = np.pad(pictures, border, constant_values=outside).astype(np.float32)
+    rows = np.clip(rows + 1, 0, height + 0.99)
+    columns = np.clip(columns + 1, 0, width + 0.99)
+    top, left = rows.astype(int), columns.astype(int)
+    down, right = (rows - top)[..., None], (columns - left)[..., None]
+    n = np.arange(count)[:, None, None]
+
+    def between(row):
+        return (1 - right) * padded[n, row, left] + right * padded[n, row, left + 1]
+
+    return (1 - down) * between(top) + down * between(top + 1)
 
 
 # ---------------------------------------------------------------------------- worker

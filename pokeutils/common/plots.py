@@ -16,7 +16,7 @@ from pokeutils.common import files, images
 
 INK, GOLD, TEAL, GREY = "#3b4252", "#d08770", "#4c9a8f", "#aab2bd"
 PALE = "#e5e9f0"  # grids, and what stands back
-TYPES = {  # one colour a type: near enough to the games' to be known by
+TYPES = {  # one colour per type: near enough to the games' to be known by
     "normal": "#a8a593",
     "fire": "#e4673d",
     "water": "#4b8fd1",
@@ -41,18 +41,16 @@ LIMIT = 120_000  # bytes of one shown picture: notebooks stay small enough to op
 
 
 def tile(pictures, columns=8, scale=1, gap=2, background=255):
-    """uint8 (n, h, w, 3 or 4) -> one RGB uint8 array, row by row.
+    """Puts uint8 pictures (n, h, w, 3 or 4) on one RGB uint8 sheet, row by row.
 
     Four channels are premultiplied RGBA and are put over `background`. `scale` repeats
-    pixels, so that they stay sharp.
+    pixels, so that they stay sharp. Raises ValueError for anything else.
     """
-    pictures = np.asarray(pictures)
-    if pictures.ndim != 4 or pictures.dtype != np.uint8 or not len(pictures):
-        raise ValueError(
-            f"tile needs uint8 pictures (n, h, w, 3 or 4), at least one; got "
-            f"{pictures.dtype} {pictures.shape}. Use plots.to_uint8 on network output."
-        )
-    pictures = images.over(pictures, background).repeat(scale, 1).repeat(scale, 2)
+    pictures = (
+        images.over(images.check(pictures), background)
+        .repeat(scale, 1)
+        .repeat(scale, 2)
+    )
     n, h, w, _ = pictures.shape
     columns = min(columns, n)
     rows = math.ceil(n / columns)
@@ -65,7 +63,7 @@ def tile(pictures, columns=8, scale=1, gap=2, background=255):
 
 
 def cut(sheet, size, gap=2):
-    """A sheet that `tile` made at scale 1 -> its pictures, uint8 (n, size, size, 3).
+    """Cuts a sheet that `tile` made at scale 1: uint8 pictures (n, size, size, 3).
 
     sheet: an RGB array, or the path of a picture file. A last row that was not full
     ends in pictures of the background.
@@ -80,7 +78,7 @@ def cut(sheet, size, gap=2):
 
 
 def labelled(sheets, labels, scale=1, gap=8, columns=None):
-    """Sheets (RGB uint8 arrays) in a grid, a label above each -> a figure.
+    """Draws sheets (RGB uint8 arrays) in a grid, a label above each; returns a figure.
 
     Pixels stay pixels: nothing is interpolated. Without `columns`, all in one row.
     """
@@ -113,7 +111,7 @@ def labelled(sheets, labels, scale=1, gap=8, columns=None):
 
 
 def scatter(pictures, x, y, side=32, width=800, height=800, apart=0.0):
-    """Premultiplied RGBA pictures at places on white -> one RGB uint8 array.
+    """Puts premultiplied RGBA pictures at places on white: one RGB uint8 array.
 
     x, y: the pictures' centres, 0 to 1 from left to right and from top to bottom;
     side: pixels of one picture. Later ones lie over earlier ones, and those are left
@@ -142,7 +140,7 @@ def scatter(pictures, x, y, side=32, width=800, height=800, apart=0.0):
 
 
 def chart(width=8.0, height=3.0, columns=1, ratios=None):
-    """A quiet figure and its axis, or axes: no frame, no tick marks, small text.
+    """Returns a quiet figure and its axis, or axes: no frame, no ticks, small text.
 
     Sizes are in hundreds of pixels on the page; it is drawn finer, for sharp text.
     """
@@ -166,7 +164,7 @@ def chart(width=8.0, height=3.0, columns=1, ratios=None):
 
 
 def bars(axis, names, values, colours=TEAL, text="{:.0f}"):
-    """Horizontal bars from the top down, each with its value in place of a scale."""
+    """Draws horizontal bars from the top down, each with its value beside it."""
     if not isinstance(colours, str):
         colours = list(colours)[::-1]
     drawn = axis.barh(list(names)[::-1], list(values)[::-1], color=colours, height=0.72)
@@ -209,7 +207,7 @@ def curves(x, series, xlabel="images seen", ylabel="", smooth=1):
 
 
 def to_jpeg(picture, width=None, quality=88, limit=LIMIT):
-    """RGB uint8 array or matplotlib figure -> JPEG bytes.
+    """Returns an RGB uint8 array or a matplotlib figure as JPEG bytes.
 
     width: enlarge by whole pixels to at most this width (arrays only). `quality` gives
     way, down to 40, until the bytes are at most `limit`.

@@ -21,13 +21,13 @@ def from_package(requirement, path, sha256):
     """Returns {name: array} of a torch file that lies inside a pip package.
 
     `requirement` is what pip installs, `path` the file from the package's folder on.
-    RuntimeError when the package is missing (with the command that installs it), or
-    when the file is not the one with this hash.
+    Raises RuntimeError when the package is missing (with the command that installs it),
+    or when the file is not the one with this hash.
     """
     package, _, rest = path.partition("/")
     env.need(package, requirement)
-    found = importlib.util.find_spec(package)
-    path = Path(found.submodule_search_locations[0]) / rest
+    spec = importlib.util.find_spec(package)
+    path = Path(spec.submodule_search_locations[0]) / rest
     content = path.read_bytes() if path.exists() else b""
     if files.sha256(content) != sha256:
         raise RuntimeError(
@@ -40,9 +40,9 @@ def from_package(requirement, path, sha256):
 def read(content):
     """Reads the bytes of a torch file, legacy or zip (also TorchScript): {name: array}.
 
-    Parts of modules are named with dots. pickle.UnpicklingError for a name that weights
-    do not need; ValueError for a damaged file, such as a tensor that reaches outside
-    its storage.
+    Parts of modules are named with dots. Raises pickle.UnpicklingError for a name that
+    weights do not need, ValueError for a damaged file, such as a tensor that reaches
+    outside its storage.
     """
     reader = _read_zip if content[:4] == b"PK\3\4" else _read_legacy
     try:
@@ -53,7 +53,7 @@ def read(content):
         raise ValueError(
             f"This is no torch file, or a damaged one: {type(error).__name__}: {error}"
         ) from error
-    return {name: _array(name, one, storages) for name, one in _flat(tensors)}
+    return {name: _array(name, tensor, storages) for name, tensor in _flat(tensors)}
 
 
 def _read_legacy(content):
@@ -62,7 +62,7 @@ def _read_legacy(content):
     _magic, _version, _system, tensors, keys = (
         _Unpickler(stream).load() for _ in range(5)
     )
-    types = {one.key: one.dtype for _, one in _flat(tensors)}
+    types = {tensor.key: tensor.dtype for _, tensor in _flat(tensors)}
     storages = {}
     for key in keys:
         count = int.from_bytes(stream.read(8), "little")
@@ -76,7 +76,7 @@ def _read_zip(content):
         (index,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
         tensors = _Unpickler(io.BytesIO(_member(archive, index))).load()
         folder = index.removesuffix(".pkl")
-        keys = {one.key for _, one in _flat(tensors)}
+        keys = {tensor.key for _, tensor in _flat(tensors)}
         return tensors, {key: _member(archive, f"{folder}/{key}") for key in keys}
 
 

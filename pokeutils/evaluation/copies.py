@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from pokeutils.common import images, plots
 from pokeutils.evaluation import planted
 from pokeutils.evaluation.likeness import CHUNK, colours, drawing
-from pokeutils.evaluation.measures import check_features, distances
+from pokeutils.evaluation.measures import check_features, distances, numbered
 from pokeutils.evaluation.statistics import wilson
 
 NEIGHBOURS = 10  # the nearest, and those that it is nearer than
@@ -33,7 +33,7 @@ def search(samples, reals, held_out=None, features=None, groups=None, plant=50):
 
     All are uint8 pictures of one size, premultiplied RGBA or RGB on white: `samples`,
     the `reals` that the generator was trained on, and real pictures that were
-    `held_out`, on which a true search finds nothing. `groups`: one number a real, the
+    `held_out`, on which a true search finds nothing. `groups`: one number per real, the
     same for pictures of one species; 0 is unknown. `features`: a function from pictures
     to vectors, such as a feature network, or {name: function}.
 
@@ -45,48 +45,42 @@ def search(samples, reals, held_out=None, features=None, groups=None, plant=50):
 
     Raises ValueError for other arrays, sizes that differ, or fewer than four groups.
     """
-    for name, one in (("samples", samples), ("reals", reals), ("held_out", held_out)):
-        if one is None and name == "held_out":
-            continue
-        if len(getattr(one, "shape", ())) != 4:  # or a list, perhaps of several sizes
+    samples, reals = images.check(samples), images.check(reals)
+    unseen = held_out is not None and len(held_out) > 0
+    held_out = images.check(held_out) if unseen else reals[:0]
+    for name, pictures in (("reals", reals), ("held_out", held_out)):
+        if pictures.shape[1:3] != samples.shape[1:3]:
             raise ValueError(
-                f"Expected {name} as one array (n, height, width, 3 or 4), all of one "
-                f"size; got {type(one).__name__} {getattr(one, 'shape', '')}."
-            )
-        if one.shape[1:3] != samples.shape[1:3]:
-            raise ValueError(
-                f"samples are {samples.shape[1:3]} and {name} {one.shape[1:3]} pixels: "
-                "prepare the real pictures at the samples' size."
+                f"samples are {samples.shape[1:3]} and {name} {pictures.shape[1:3]} "
+                "pixels: prepare the real pictures at the samples' size."
             )
     if samples.shape[-1] != reals.shape[-1]:  # then all are compared as RGB
-        samples, reals = images.over(samples), images.over(reals)
-        held_out = None if held_out is None else images.over(held_out)
+        samples, reals, held_out = map(images.over, (samples, reals, held_out))
     # NumPy's threads get in each other's way in matrices as small as these.
     with threadpool_limits(1, user_api="blas"):
-        known = Originals(reals, features, groups)
-        found = known.look(samples)
-        unseen = held_out is not None and len(held_out)
-        alarms = _shares(known.look(held_out).flags) if unseen else {}
-        trial = _trial(known, reals, plant) if plant else {}
-    return found._replace(false_alarms=alarms, planted=trial)
+        originals = Originals(reals, features, groups)
+        copies = originals.look(samples)
+        alarms = _shares(originals.look(held_out).flags) if unseen else {}
+        trial = _trial(originals, reals, plant) if plant else {}
+    return copies._replace(false_alarms=alarms, planted=trial)
 
 
-def _trial(known, reals, plant):
-    """{kind: shares} of planted copies that are flagged, with their originals named."""
+def _trial(originals, reals, plant):
+    """Returns {kind: shares} of planted copies that are flagged and named right."""
     chosen = np.unique(np.linspace(0, len(reals) - 1, plant).astype(int))
-    wanted, trial = known.groups[chosen], {}
+    wanted, trial = originals.groups[chosen], {}
     for kind, pictures in planted.all_kinds(reals[chosen]).items():
-        one = known.look(pictures)
-        right = {
-            name: flags & (known.groups[one.nearest[name].indices[:, 0]] == wanted)
-            for name, flags in one.flags.items()
-        }
+        copies = originals.look(pictures)
+        right = {}
+        for name, flags in copies.flags.items():
+            named = originals.groups[copies.nearest[name].indices[:, 0]]
+            right[name] = flags & (named == wanted)
         trial[kind] = _shares(right)
     return trial
 
 
 def _shares(flags):
-    """{search: share of True, with its interval}, and that of any as "together"."""
+    """Returns {search: share of True}, and that of any search as "together"."""
     together = np.any(list(flags.values()), axis=0)
     return {
         name: wilson(values.sum(), len(values))
@@ -103,7 +97,7 @@ class Originals:
 
     def __init__(self, reals, features=None, groups=None):
         self.searches = {"colours": colours, "drawing": drawing, **_named(features)}
-        self.groups = _groups(groups, len(reals))
+        self.groups = numbered(groups, len(reals))
         kinds = len(np.unique(self.groups))
         if kinds < 4:
             raise ValueError(f"Got {kinds} kinds of pictures; at least 4 are needed.")
@@ -129,7 +123,7 @@ class Originals:
             name: self._nearest(name, describe(pictures))
             for name, describe in self.searches.items()
         }
-        alone = {name: singled_out(one) for name, one in nearest.items()}
+        alone = {name: singled_out(near) for name, near in nearest.items()}
         p, ratios = self._p_values(alone), np.stack(list(alone.values()))
         flags = (p < self.limit) & (ratios < ALONE)
         # Clear copies have p = 0 in several searches: name where they are nearest.
@@ -141,8 +135,8 @@ class Originals:
             flags=dict(zip(names, flags, strict=True)),
             p=p.min(0),
             by=np.array(names)[by],
-            original=np.array([one.indices[i, 0] for one, i in first]),
-            mirrored=np.array([one.mirrored[i, 0] for one, i in first]),
+            original=np.array([near.indices[i, 0] for near, i in first]),
+            mirrored=np.array([near.mirrored[i, 0] for near, i in first]),
             false_alarms={},
             planted={},
             originals=self,
@@ -150,13 +144,14 @@ class Originals:
 
     def _nearest(self, name, vectors, own=None):
         same, mirror = (
-            np.min([distances(vectors, one) for one in views], axis=0)
+            np.min([distances(vectors, view) for view in views], axis=0)
             for views in self.described[name]
         )
         return _closest(same, mirror, self.count, self.groups, own)
 
     def _p_values(self, alone):
-        """Share of the training pictures that are as singled out: (searches, n)."""
+        """Returns which share of the training pictures is as singled out: (searches,
+        n)."""
         counts = [np.searchsorted(self.usual[k], v, "right") for k, v in alone.items()]
         return np.stack(counts) / len(self.groups)
 
@@ -165,7 +160,7 @@ OWN = colours, drawing  # quick enough to describe every original several times
 
 
 def _views(describe, pictures, tilts):
-    """Vectors of the pictures, then of all of them tilted by each angle."""
+    """Describes the pictures, then all of them tilted by each angle."""
     pictures = np.ascontiguousarray(pictures)
     return [
         describe(pictures),
@@ -175,7 +170,7 @@ def _views(describe, pictures, tilts):
 
 def _tilted(describe, pictures, angle):
     parts = np.array_split(pictures, -(-len(pictures) // CHUNK))
-    return np.concatenate([describe(planted.tilted(one, angle)) for one in parts])
+    return np.concatenate([describe(planted.tilted(p, angle)) for p in parts])
 
 
 class Copies(
@@ -184,7 +179,7 @@ class Copies(
         "nearest alone flags p by original mirrored false_alarms planted originals",
     )
 ):
-    """What `search` found, an entry a sample.
+    """What `search` returns: one entry per sample.
 
     nearest: {search: Nearest}, indices, distances and mirrored (n, 10), by species
     alone: {search: how singled out the nearest is}, see `singled_out`
@@ -202,19 +197,19 @@ class Copies(
 
     @property
     def flagged(self):
-        """Whether each sample is taken for a copy, by whichever search: (n,)."""
+        """Returns whether each sample is taken for a copy, by any search: (n,)."""
         return np.any(list(self.flags.values()), axis=0)
 
     @property
     def shares(self):
-        """{search: share of the samples that are flagged}."""
+        """Returns {search: share of the samples that are flagged}."""
         return _shares(self.flags)
 
     def record(self):
         """Returns a dict for metrics.json."""
 
         def plain(shares):
-            return {name: one._asdict() for name, one in shares.items()}
+            return {name: share._asdict() for name, share in shares.items()}
 
         return {
             "samples": plain(self.shares),
@@ -232,9 +227,9 @@ class Copies(
         ]
         for name, shares in rows.items():
             if shares:
-                one = shares["together"]
-                line = f"{name:25}{one.judged:4} of {one.total:4} {one.share:6.1%}"
-                line += f"   {one.low:6.1%} to {one.high:6.1%}"
+                any_of = shares["together"]
+                line = f"{name:25}{any_of.judged:4} of {any_of.total:4} "
+                line += f"{any_of.share:6.1%}   {any_of.low:6.1%} to {any_of.high:6.1%}"
                 for search in self.nearest:
                     line += f"{shares[search].share:{len(search) + 5}.0%}"
                 lines.append(line)
@@ -243,17 +238,18 @@ class Copies(
     __repr__ = __str__
 
 
-def side_by_side(samples, reals, found, chosen, by=None, count=4, columns=2):
-    """A sheet (RGB uint8) of some samples, each followed by its `count` nearest reals,
-    mirrored where that is nearer; `columns` of such groups a row.
+def side_by_side(samples, reals, copies, chosen, by=None, count=4, columns=2):
+    """Returns a sheet (RGB uint8) of the `chosen` samples, each followed by its `count`
+    nearest reals, mirrored where that is nearer; `columns` of such groups per row.
 
-    `found`: the `Copies`. `by`: the search to show; None: what `found.by` says.
+    `copies`: what `search` returned. `by`: the search to show; None: for each sample
+    the one that singles it out most.
     """
     samples, reals = images.over(samples), images.over(reals)
     gap = np.full_like(samples[0][:, : samples.shape[2] // 4], 255)
     groups = []
     for i in chosen:
-        near = found.nearest[by or found.by[i]]
+        near = copies.nearest[by or copies.by[i]]
         group = [samples[i], gap]
         for j, turned in zip(near.indices[i, :count], near.mirrored[i], strict=False):
             group.append(reals[j][:, ::-1] if turned else reals[j])
@@ -265,7 +261,7 @@ def side_by_side(samples, reals, found, chosen, by=None, count=4, columns=2):
 
 
 def nearest_features(vectors, others, count=3, itself=False):
-    """The `count` nearest rows of `others` to each row of `vectors`, as `Nearest`.
+    """Returns the `count` nearest rows of `others` to each of `vectors`: `Nearest`.
 
     `itself=True`: both are the same, and none is its own neighbour.
     """
@@ -275,67 +271,56 @@ def nearest_features(vectors, others, count=3, itself=False):
     return _closest(distances(vectors, others), None, count, rows, own)
 
 
-def singled_out(found):
-    """Distance to the nearest over the mean distance to the next ones: (n,), 0 to 1.
+def singled_out(near):
+    """Returns the distance to the nearest over the mean distance to the next: (n,).
 
     Tells a copy from a blob, which is as near to one picture as to ten: a copy is near
-    to one alone. `found`: a `Nearest` of at least 2 neighbours; 10 serve well.
+    to one alone. `near`: a `Nearest` of at least 2 neighbours; 10 serve well.
     """
-    if found.distances.shape[1] < 2:
+    if near.distances.shape[1] < 2:
         raise ValueError("Look for at least 2 neighbours, better 10 (count=10).")
-    rest = found.distances[:, 1:].mean(axis=1)
-    return found.distances[:, 0] / np.maximum(rest, 1e-12)
+    rest = near.distances[:, 1:].mean(axis=1)
+    return near.distances[:, 0] / np.maximum(rest, 1e-12)
 
 
 def _closest(same, mirror, count, groups, own=None):
-    """The nearest of each of the `count` nearest groups, other than its `own`."""
+    """Returns the nearest of each of the `count` nearest groups but its `own`."""
     kinds = len(np.unique(groups)) - (own is not None)
     if not 0 < count <= kinds:
         raise ValueError(
             f"count={count} neighbours of {kinds} pictures: ask for fewer."
         )
     turned = np.zeros(same.shape, bool) if mirror is None else mirror < same
-    left = same.copy() if mirror is None else np.minimum(same, mirror)
+    apart = same.copy() if mirror is None else np.minimum(same, mirror)
     if own is not None:
-        left[own[:, None] == groups] = np.inf
-    rows, indices, found = np.arange(len(left)), [], []
+        apart[own[:, None] == groups] = np.inf
+    rows, indices, nearest = np.arange(len(apart)), [], []
     for _ in range(count):
-        indices.append(left.argmin(axis=1))
-        found.append(left[rows, indices[-1]])
-        left[groups[indices[-1]][:, None] == groups] = np.inf
+        indices.append(apart.argmin(axis=1))
+        nearest.append(apart[rows, indices[-1]])
+        # The next one is of another group.
+        apart[groups[indices[-1]][:, None] == groups] = np.inf
     indices = np.stack(indices, axis=1)
-    return Nearest(
-        indices, np.stack(found, axis=1), np.take_along_axis(turned, indices, 1)
-    )
-
-
-def _groups(groups, count):
-    """One number a picture; unknown ones, 0, become a group of their own."""
-    alone = -1 - np.arange(count)
-    if groups is None:
-        return alone
-    groups = np.asarray(groups)
-    if groups.shape != (count,):
-        raise ValueError(f"groups has shape {groups.shape}; expected ({count},).")
-    return np.where(groups == 0, alone, groups)
+    mirrored = np.take_along_axis(turned, indices, 1)
+    return Nearest(indices, np.stack(nearest, axis=1), mirrored)
 
 
 def _named(features):
-    """{name: function from pictures to float64 vectors} of what `features` may be."""
+    """Returns {name: function from pictures to float64 vectors} of `features`."""
     if features is None or isinstance(features, dict):
-        known = features or {}
+        searches = features or {}
     else:
-        known = {getattr(features, "name", "features"): features}
-    return {name: _checked(describe) for name, describe in known.items()}
+        searches = {getattr(features, "name", "features"): features}
+    return {name: _checked(describe) for name, describe in searches.items()}
 
 
 def _checked(describe):
     def vectors(pictures):
-        found = np.asarray(describe(pictures), "float64")
-        if found.ndim != 2 or len(found) != len(pictures):
-            raise ValueError(f"features have shape {found.shape}; expected (n, d).")
-        if not np.isfinite(found).all():
+        rows = np.asarray(describe(pictures), "float64")
+        if rows.ndim != 2 or len(rows) != len(pictures):
+            raise ValueError(f"features have shape {rows.shape}; expected (n, d).")
+        if not np.isfinite(rows).all():
             raise ValueError("Some features are NaN or infinite: look at the pictures.")
-        return found
+        return rows
 
     return vectors

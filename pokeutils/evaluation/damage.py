@@ -46,7 +46,7 @@ def patch_shuffle(pictures, random):
 
 
 def noise(pictures, random):
-    """Adds strong grey-free noise to every pixel, the ground included."""
+    """Adds strong coloured noise to every pixel, the background included."""
     dirty = pictures + random.normal(0, NOISE, pictures.shape)
     return np.rint(dirty.clip(0, 255)).astype("uint8")
 

@@ -13,15 +13,18 @@ DIRECTIONS = 6  # of an edge, 30 degrees apart
 REACH = 1.2  # side of the grid, in lengths of the body without its outermost 6 %
 SOFT = 3.0  # grid px: how wide a drawing is blurred before its edges are looked for
 CHUNK = 256  # pictures at a time
+SEEN = 15  # alpha above which a pixel can be seen
 
 
 def colours(pictures):
-    """Colours and outline of each body on a grid of 16 x 16: unit vectors (n, 1024)."""
+    """Describes colours and outline of each body on a grid of 16 x 16: float64 unit
+    vectors (n, 1024). Raises ValueError for what is no picture."""
     return _unit_vectors(pictures, _colours)
 
 
 def drawing(pictures):
-    """Where edges are and which way they run: unit vectors (n, 1536), colour-blind.
+    """Describes where edges are and which way they run, whatever the colours: float64
+    unit vectors (n, 1536). Raises ValueError for what is no picture.
 
     Edges as Di Zenzo (1986) finds them in colour pictures: there is one wherever
     colours differ, whichever they are. Counted in local histograms of their directions
@@ -31,16 +34,8 @@ def drawing(pictures):
 
 
 def _unit_vectors(pictures, describe):
-    shape, dtype = getattr(pictures, "shape", ()), getattr(pictures, "dtype", None)
-    if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in (3, 4) or 0 in shape:
-        raise ValueError(
-            "Expected uint8 pictures of shape (n, height, width, 3 or 4), n > 0; got "
-            f"{dtype or type(pictures).__name__} {shape}."
-        )
-    if shape[-1] == 4:
-        over = pictures[..., :3].max(-1).astype("int16") - pictures[..., 3]
-        if over.max() > 2:  # rounding may cost one or two levels, straight alpha more
-            raise ValueError("This is straight RGBA: use images.premultiply first.")
+    pictures = images.check(pictures)
+    images.check_premultiplied(pictures)
     parts = []
     for start in range(0, len(pictures), CHUNK):
         vectors = describe(_bodies(pictures[start : start + CHUNK]))
@@ -81,8 +76,8 @@ def _drawing(bodies):
 
 
 def _bodies(pictures):
-    """Each body cut out and centred on a grid: premultiplied RGBA, float32 (n, GRID,
-    GRID, 4), scaled by its longer side."""
+    """Cuts out each body and centres it on a grid, scaled by its longer side:
+    premultiplied RGBA, float32 (n, GRID, GRID, 4)."""
     if pictures.shape[-1] == 3:  # what is not nearly white
         ink = 255 - pictures.min(axis=-1, keepdims=True).astype("int16")
         alpha = np.clip(8 * (ink - images.NEAR_WHITE), 0, 255)
@@ -100,19 +95,19 @@ def _bodies(pictures):
 
 
 def _ends(mass):
-    """Where the first and last 3 % of each row of `mass` lie: two columns (n, 1).
+    """Returns where the first and last 3 % of each row of `mass` lie: columns (n, 1).
 
     Single stray pixels, which generators like to draw, then do not move a body.
     """
     share = np.cumsum(np.pad(mass, ((0, 0), (1, 0))), axis=1)
     share = share / np.maximum(share[:, -1:], 1e-9)
     places = np.arange(share.shape[1])
-    found = [np.interp((0.03, 0.97), row, places) for row in share]
-    return np.split(np.array(found), 2, axis=1)
+    ends = [np.interp((0.03, 0.97), row, places) for row in share]
+    return np.split(np.array(ends), 2, axis=1)
 
 
 def _tents(places, width, pixels):
-    """Matrices (n, places, pixels) that average a line of pixels around each place."""
+    """Returns matrices (n, places, pixels) that average pixels around each place."""
     apart = np.abs(places[..., None] - (np.arange(pixels) + 0.5))
     tents = np.maximum(1 - apart / width[..., None], 0) / width[..., None]
     return tents.astype("float32")
@@ -125,7 +120,7 @@ def _separably(rows, columns, pictures):
     return np.matmul(columns[:, None], done.reshape(n, -1, w, channels))
 
 
-SEEN = 15  # alpha above which a pixel can be seen
+# ------------------------------------------------------------------ pieces
 
 
 def largest_piece(pictures):
@@ -134,31 +129,20 @@ def largest_piece(pictures):
     Mass is alpha, and what can be seen hangs together where pixels touch, be it at a
     corner. 0 for a picture without anything in it.
     """
-    pictures, shares = check(pictures), []
+    pictures, shares = images.check(pictures, channels=(4,)), []
     for start in range(0, len(pictures), CHUNK):
         alpha = pictures[start : start + CHUNK, ..., 3]
         labels, mass = _labelled(alpha > SEEN), alpha.astype("float64")
         heaviest = np.bincount(labels.ravel(), mass.ravel())
-        heaviest[0] = 0  # the ground
-        found = heaviest[labels].max((1, 2))
-        shares.append(found / np.maximum(mass.sum((1, 2)), 1))
+        heaviest[0] = 0  # the background
+        largest = heaviest[labels].max((1, 2))
+        shares.append(largest / np.maximum(mass.sum((1, 2)), 1))
     return np.concatenate(shares)
 
 
-def check(pictures):
-    """Returns premultiplied RGBA pictures as they are. ValueError for anything else."""
-    shape, dtype = np.shape(pictures), getattr(pictures, "dtype", type(pictures))
-    if dtype != np.uint8 or len(shape) != 4 or shape[-1] != 4 or not shape[0]:
-        raise ValueError(
-            f"Got {dtype} {shape}; expected uint8 premultiplied RGBA (n, size, size, "
-            "4), n > 0. flaws.cut_out makes that of RGB pictures on white."
-        )
-    return np.asarray(pictures)
-
-
 def _labelled(mask):
-    """A number for each connected piece of masks (n, s, s), other than those of all
-    other pieces; 0 where the mask is not."""
+    """Numbers the connected pieces of masks (n, s, s), each by its last pixel; 0 where
+    the mask is not. Every piece's highest number spreads until nothing changes."""
     labels = np.arange(1, mask.size + 1).reshape(mask.shape) * mask
     while True:
         padded = np.pad(labels, ((0, 0), (1, 1), (1, 1)))

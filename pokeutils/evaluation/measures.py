@@ -13,7 +13,7 @@ SPLITS = 20  # of one set into halves, for a floor
 
 
 def kid(a, b, subsets=100, subset_size=None, seed=0):
-    """Kernel Inception Distance between two sets of features: (mean, std) over subsets.
+    """Returns the Kernel Inception Distance of two sets: (mean, std) over subsets.
 
     The unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3
     (Binkowski et al. 2018). Zero on average when both come from one distribution,
@@ -43,7 +43,7 @@ def kid(a, b, subsets=100, subset_size=None, seed=0):
 
 
 def kid_floor(features, groups=None, splits=SPLITS, seed=0):
-    """KID between random halves of one set: (mean, std) over `splits` splits.
+    """Returns the KID between random halves of one set: (mean, std) over `splits`.
 
     The mean is zero but for chance; the std says how much chance there is. A KID
     within a few of these stds cannot be told from real. `groups`: see `Halves`; twins
@@ -69,11 +69,7 @@ class Halves:
     """
 
     def __init__(self, count, groups=None):
-        alone = -1 - np.arange(count)
-        groups = alone if groups is None else np.asarray(groups)
-        if groups.shape != (count,):
-            raise ValueError(f"groups has shape {groups.shape}; expected ({count},).")
-        self.groups = np.where(groups == 0, alone, groups)
+        self.groups = numbered(groups, count)
         _, first, place, sizes = np.unique(
             self.groups, return_index=True, return_inverse=True, return_counts=True
         )
@@ -87,25 +83,36 @@ class Halves:
             )
 
     def of(self, order, count):
-        """Two parts of `count` pictures each, from a random `order` of all: indices."""
+        """Returns two parts of `count` pictures each, from a random `order` of all."""
         together = np.argsort(np.argsort(order)[self.first], kind="stable")
-        one, rest = together[:count], together[count:]
-        return one, rest[self.groups[rest] != self.groups[one[-1]]][:count]
+        first, rest = together[:count], together[count:]
+        return first, rest[self.groups[rest] != self.groups[first[-1]]][:count]
+
+
+def numbered(groups, count):
+    """Returns one number per picture, (count,); those of an unknown group, 0, or all of
+    None, are groups of their own. Raises ValueError for groups of another shape."""
+    alone = -1 - np.arange(count)
+    groups = alone if groups is None else np.asarray(groups)
+    if groups.shape != (count,):
+        raise ValueError(f"groups has shape {groups.shape}; expected ({count},).")
+    return np.where(groups == 0, alone, groups)
 
 
 def kernel(a, b):
-    """The cubic polynomial kernel of KID between all rows: float64 (len(a), len(b))."""
+    """Returns the cubic kernel of KID between all rows: float64 (len(a), len(b))."""
     return cubic(a @ b.T, a.shape[1])
 
 
 def cubic(products, dimensions):
-    """The same from the inner products of the rows."""
+    """Returns the same from the inner products of the rows."""
     k = products / dimensions + 1
     return k * k * k  # a power of 3 takes ten times as long
 
 
 def mmd(aa, bb, ab):
-    """Unbiased squared MMD from kernel matrices within and between; may be negative."""
+    """Returns the unbiased squared MMD from kernel matrices within and between; it may
+    be negative."""
 
     def off_diagonal(k):
         return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
@@ -114,7 +121,7 @@ def mmd(aa, bb, ab):
 
 
 def frechet(real, fake):
-    """Frechet distance between Gaussians fitted to both sets (Heusel et al. 2017).
+    """Returns the Fréchet distance of Gaussians fitted to both (Heusel et al. 2017).
 
     On the features of the FID network this is the FID. Biased: two halves of one set
     are far from 0, the more so the fewer pictures. Compare only at equal n, and beside
@@ -122,7 +129,7 @@ def frechet(real, fake):
     """
     real, fake = check_features(real, fake)
     gap = real.mean(0) - fake.mean(0)
-    a, b = (_spread(one) for one in (real, fake))
+    a, b = _spread(real), _spread(fake)
     # The trace of (A'A B'B)^1/2 is the sum of the singular values of AB': exact for
     # fewer pictures than dimensions, where a matrix root would fail.
     overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
@@ -130,14 +137,14 @@ def frechet(real, fake):
 
 
 def _spread(features):
-    """A matrix A of few rows so that A'A is the covariance."""
+    """Returns a matrix A of few rows so that A'A is the covariance."""
     centred = (features - features.mean(0)) / np.sqrt(len(features) - 1)
     few = len(centred) <= centred.shape[1]
     return centred if few else np.linalg.qr(centred, mode="r")
 
 
 def frechet_of(aa, bb, ab):
-    """The same from the inner products within and between two sets."""
+    """Returns the same from the inner products within and between two sets."""
     n, m = ab.shape
     within = (np.trace(aa) - n * aa.mean()) / (n - 1)
     within += (np.trace(bb) - m * bb.mean()) / (m - 1)
@@ -148,10 +155,11 @@ def frechet_of(aa, bb, ab):
 
 
 def sliced_wasserstein(real, fake):
-    """Sliced 2-Wasserstein distance (Bonneel et al. 2015), in units of the features.
+    """Returns the sliced 2-Wasserstein distance (Bonneel et al. 2015).
 
-    How far values must move, on random lines through feature space, to turn one set
-    into the other: root of the mean square. Like `frechet`, not 0 for two real halves.
+    In units of the features: how far values must move, on random lines through feature
+    space, to turn one set into the other, root of the mean square. Like `frechet`, it
+    is not 0 for two real halves.
     """
     real, fake = check_features(real, fake)
     lines = directions(real.shape[1])
@@ -159,13 +167,14 @@ def sliced_wasserstein(real, fake):
 
 
 def directions(dimensions):
-    """Random unit vectors, as columns, always the same: (dimensions, `LINES`)."""
+    """Returns random unit vectors, as columns, always the same: (d, `LINES`)."""
     lines = np.random.RandomState(0).standard_normal((dimensions, LINES))
     return lines / np.linalg.norm(lines, axis=0)
 
 
 def wasserstein_on_lines(a, b):
-    """Root mean square of 2-Wasserstein distances, column by column: (n, l), (m, l)."""
+    """Returns the root mean square of the 2-Wasserstein distances of the columns of (n,
+    l) and (m, l)."""
     n, m = len(a), len(b)
     # Where either quantile function steps, counted in n * m-ths.
     ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
@@ -178,51 +187,52 @@ def wasserstein_on_lines(a, b):
 
 
 def precision_recall(real, fake, k=3):
-    """Shares of fakes among reals and of reals among fakes (Kynkaanniemi et al. 2019).
+    """Returns the shares of fakes among reals and of reals among fakes (Kynkäänniemi et
+    al. 2019).
 
     "Among" means: no further from some member than that member's k-th neighbour in its
     own set. High precision: plausible. High recall: varied. Collapse shows as recall 0.
     Both depend on the number of pictures; needs 2k of each.
     """
     real, fake = check_features(real, fake, least=2 * k)
-    found = neighbourhoods(*between(real, fake), k, k)
-    return found["precision"], found["recall"]
+    shares = neighbourhoods(*between(real, fake), k, k)
+    return shares["precision"], shares["recall"]
 
 
 def density_coverage(real, fake, k=5):
-    """Density and coverage (Naeem et al. 2020): sturdier precision and recall.
+    """Returns density and coverage (Naeem et al. 2020): sturdier than the two above.
 
     Density counts the reals' k-balls around a fake (1 is typical, more is possible);
     coverage is the share of reals with a fake in their ball: about 1 - 2^-k for a
     perfect generator and as many fakes as reals; copies reach 1. Needs 2k of each.
     """
     real, fake = check_features(real, fake, least=2 * k)
-    found = neighbourhoods(*between(real, fake), k, k)
-    return found["density"], found["coverage"]
+    shares = neighbourhoods(*between(real, fake), k, k)
+    return shares["density"], shares["coverage"]
 
 
 def shares_floor(features, groups=None):
-    """Precision, recall, density and coverage of random halves of one set: {name: mean
-    over `SPLITS` splits}. They depend on the number of pictures, here half of the set.
-    `groups`: see `Halves`."""
+    """Returns precision, recall, density and coverage of random halves of one set:
+    {name: mean over `SPLITS` splits}. They depend on the number of pictures, here half
+    of the set. `groups`: see `Halves`."""
     (features,) = check_features(features, least=4 * 5)
     within, halves = distances(features, features), Halves(len(features), groups)
-    random, found = np.random.default_rng(0), []
+    random, splits = np.random.default_rng(0), []
     for _ in range(SPLITS):
         i, j = halves.of(random.permutation(len(features)), halves.most)
-        found.append(
-            neighbourhoods(*(within[np.ix_(*two)] for two in ((i, i), (j, j), (i, j))))
-        )
-    return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+        pairs = (i, i), (j, j), (i, j)
+        splits.append(neighbourhoods(*(within[np.ix_(*pair)] for pair in pairs)))
+    return {name: float(np.mean([s[name] for s in splits])) for name in splits[0]}
 
 
 def between(real, fake):
-    """Distances within the reals, within the fakes, and from reals to fakes."""
+    """Returns distances within the reals, within the fakes, and from one to other."""
     return distances(real, real), distances(fake, fake), distances(real, fake)
 
 
 def neighbourhoods(rr, ff, rf, near=3, wide=5):
-    """Precision, recall (k=`near`), density, coverage (k=`wide`) from `between`."""
+    """Returns precision, recall (k=`near`), density, coverage (k=`wide`) by name, from
+    what `between` returns."""
     reals, fakes = radii(rr, near), radii(ff, near)
     inside = rf < radii(rr, wide)[:, None]
     return {
@@ -234,13 +244,13 @@ def neighbourhoods(rr, ff, rf, near=3, wide=5):
 
 
 def radii(within, k):
-    """Distance of every picture to its k-th nearest other, from distances (n, n)."""
+    """Returns how far each picture's k-th nearest other is, from distances (n, n)."""
     # Each row holds the picture itself, at 0: so the k-th other stands at place k.
     return np.partition(within, k, axis=1)[:, k]
 
 
 def authentic(real, fake):
-    """Share of fakes that are not copies by AuthPct (Alaa et al. 2022), 0 to 1.
+    """Returns the share of fakes that are no copies by AuthPct (Alaa et al. 2022).
 
     A fake counts as authentic when its nearest real has another real nearer to it than
     the fake is. Copies have 0, real pictures that are new 0.4 to 0.8. Weak: a generator
@@ -251,19 +261,20 @@ def authentic(real, fake):
 
 
 def authentic_ones(rr, rf):
-    """Which fakes are authentic, from distances among reals and to fakes: bool (m,)."""
+    """Returns which fakes are authentic, from distances among reals and to fakes: (m,)
+    of bool."""
     nearest = rf.argmin(0)
     return radii(rr, 1)[nearest] < rf.min(0)
 
 
 def diversity(features):
-    """Mean distance between two pictures of a set; compare with that of the reals."""
+    """Returns the mean distance between two pictures; compare with that of reals."""
     (features,) = check_features(features)
     return mean_distance(distances(features, features))
 
 
 def mean_distance(within):
-    """Mean of a distance matrix without its diagonal."""
+    """Returns the mean of a distance matrix without its diagonal."""
     return float(within.sum() / (len(within) * (len(within) - 1)))
 
 
@@ -271,36 +282,37 @@ def mean_distance(within):
 
 
 def distances(a, b):
-    """Euclidean distances between all rows of two float64 arrays: (len(a), len(b))."""
-    found = distances_of(a @ b.T, (a**2).sum(1), (b**2).sum(1))
+    """Returns Euclidean distances between all rows of two float64 arrays: (n, m)."""
+    apart = distances_of(a @ b.T, (a**2).sum(1), (b**2).sum(1))
     if a is b:
-        np.fill_diagonal(found, 0)  # rounding leaves up to 1e-7 of the norm there
-    return found
+        np.fill_diagonal(apart, 0)  # rounding leaves up to 1e-7 of the norm there
+    return apart
 
 
 def distances_of(products, squares_a, squares_b):
-    """The same from inner products and the squared lengths of the rows."""
+    """Returns the same from inner products and the squared lengths of the rows."""
     squares = squares_a[:, None] + squares_b[None, :] - 2 * products
     return np.sqrt(np.maximum(squares, 0))
 
 
 def check_features(*sets, least=2):
-    """Returns the sets as float64 (n, d); ValueError for what would mislead silently.
+    """Returns the sets as float64 (n, d). Raises ValueError for what would mislead.
 
     That is: fewer than `least` rows, different widths, NaN or infinity, or rows that
     are all the same, as a broken generator or a wrong range makes them.
     """
-    sets = [np.asarray(one, "float64") for one in sets]
-    for one in sets:
-        if one.ndim != 2 or one.shape[1] != sets[0].shape[1]:
+    sets = [np.asarray(features, "float64") for features in sets]
+    shapes = [features.shape for features in sets]
+    for x in sets:
+        if x.ndim != 2 or x.shape[1] != sets[0].shape[1]:
             raise ValueError(
-                "Expected features of shape (n, d) with the same d; got "
-                f"{[other.shape for other in sets]}. Use one network for all sets."
+                f"Expected features of shape (n, d) with the same d; got {shapes}. Use "
+                "one network for all sets."
             )
-        if len(one) < least:
-            raise ValueError(f"Got {len(one)} pictures; at least {least} are needed.")
-        if not np.isfinite(one).all():
+        if len(x) < least:
+            raise ValueError(f"Got {len(x)} pictures; at least {least} are needed.")
+        if not np.isfinite(x).all():
             raise ValueError("Some features are NaN or infinite: look at the pictures.")
-        if np.abs(one - one[0]).max() <= 1e-6 * np.abs(one[0]).max():
-            raise ValueError(f"All {len(one)} feature vectors are the same picture's.")
+        if np.abs(x - x[0]).max() <= 1e-6 * np.abs(x[0]).max():
+            raise ValueError(f"All {len(x)} feature vectors are the same picture's.")
     return sets

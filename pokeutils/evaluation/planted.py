@@ -13,28 +13,28 @@ COLOURS, ROUNDS = 6, 10  # in the palette of a creature; of the k-means that fin
 SHIFT, AFFINE, DEGREES, ELASTIC = 0.05, 0.05, 5, 0.015  # most; elastic: on average
 CELLS = 16  # rows and columns of a grid on which pictures are spoilt
 BITS = 0.06  # share of the cells beside a body that have a bit of it
-THIN, CLEAR = 0.1, 0.3  # share of the cells of a body that let through so much ground
+THIN, CLEAR = 0.1, 0.3  # share of a body's cells, and how much shows through them
 BRIGHTNESS = np.array([0.299, 0.587, 0.114], "float32")  # of red, green, blue
 
 
 def exact(pictures, random=None):
-    """The pictures themselves."""
+    """Returns the pictures themselves."""
     return pictures
 
 
 def mirrored(pictures, random=None):
-    """Left and right exchanged."""
+    """Exchanges left and right."""
     return pictures[:, :, ::-1]
 
 
 def hue_turned(pictures, random):
-    """Every creature's colours turned by its own 60 to 300 degrees."""
+    """Turns every creature's colours by its own 60 to 300 degrees."""
     return recolour.turn_hues(pictures, random)
 
 
 def palette_swapped(pictures, random):
-    """Every creature in the colours of another one: its darkest colour becomes the
-    other's darkest, and so on."""
+    """Paints every creature in the colours of another one: its darkest colour becomes
+    the other's darkest, and so on."""
     others = np.roll(np.arange(len(pictures)), 1)
     palettes = [_palette(picture, random) for picture in pictures]
     changed = []
@@ -49,8 +49,8 @@ def palette_swapped(pictures, random):
 
 
 def _palette(picture, random):
-    """Where the body is, its colours from dark to light, the colour of each of its
-    pixels, and the picture as straight float32 RGB (k-means, Lloyd 1982)."""
+    """Returns where the body is, its colours from dark to light, which of them each of
+    its pixels has (k-means, Lloyd 1982), and the picture as straight float32 RGB."""
     body, rgb = _body(picture), picture
     if picture.shape[-1] == 4:
         rgb = images.unpremultiply(picture)[..., :3]
@@ -68,99 +68,96 @@ def _palette(picture, random):
 
 
 def _body(picture):
-    """Where the creature is: bool (h, w)."""
+    """Returns where the creature is: bool (h, w)."""
     if picture.shape[-1] == 4:
         return picture[..., 3] > images.SOFT
     return picture.min(-1) < 255 - images.NEAR_WHITE
 
 
 def warped(pictures, random):
-    """Shifted, stretched, sheared and turned a little, and bent like rubber: pixels
-    move by some 5 % of the picture, in relation to each other by about 2 %."""
+    """Shifts, stretches, shears and turns a little, and bends like rubber: pixels move
+    by some 5 % of the picture, in relation to each other by about 2 %."""
     count, height, width, _ = pictures.shape
     y, x = np.mgrid[:height, :width].astype("float32")
     y, x = y / (height - 1) - 0.5, x / (width - 1) - 0.5
+
+    # Affine.
     number = (count, 1, 1)
     turn = np.deg2rad(random.uniform(-DEGREES, DEGREES, number))
     stretch = 1 + random.uniform(-AFFINE, AFFINE, (2, *number))
     shear, *shift = random.uniform(-1, 1, (3, *number)) * [[[[AFFINE]]]]
-    there = stretch[0] * y + np.sin(turn) * x + shift[0] * SHIFT / AFFINE
-    across = stretch[1] * x + (shear - np.sin(turn)) * y + shift[1] * SHIFT / AFFINE
-    for _ in range(3):  # waves at least half as long as the picture
+    rows = stretch[0] * y + np.sin(turn) * x + shift[0] * SHIFT / AFFINE
+    columns = stretch[1] * x + (shear - np.sin(turn)) * y + shift[1] * SHIFT / AFFINE
+
+    # Elastic: waves at least half as long as the picture.
+    for _ in range(3):
         waves = random.uniform(-2, 2, (4, *number)) * 2 * np.pi
         phases = random.uniform(0, 2 * np.pi, (2, *number))
-        there = there + ELASTIC * np.sin(waves[0] * y + waves[1] * x + phases[0])
-        across = across + ELASTIC * np.sin(waves[2] * y + waves[3] * x + phases[1])
-    there, across = (there + 0.5) * (height - 1), (across + 0.5) * (width - 1)
-    return _sampled(pictures, there, across)
+        rows = rows + ELASTIC * np.sin(waves[0] * y + waves[1] * x + phases[0])
+        columns = columns + ELASTIC * np.sin(waves[2] * y + waves[3] * x + phases[1])
+
+    rows, columns = (rows + 0.5) * (height - 1), (columns + 0.5) * (width - 1)
+    return _sampled(pictures, rows, columns)
 
 
 def tilted(pictures, degrees):
-    """All pictures turned by the same small angle about their middle."""
+    """Turns all pictures by the same small angle about their middle."""
     shape = pictures.shape[:3]
     sine, cosine = np.sin(np.deg2rad(degrees)), np.cos(np.deg2rad(degrees))
     y, x = np.mgrid[: shape[1], : shape[2]].astype("float32")
-    middle, across = (shape[1] - 1) / 2, (shape[2] - 1) / 2
-    y, x = y - middle, x - across
-    there = cosine * y + sine * x + middle, cosine * x - sine * y + across
-    return _sampled(pictures, *(np.broadcast_to(one, shape) for one in there))
+    middle_y, middle_x = (shape[1] - 1) / 2, (shape[2] - 1) / 2
+    y, x = y - middle_y, x - middle_x
+    rows = np.broadcast_to(cosine * y + sine * x + middle_y, shape)
+    columns = np.broadcast_to(cosine * x - sine * y + middle_x, shape)
+    return _sampled(pictures, rows, columns)
 
 
-def _sampled(pictures, y, x):
-    """The pictures read at other places (n, h, w), between pixels bilinearly. What is
-    outside is transparent, or white."""
-    count, height, width, channels = pictures.shape
-    ground = 0 if channels == 4 else 255
-    edge = ((0, 0), (1, 1), (1, 1), (0, 0))
-    padded = np.pad(pictures, edge, constant_values=ground).astype("float32")
-    y, x = (np.clip(y + 1, 0, height + 0.99), np.clip(x + 1, 0, width + 0.99))
-    top, left = y.astype(int), x.astype(int)
-    down, right = (y - top)[..., None], (x - left)[..., None]
-    n = np.arange(count)[:, None, None]
-    upper = padded[n, top, left] * (1 - right) + padded[n, top, left + 1] * right
-    lower = (
-        padded[n, top + 1, left] * (1 - right) + padded[n, top + 1, left + 1] * right
-    )
-    return np.rint(upper * (1 - down) + lower * down).astype("uint8")
+def _sampled(pictures, rows, columns):
+    """Reads the pictures at other places; what is outside is background."""
+    outside = _background(pictures)
+    return np.rint(images.bilinear(pictures, rows, columns, outside)).astype("uint8")
+
+
+def _background(pictures):
+    """Returns the level that the background has: transparent, or white."""
+    return 0 if pictures.shape[-1] == 4 else 255
 
 
 def all_at_once(pictures, random):
-    """Hue turned, warped and mirrored."""
+    """Turns hues, warps and mirrors."""
     return mirrored(warped(hue_turned(pictures, random), random))
 
 
 def spoilt(pictures, random):
-    """Bits of each creature lie about it, and it is half-transparent in places, as a
-    generator might draw it. Apart from the largest piece is 6 % of what can be seen, of
-    the samples of `hybrid64` 3 % on average and 10 % of one in ten."""
+    """Strews bits of each creature about it and makes it half-transparent in places, as
+    a generator might draw it. 6 % of what can be seen is then apart from the largest
+    piece; in samples of `hybrid64` it is 3 % on average, and 10 % in one of ten."""
     changed = []
     for picture in pictures:
-        ground = 0 if picture.shape[-1] == 4 else 255
+        background = np.float32(_background(picture))
         rows, columns = (np.arange(side) * CELLS // side for side in picture.shape[:2])
         bits, thin = random.random((2, CELLS, CELLS))[:, rows][:, :, columns]
         body = near = _body(picture)
-        for axis, way in ((0, 1), (0, -1), (1, 1), (1, -1)):
-            near = near | np.roll(body, way, axis)
+        for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+            near = near | np.roll(body, step, axis)
         pixels = picture[body] if body.any() else picture[0, :1]
-        some = pixels[random.integers(len(pixels), size=(CELLS, CELLS))]
-        picture = np.where(
-            (~near & (bits < BITS))[..., None], some[rows][:, columns], picture
-        )
+        strewn = pixels[random.integers(len(pixels), size=(CELLS, CELLS))]
+        apart = (~near & (bits < BITS))[..., None]
+        picture = np.where(apart, strewn[rows][:, columns], picture)
         shares = 1 - CLEAR * (body & (thin < THIN))[..., None]
-        picture = np.rint(ground + (picture - np.float32(ground)) * shares)
+        picture = np.rint(background + (picture - background) * shares)
         changed.append(picture.astype("uint8"))
     return np.stack(changed)
 
 
 def cut_off(pictures, random=None):
-    """The lower quarter of each creature is missing: what is left is another shape."""
+    """Cuts the lower quarter off each creature: what is left is another shape."""
     changed = pictures.copy()
     for picture in changed:
         rows = np.flatnonzero(_body(picture).any(1))
         if len(rows):
             end = rows[-1] + 1
-            ground = 0 if picture.shape[-1] == 4 else 255
-            picture[end - round((end - rows[0]) / 4) :] = ground
+            picture[end - round((end - rows[0]) / 4) :] = _background(picture)
     return changed
 
 

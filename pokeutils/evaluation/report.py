@@ -1,9 +1,9 @@
 """How good a generator is, in one table: `report`. `measures` has each single measure.
 
 A number alone says nothing, so every measure stands beside its floor, real pictures
-against other real ones, and its ceilings, real pictures damaged on purpose, as seen by
-at least two networks that differ as much as can be had: Lite0 and Inception have both
-learned the photographs of ImageNet, only the random network shares nothing with them.
+against other real ones, and its ceilings, real pictures damaged on purpose. At least
+two backbones look that differ as much as possible: Lite0 and Inception have both
+learned the photographs of ImageNet, only the random one shares nothing with them.
 """
 
 import json
@@ -12,36 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from pokeutils.common import env, files, images, plots
-from pokeutils.evaluation import damage
-from pokeutils.evaluation.measures import (
-    Halves,
-    authentic,
-    authentic_ones,
-    check_features,
-    cubic,
-    density_coverage,
-    directions,
-    distances_of,
-    diversity,
-    frechet,
-    frechet_of,
-    kid,
-    kid_floor,
-    mean_distance,
-    mmd,
-    neighbourhoods,
-    precision_recall,
-    shares_floor,
-    sliced_wasserstein,
-    wasserstein_on_lines,
-)
+from pokeutils.evaluation import damage, measures
 from pokeutils.training import runs
 
-__all__ = ["authentic", "density_coverage", "diversity", "frechet", "kid", "kid_floor"]
-__all__ += ["on_the_way", "precision_recall", "report", "shares_floor"]
-__all__ += ["sliced_wasserstein", "taught_by_lite0", "NETWORKS", "Report"]
-
-NETWORKS = {"Lite0": "lite0", "random": "random"}  # offline, and quick on a CPU
+BACKBONES = {"Lite0": "lite0", "random": "random"}  # offline, and quick on a CPU
 DRAWS = 20  # random halves that every value is a mean of
 FEWEST, MOST = 20, 2000  # pictures of either kind: 2k in each half; what memory holds
 SAMPLES, FLOOR = "samples", "real halves"
@@ -64,7 +38,7 @@ MEASURES = {  # key: label, factor and decimals in print, lowest and highest pos
 def report(
     samples,
     reals,
-    networks=None,
+    backbones=None,
     folder=None,
     cache=None,
     seed=0,
@@ -79,7 +53,7 @@ def report(
     picked at random. `reals` should be what the generator was trained on.
 
     `backbones` maps titles to feature networks, or to their names as in
-    `features.named`. Leave out a network that was part of the discriminator
+    `features.named`. Leave out one that was part of the discriminator
     (`taught_by_lite0`). `folder`: where metrics.json goes, such as a run folder.
     `cache`: the folder that keeps features of reals (data/features). `progress`: called
     with a line about each step. `groups`: the species of each real, see
@@ -101,14 +75,15 @@ def report(
     from pokeutils.evaluation import features
 
     samples, reals, halves = _comparable(
-        features.on_ground(samples), features.on_ground(reals), groups, seed
+        features.on_background(samples), features.on_background(reals), groups, seed
     )
     count = min(len(samples) // 2, halves.most)
     order = np.random.default_rng(seed).permutation(len(reals))
-    here, there = halves.of(order, count)
-    sets = {SAMPLES: samples, "reals": reals, **damage.all_kinds(reals[there], seed)}
+    half, other_half = halves.of(order, count)
+    damaged = damage.all_kinds(reals[other_half], seed)
+    sets = {SAMPLES: samples, "reals": reals, **damaged}
 
-    found = Report(
+    result = Report(
         samples=len(samples),
         reals=len(reals),
         compared=count,
@@ -117,74 +92,83 @@ def report(
         pictures={name: _fingerprint(sets[name]) for name in (SAMPLES, "reals")},
         spaces={},
     )
-    for title, network in (NETWORKS if networks is None else networks).items():
-        network = features.named(network) if isinstance(network, str) else network
-        seen = {}
+    for title, backbone in _built(backbones).items():
+        # Only the samples are new each time.
+        vectors = {}
         for name, pictures in sets.items():
             if progress:
                 progress(f"{title}: {len(pictures)} pictures, {name}")
-            keep = cache or env.data_dir() / "features"
-            seen[name] = network(pictures, cache=keep if name != SAMPLES else None)
+            folder_of_reals = cache or env.data_dir() / "features"
+            keep = None if name == SAMPLES else folder_of_reals
+            vectors[name] = backbone(pictures, cache=keep)
         # NumPy's threads get in each other's way in matrices as small as these.
         with threadpool_limits(1, user_api="blas"):
-            rows = _rows(seen, halves, here, count, seed)
-        found["spaces"][title] = {
-            "network": network.name,
-            "weights": network.weights,
-            "dtype": network.dtype,
-            "dimensions": network.dimensions,
+            rows = _rows(vectors, halves, half, count, seed)
+        result["spaces"][title] = {
+            "network": backbone.name,
+            "weights": backbone.weights,
+            "dtype": backbone.dtype,
+            "dimensions": backbone.dimensions,
             "rows": rows,
         }
     if folder is not None:
-        found.save(folder)
-    return found
+        result.save(folder)
+    return result
 
 
 def taught_by_lite0(recipe):
-    """Whether Lite0 was part of a discriminator of this recipe (a Recipe, or the dict
-    in a run's params.json), so that it must not be among the judges of its samples."""
-    known = recipe if isinstance(recipe, dict) else vars(recipe)
-    frozen = known["discriminator"] == "projected_discriminator"
-    return frozen or known.get("second") is not None
+    """Returns whether Lite0 was part of a discriminator of this recipe (a Recipe, or
+    the dict in a run's params.json), so that it must not judge its samples."""
+    fields = recipe if isinstance(recipe, dict) else vars(recipe)
+    frozen = fields["discriminator"] == "projected_discriminator"
+    return frozen or fields.get("second") is not None
 
 
-def on_the_way(run, reals, networks=None):
-    """How quality grew: the KID of every sheet in a run's samples/ to real pictures.
+def on_the_way(run, reals, backbones=None):
+    """Returns how quality grew: the KID of every sheet in a run's samples/.
 
     run: the folder of a run, or its name. reals: uint8 pictures (n, h, w, 3 or 4) of
-    the run's size; those with transparency go on the ground that the run painted on.
-    networks: as for `report`. Returns {"images": [...], title: [KID, ...]} and keeps it
-    as on_the_way.json in the run folder. A sheet has only 64 creatures: KID is not
+    the run's size; those with transparency go on the background that the run painted
+    on. backbones: as for `report`. The result, {"images": [...], title: [KID, ...]}, is
+    kept as on_the_way.json in the run folder. A sheet has only 64 creatures: KID is not
     biased by that, but neighbours in the list differ by chance, and more than in
-    `report`. Raises ValueError for a sheet, or reals, all the same to a network.
+    `report`. Raises ValueError for a sheet, or reals, all the same to a backbone.
     """
-    from pokeutils.evaluation import features
-
     run = runs.find_run(run)
     recipe = runs.read_params(run)["recipe"]
     if recipe["channels"] == 3:  # sheets of transparent pictures are on white
         reals = images.over(reals, recipe["background"])
     sheets, size = runs.sample_files(run), reals.shape[1]
-    found = {"images": [seen for seen, _ in sheets]}
-    for title, network in (NETWORKS if networks is None else networks).items():
-        network = features.named(network) if isinstance(network, str) else network
-        real = network(reals, cache=env.data_dir() / "features")
-        found[title] = []
+    scores = {"images": [seen for seen, _ in sheets]}
+    for title, backbone in _built(backbones).items():
+        real = backbone(reals, cache=env.data_dir() / "features")
+        scores[title] = []
         for _, path in sheets:
-            fake = network(plots.cut(path, size))
+            fake = backbone(plots.cut(path, size))
             count = min(len(real), len(fake))
-            found[title].append(kid(real, fake, subset_size=count)[0])
-    files.write_json(run / "on_the_way.json", found)
-    return found
+            scores[title].append(measures.kid(real, fake, subset_size=count)[0])
+    files.write_json(run / "on_the_way.json", scores)
+    return scores
 
 
-def _rows(seen, halves, here, count, seed):
-    """The table of one network, from the features of all sets of pictures."""
-    reals = seen["reals"]
-    rows = {SAMPLES: _Pair(reals, seen[SAMPLES]).drawn(count, seed)}
+def _built(backbones):
+    """Returns {title: feature network}; names become networks, None the usual two."""
+    from pokeutils.evaluation import features
+
+    chosen = BACKBONES if backbones is None else backbones
+    return {
+        title: features.named(backbone) if isinstance(backbone, str) else backbone
+        for title, backbone in chosen.items()
+    }
+
+
+def _rows(vectors, halves, half, count, seed):
+    """The table of one backbone, from the features of all sets of pictures."""
+    reals = vectors["reals"]
+    rows = {SAMPLES: _Pair(reals, vectors[SAMPLES]).drawn(count, seed)}
     rows[FLOOR] = _Pair(reals, halves=halves).drawn(count, seed)
     for kind in damage.KINDS:
-        rows[kind] = _Pair(reals[here], seen[kind]).once()
+        rows[kind] = _Pair(reals[half], vectors[kind]).once()
     return rows
 
 
@@ -193,23 +177,25 @@ def _fingerprint(pictures):
 
 
 def _comparable(samples, reals, groups, seed):
-    """The pictures to look at, after all that could make their numbers meaningless, and
-    the `Halves` of the reals."""
+    """Refuses all that could make numbers meaningless; returns the samples and reals to
+    look at, and the `Halves` of the reals."""
     if samples.shape[1:] != reals.shape[1:]:
         raise ValueError(
             f"Samples are {samples.shape[1:3]} and reals {reals.shape[1:3]} pixels: "
             "prepare the reals at the samples' size."
         )
-    for name, one in ((SAMPLES, samples), ("real pictures", reals)):
-        if len(one) < FEWEST:
-            raise ValueError(f"Got {len(one)} {name}; at least {FEWEST} are needed.")
-        if (one == one[0]).all():
-            raise ValueError(f"All {len(one)} {name} are one and the same picture.")
-    halves = Halves(len(reals), groups)
+    for name, pictures in ((SAMPLES, samples), ("real pictures", reals)):
+        count = len(pictures)
+        if count < FEWEST:
+            raise ValueError(f"Got {count} {name}; at least {FEWEST} are needed.")
+        if (pictures == pictures[0]).all():
+            raise ValueError(f"All {count} {name} are one and the same picture.")
+
+    halves = measures.Halves(len(reals), groups)
     if len(reals) > MOST:
         chosen = np.random.default_rng(seed).choice(len(reals), MOST, replace=False)
         chosen = np.sort(chosen)
-        reals, halves = reals[chosen], Halves(MOST, halves.groups[chosen])
+        reals, halves = reals[chosen], measures.Halves(MOST, halves.groups[chosen])
     if halves.most < FEWEST // 2:
         raise ValueError(
             f"Of {len(reals)} real pictures so many are of one group that halves "
@@ -228,66 +214,68 @@ class _Pair:
 
     def __init__(self, real, fake=None, halves=None):
         self.alone, self.halves = fake is None, halves
-        real, fake = check_features(real, real if self.alone else fake)
+        real, fake = measures.check_features(real, real if self.alone else fake)
+        # Inner products once; all else, of any part, follows from them.
         rr, rf = real @ real.T, real @ fake.T
         ff = rr if self.alone else fake @ fake.T
         self.products = rr, ff, rf
         r, f = np.diag(rr), np.diag(ff)
         sides = (r, r), (f, f), (r, f)
         self.distances = [
-            distances_of(dots, *two)
-            for dots, two in zip(self.products, sides, strict=True)
+            measures.distances_of(products, *squares)
+            for products, squares in zip(self.products, sides, strict=True)
         ]
         for within in self.distances[: 3 if self.alone else 2]:
             np.fill_diagonal(within, 0)
-        self.kernels = [cubic(dots, real.shape[1]) for dots in self.products]
-        lines = directions(real.shape[1])
+        self.kernels = [measures.cubic(p, real.shape[1]) for p in self.products]
+        lines = measures.directions(real.shape[1])
         self.on_lines = real @ lines, fake @ lines
 
     def once(self):
-        """The row of the whole sets, without intervals."""
+        """Returns the row of the whole sets, without intervals."""
         values = self.measure(*map(np.arange, self.products[2].shape))
         return {key: {"value": values[key]} for key in MEASURES}
 
     def drawn(self, count, seed):
-        """The row from `DRAWS` random halves of `count` pictures, with intervals."""
-        random, drawn = np.random.default_rng(seed), []
+        """Returns the row from `DRAWS` random halves of `count` pictures."""
+        random, draws = np.random.default_rng(seed), []
         reals, fakes = self.products[2].shape
         for _ in range(DRAWS):
             i, j = random.permutation(reals), random.permutation(fakes)
             if self.alone:
                 i, j = self.halves.of(i, count)
             # In order, rows are copied out of the matrices three times as fast.
-            drawn.append(self.measure(np.sort(i[:count]), np.sort(j[:count])))
-        centres = {key: np.mean([values[key] for values in drawn]) for key in MEASURES}
+            draws.append(self.measure(np.sort(i[:count]), np.sort(j[:count])))
+        centres = {key: np.mean([values[key] for values in draws]) for key in MEASURES}
         if not self.alone:  # half of the reals would miss half of the copies
             centres["authentic"] = self.authentic()
         return {
-            key: _with_interval(centre, [values[key] for values in drawn], key)
+            key: _with_interval(centre, [values[key] for values in draws], key)
             for key, centre in centres.items()
         }
 
     def authentic(self):
-        """The share of all fakes that are authentic by all reals."""
+        """Returns the share of all fakes that are authentic by all reals."""
         within, _, across = self.distances
-        return float(authentic_ones(within, across).mean())
+        return float(measures.authentic_ones(within, across).mean())
 
     def measure(self, i, j):
-        """All measures of reals `i` and fakes `j`."""
+        """Returns all measures of reals `i` and fakes `j`."""
         places = np.ix_(i, i), np.ix_(j, j), np.ix_(i, j)
 
         def parts(matrices):
-            return [one[place] for one, place in zip(matrices, places, strict=True)]
+            pairs = zip(matrices, places, strict=True)
+            return [matrix[place] for matrix, place in pairs]
 
         rr, ff, rf = parts(self.distances)
         a, b = self.on_lines
         return {
-            "kid": mmd(*parts(self.kernels)),
-            "frechet": frechet_of(*parts(self.products)),
-            "sliced_wasserstein": wasserstein_on_lines(a[i], b[j]),
-            **neighbourhoods(rr, ff, rf),
-            "authentic": float(authentic_ones(rr, rf).mean()),
-            "diversity": mean_distance(ff) / mean_distance(rr),
+            "kid": measures.mmd(*parts(self.kernels)),
+            "frechet": measures.frechet_of(*parts(self.products)),
+            "sliced_wasserstein": measures.wasserstein_on_lines(a[i], b[j]),
+            **measures.neighbourhoods(rr, ff, rf),
+            "authentic": float(measures.authentic_ones(rr, rf).mean()),
+            "diversity": measures.mean_distance(ff) / measures.mean_distance(rr),
         }
 
 
@@ -303,18 +291,18 @@ def _with_interval(centre, values, key):
 
 
 class Report(dict):
-    """What `report` found: a dict for metrics.json that prints as a plain text table.
+    """What `report` returns: a dict for metrics.json that prints as a plain text table.
 
     `["spaces"][title]["rows"][row][measure]` holds "value", and "interval" where there
     is one. Rows are "samples", "real halves" and the kinds in `damage.KINDS`.
     """
 
     def value(self, title, measure, row=SAMPLES):
-        """Returns one value, as measured by the network of that title."""
+        """Returns one value, as measured by the backbone of that title."""
         return self["spaces"][title]["rows"][row][measure]["value"]
 
     def save(self, folder):
-        """Writes metrics.json into `folder`, keeping what else it holds; its path."""
+        """Writes metrics.json into `folder`, beside what else it holds; returns it."""
         path = Path(folder) / "metrics.json"
         kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
         files.write_json(path, {**kept, **self})
@@ -336,7 +324,7 @@ class Report(dict):
 
 
 def _table(title, rows):
-    """Lines of text: a line for each measure, a column for each row of the record."""
+    """Yields lines of text: one per measure, with a column per row of the record."""
     lines = [[title, *rows]]
     for key, (label, factor, decimals, *_) in MEASURES.items():
         lines.append([label, *(_cell(r[key], factor, decimals) for r in rows.values())])
@@ -346,11 +334,11 @@ def _table(title, rows):
         yield "  ".join([label.ljust(first), *cells])
 
 
-def _cell(one, factor, decimals):
-    text = f"{factor * one['value']:.{decimals}f}"
-    if "interval" not in one:
+def _cell(entry, factor, decimals):
+    text = f"{factor * entry['value']:.{decimals}f}"
+    if "interval" not in entry:
         return text
-    low, high = one["interval"]
+    low, high = entry["interval"]
     return f"{text} ± {factor * (high - low) / 2:.{decimals}f}"
 
 

@@ -41,8 +41,8 @@ class Judge:
         return self._seen(np.asarray(features, "float64")) @ self.weights
 
     def assigned(self, features):
-        """The type that each picture looks most like, as its place in the list: (n,).
-        This is the one rule by which creatures are assigned a type."""
+        """Returns the type that each picture looks most like, as its place in the list:
+        (n,). This is the one rule by which creatures are assigned a type."""
         return self(features).argmax(1)
 
     def _seen(self, features):
@@ -67,8 +67,8 @@ def _checked(features, types):
 
 
 def _logistic(x, wanted, ridge):
-    """Weights of a logistic regression, by Newton's method; of a type without pictures
-    such as never win."""
+    """Returns the weights of a logistic regression, by Newton's method; for a type
+    without pictures, weights that never win."""
     weights = np.zeros(x.shape[1])
     if not wanted.any():
         weights[-1] = -1e3
@@ -86,7 +86,7 @@ def _logistic(x, wanted, ridge):
 
 
 def cross_validated(features, types, groups=None, **options):
-    """The types assigned to real pictures by judges that have not seen them: (n,).
+    """Returns the types that judges assign to real pictures they have not seen: (n,).
 
     groups: (n,) species numbers. Ten numbers that follow each other stay together, all
     pictures of them: neighbours in number are mostly relatives, of one look and type,
@@ -99,12 +99,12 @@ def cross_validated(features, types, groups=None, **options):
     elif len(np.unique(np.asarray(groups) // BLOCK)) >= FOLDS:
         groups = np.asarray(groups) // BLOCK
     _, place = np.unique(groups, return_inverse=True)
-    found = np.empty(len(features), int)
-    for held in range(FOLDS):
-        out = place % FOLDS == held
+    assigned = np.empty(len(features), int)
+    for fold in range(FOLDS):
+        out = place % FOLDS == fold
         judge = Judge(features[~out], types[~out], **options)
-        found[out] = judge.assigned(features[out])
-    return found
+        assigned[out] = judge.assigned(features[out])
+    return assigned
 
 
 class Scores:
@@ -175,8 +175,8 @@ class Scores:
 
 
 def _shares(types, chosen, draws):
-    """Share of each type's creatures, and of all others, that are assigned it; one row
-    for each row of `draws`, which say how often each creature counts: (b, n)."""
+    """Returns the share of each type's creatures, and of all others, that are assigned
+    it; one row per row of `draws`, which say how often each creature counts: (b, n)."""
     draws = np.asarray(draws, "float64")
     own, other = draws @ types, draws @ ~types
     with np.errstate(invalid="ignore"):
@@ -184,7 +184,7 @@ def _shares(types, chosen, draws):
 
 
 def _means(share, chance):
-    """Means over the types that have creatures."""
-    there = np.isfinite(share)
-    total = np.maximum(there.sum(-1), 1)
-    return tuple(np.where(there, x, 0).sum(-1) / total for x in (share, chance))
+    """Returns means over the types that have creatures."""
+    known = np.isfinite(share)
+    total = np.maximum(known.sum(-1), 1)
+    return tuple(np.where(known, x, 0).sum(-1) / total for x in (share, chance))

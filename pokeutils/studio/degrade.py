@@ -7,7 +7,8 @@ side, so that a strength means the same at every size.
 
 import numpy as np
 
-from pokeutils.studio.flaws import CHUNK, PERIOD, blur, check, measure
+from pokeutils.common import images
+from pokeutils.studio.flaws import CHUNK, PERIOD, blur, measure
 
 STEPS, HALVINGS = 8, 2  # of the search for a strength: coarse steps, then finer ones
 
@@ -16,7 +17,7 @@ STEPS, HALVINGS = 8, 2  # of the search for a strength: coarse steps, then finer
 
 
 def _blurred(x, strength, random):
-    """Everything runs into its neighbours, the ground as well."""
+    """Everything runs into its neighbours, the background as well."""
     return blur(x, strength * x.shape[1] / 16)
 
 
@@ -50,8 +51,8 @@ def _lost_rim(x, strength, random):
     light = x[..., :3].sum(-1, keepdims=True)
     for _ in range(max(2, x.shape[1] // 24)):  # pixels that it reaches
         near, shade = best, light
-        for axis, way in ((1, 1), (1, -1), (2, 1), (2, -1)):
-            other, value = (np.roll(a, way, axis) for a in (best, light))
+        for axis, step in ((1, 1), (1, -1), (2, 1), (2, -1)):
+            other, value = (np.roll(a, step, axis) for a in (best, light))
             near = np.where(value > shade, other, near)
             shade = np.maximum(value, shade)
         best, light = near, shade
@@ -63,12 +64,13 @@ def _ragged(x, strength, random):
     """The picture is bent here and there by a pixel or two: smooth rims wobble."""
     n, size, _, _ = x.shape
     shift = strength * size / 16 * _smooth(random, x, size / 32, 2)
-    places = np.indices((size, size)).transpose(1, 2, 0) + shift
-    return _pick(x, places.clip(0, size - 1))
+    rows, columns = np.indices((size, size))[:, None] + np.moveaxis(shift, -1, 0)
+    rows, columns = rows.clip(0, size - 1), columns.clip(0, size - 1)
+    return images.bilinear(x, rows, columns).astype("float32")
 
 
 def _holes(x, strength, random):
-    """Ground shows through the body."""
+    """The background shows through the body."""
     return x * (1 - _blobs(random, x, strength * 0.5))
 
 
@@ -95,7 +97,8 @@ def _lattice(x, strength, random):
 
 
 def _haze(x, strength, random):
-    """Bodies are half-transparent in places, and the ground is not quite clear."""
+    """Bodies are half-transparent in places, and the background is not quite
+    clear."""
     cloud = np.abs(_smooth(random, x, x.shape[1] / 12, 1))
     thin = x * (1 - (strength * cloud).clip(0, 0.9))
     tone = x.sum((1, 2), keepdims=True)
@@ -157,7 +160,7 @@ def degrade(pictures, strengths, seed=0, vary=False):
     strengths: {kind: 0 to 1}, see `KINDS`; a kind that is not named is left out.
     vary: each picture gets a strength of its own, from 0 to twice as much.
     """
-    check(pictures)
+    images.check(pictures, channels=(4,))
     unknown = set(strengths) - set(KINDS)
     if unknown or not all(0 <= value <= 1 for value in strengths.values()):
         raise ValueError(
@@ -190,30 +193,30 @@ def calibrate(samples, clean, seed=0, count=64, rounds=2, show=None):
     it comes nearest: crumbs that are too many join into one body, and are crumbs no
     more. One kind changes the measures of others, hence `rounds`. Both are uint8
     premultiplied RGBA of one size; at most `count` of them are looked at. show: called
-    with a line a kind.
+    with a line per kind.
     """
-    for one in (samples, clean):
-        check(one)
+    for pictures in (samples, clean):
+        images.check(pictures, channels=(4,))
     wanted = measure(samples[:count])
     few = clean[np.unique(np.linspace(0, len(clean) - 1, count).astype(int))]
-    found = dict.fromkeys(KINDS, 0.0)
+    strengths = dict.fromkeys(KINDS, 0.0)
     for _ in range(rounds):
         for kind, (name, sign) in MEASURED.items():
 
             def lacks(root, kind=kind, name=name, sign=sign):
                 """By how much the measure has yet to move."""
-                tried = degrade(few, {**found, kind: root**2}, seed)
+                tried = degrade(few, {**strengths, kind: root**2}, seed)
                 return sign * (wanted[name] - measure(tried, [name])[name])
 
-            found[kind] = round(_weakest(lacks) ** 2, 3)
+            strengths[kind] = round(_weakest(lacks) ** 2, 3)
     if show:
-        now = measure(degrade(few, found, seed))
+        now = measure(degrade(few, strengths, seed))
         for kind, (name, _) in MEASURED.items():
             show(
-                f"{kind:9}{found[kind]:5.2f}   {name:9}"
+                f"{kind:9}{strengths[kind]:5.2f}   {name:9}"
                 f"{wanted[name]:8.3g} wanted, {now[name]:8.3g} reached"
             )
-    return found
+    return strengths
 
 
 def _weakest(lacks):
@@ -266,17 +269,3 @@ def _blobs(random, x, share):
     place = ((1 - share.ravel()) * (order.shape[1] - 1)).astype(int)
     level = np.where(share.ravel() > 0, order[np.arange(len(x)), place], np.inf)
     return (4 * (field - level[:, None, None, None])).clip(0, 1)
-
-
-def _pick(x, places):
-    """Pictures read at fractional places (n, s, s, 2), rows and columns, bilinear."""
-    n, size = x.shape[:2]
-    low = np.floor(places).astype(int).clip(0, size - 2)
-    part = (places - low)[..., None].astype("float32")
-    which = np.arange(n)[:, None, None]
-    result = 0
-    for dy in (0, 1):
-        for dx in (0, 1):
-            weight = np.abs(1 - dy - part[..., 0, :]) * np.abs(1 - dx - part[..., 1, :])
-            result = result + weight * x[which, low[..., 0] + dy, low[..., 1] + dx]
-    return result

@@ -7,13 +7,15 @@ Pictures are uint8 premultiplied RGBA (n, size, size, 4).
 import numpy as np
 
 from pokeutils.common import images
-from pokeutils.evaluation.likeness import SEEN, check
+from pokeutils.evaluation.likeness import SEEN
 
 CHUNK = 128  # pictures at a time
 CONTRAST = 40  # levels that a line of six pixels must span to count as an edge
 SHADES = 12  # colours that a clean picture can nearly do with
 FLAT = 4  # levels that neighbours of one area may differ by
-NEAR = 24  # levels by which the ground of a picture to cut out may differ from white
+NEAR = (
+    24  # levels by which the background of a picture to cut out may differ from white
+)
 PERIOD = 4  # px after which the lattice of two layers of stride 2 repeats itself
 
 
@@ -22,21 +24,21 @@ def measure(pictures, names=None):
 
     edge: share of the change across an edge, inside of bodies, that happens from one
         pixel to the next: 1 is a step, 0.2 an even ramp over six pixels
-    outer: the same where bodies meet the ground
+    outer: the same where bodies meet the background
     bleed: the same inside, for colours alone, whatever the brightness
     flat: share of neighbouring pixels inside of bodies that have one colour
     tint: how much colours change from pixel to pixel, against how much brightness does
     shades: how far a picture is from the same with 12 colours, in levels
     rim: brightness inside minus that of the rim, in levels: outlines are dark
     ragged: length of the rim, against that of a disc as large as the body
-    holes, crumbs: ground inside of the body, and stray bits outside of it: shares
+    holes, crumbs: background inside of the body, and stray bits outside of it: shares
     haze: share of what can be seen that is half-transparent
     contrast: standard deviation of the brightness inside, in levels
     lattice: how much of the brightness hangs on the place in blocks of 4 x 4 px, as
         transposed convolutions leave it (Odena et al. 2016), in levels
     names: only these.
     """
-    pictures = check(pictures)
+    pictures = images.check(pictures, channels=(4,))
     starts = range(0, len(pictures), CHUNK)
     views = [_View(pictures[start : start + CHUNK]) for start in starts]
     sizes = [len(view.alpha) for view in views]
@@ -124,20 +126,20 @@ MEASURES = {
 
 
 def cut_out(pictures):
-    """RGB pictures on white, uint8 (n, size, size, 3) -> premultiplied RGBA: the ground
-    that touches the border becomes transparent. RGBA comes back as it is."""
+    """RGB pictures on white, uint8 (n, size, size, 3) -> premultiplied RGBA: the
+    background that touches the border becomes transparent. RGBA comes back as it is."""
     if pictures.shape[-1] == 4:
         return pictures
     opaque = np.pad(
         pictures, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=np.uint8(255)
     )
-    return np.stack([images.cut_ground(one, NEAR) for one in opaque])
+    return np.stack([images.cut_ground(picture, NEAR) for picture in opaque])
 
 
 def _sharpness(planes, where=None):
     """Largest step over whole change, mean of all lines of six pixels that span an edge
     and lie within the mask `where`. planes: (n, s, s, c)."""
-    found, lines = 0.0, 0
+    total, lines = 0.0, 0
     for axis in (1, 2):
         steps = np.abs(np.diff(planes, axis=axis))
         six, five = _windows(planes, axis, 6), _windows(steps, axis, 5)
@@ -145,9 +147,9 @@ def _sharpness(planes, where=None):
         edge = span > CONTRAST
         if where is not None:
             edge &= np.min(_windows(where, axis, 6), 0)[..., None]
-        found += float((np.max(five, 0)[edge] / span[edge]).sum())
+        total += float((np.max(five, 0)[edge] / span[edge]).sum())
         lines += int(edge.sum())
-    return found / lines if lines else 0.0
+    return total / lines if lines else 0.0
 
 
 def _windows(planes, axis, length):
@@ -187,47 +189,48 @@ def _shrunk(mask):
     )
 
 
-def _spread(seeds, mask):
-    """What can be reached from `rebuilt` within `mask`."""
-    seeds = seeds & mask
+def _reached(start, mask):
+    """What can be reached from `start` within `mask`."""
+    start = start & mask
     while True:
-        grown = seeds & mask
+        grown = start
         for _ in range(6):
             grown = ~_shrunk(~grown) & mask
-        if (grown == seeds).all():
+        if (grown == start).all():
             return grown
-        seeds = grown
+        start = grown
 
 
 def _filled(body):
-    """Bodies with their holes filled: all that the border's ground does not reach."""
+    """Bodies with their holes filled: all that the border's background does not
+    reach."""
     border = np.zeros_like(body)
     border[:, [0, -1]] = border[:, :, [0, -1]] = True
-    return ~_spread(border, ~body)
+    return ~_reached(border, ~body)
 
 
 def _largest(body):
     """The part of each body around its most solid point: not the bits elsewhere."""
     depth = blur(body[..., None].astype("float32"), body.shape[1] / 12)[..., 0] * body
     deepest = depth.reshape(len(body), -1).argmax(1)
-    seeds = np.zeros(body.shape, bool)
-    seeds.reshape(len(body), -1)[np.arange(len(body)), deepest] = True
-    return _spread(seeds, body)
+    start = np.zeros(body.shape, bool)
+    start.reshape(len(body), -1)[np.arange(len(body)), deepest] = True
+    return _reached(start, body)
 
 
 def compare(sets):
-    """Prints a table of `measure` for {name: pictures}, a row a flaw and a column a
-    set; returns {name: measures}."""
-    found = {name: measure(pictures) for name, pictures in sets.items()}
-    print(" " * 10 + "".join(f"{name:>12}" for name in found))
-    for kind in next(iter(found.values())):
-        print(f"{kind:10}" + "".join(f"{row[kind]:12.3g}" for row in found.values()))
-    return found
+    """Prints a table of `measure` for {name: pictures}, one row per flaw and one column
+    per set; returns {name: measures}."""
+    flaws = {name: measure(pictures) for name, pictures in sets.items()}
+    print(" " * 10 + "".join(f"{name:>12}" for name in flaws))
+    for kind in MEASURES:
+        print(f"{kind:10}" + "".join(f"{row[kind]:12.3g}" for row in flaws.values()))
+    return flaws
 
 
 def blur(x, width):
     """Gaussian blur of floats (n, s, s, c); width: standard deviation in pixels, one or
-    one a picture."""
+    one per picture."""
     size = x.shape[1]
     apart = np.subtract.outer(np.arange(size), np.arange(size)).astype("float32")
     width = np.maximum(np.reshape(width, (-1, 1, 1)), 0.05).astype("float32")

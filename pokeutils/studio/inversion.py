@@ -1,16 +1,20 @@
 """From a picture back to a latent: which latent draws this? Found by optimisation.
 
 A generator has no inverse. Gradient descent on the latent alone finds the nearest
-picture that it can draw (Zhu et al. 2016); how near that is says what it can draw.
+picture that it can draw (Zhu et al. 2016); how near that is says what it can draw. A
+generator that `separate` took apart listens to a latent of its own in every layer, and
+comes nearer (as StyleGAN's W+ does: Abdal et al. 2019).
 """
 
 from collections import namedtuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from pokeutils import sampling
+from pokeutils.common import images
 from pokeutils.layers import Palette, SelfModulation, UnitLatent
 
 Inversion = namedtuple("Inversion", "latents losses pictures")
@@ -50,14 +54,11 @@ def invert(
     pixels, as a share of the range, at full size and at smaller ones, which pull
     misplaced limbs together, plus `feature_weight` times that of the features.
     Raises ValueError for pictures of another size, or more starts than the pool has;
-    RuntimeError without TensorFlow.
+    RuntimeError if the search diverges.
     """
     wanted = _checked(generator, pictures)
     if not 1 <= starts <= pool:
         raise ValueError(f"{starts} starts of a pool of {pool}; use 1 to {pool}.")
-    if keras.backend.backend() != "tensorflow":
-        raise RuntimeError("Inversion needs gradients of TensorFlow: use that backend.")
-    import tensorflow as tf
 
     start = _nearest(generator, wanted, starts, pool, seed)  # (n * starts, ..., d)
     target = tf.repeat(tf.constant(wanted), starts, axis=0)
@@ -89,6 +90,7 @@ def invert(
         optimizer.apply([tape.gradient(total, latents)], [latents])
         return tf.reduce_mean(loss)
 
+    # Descend; of each picture's searches the best end counts.
     for number in range(1, steps + 1):
         loss = step()
         if progress and (number % 50 == 0 or number == steps):
@@ -97,14 +99,14 @@ def invert(
     if not np.isfinite(final).all():
         raise RuntimeError("The search diverged: use a smaller rate.")
     rows, best = np.arange(len(wanted)), final.argmin(1)
-    found = latents.numpy().reshape(len(wanted), starts, *start.shape[1:])[rows, best]
+    ends = latents.numpy().reshape(len(wanted), starts, *start.shape[1:])[rows, best]
     return Inversion(
-        found, final[rows, best].astype("float64"), sampling.paint(generator, found)
+        ends, final[rows, best].astype("float64"), sampling.paint(generator, ends)
     )
 
 
 def _sizes(pictures):
-    """Pictures (n, s, s, c) at full size, half of it, ..., down to `COARSEST` px."""
+    """Returns pictures (n, s, s, c) at full size, half of it, ..., `COARSEST` px."""
     sizes = [pictures]
     while sizes[-1].shape[1] % 2 == 0 and sizes[-1].shape[1] // 2 >= COARSEST:
         sizes.append(ops.average_pool(sizes[-1], 2, 2, "valid"))
@@ -115,7 +117,7 @@ def _nearest(generator, wanted, starts, pool, seed):
     """For each picture the `starts` latents of a random pool whose pictures are nearest
     to it, seen coarsely: (n * starts, ..., d)."""
     latents = _random(generator, pool, seed)
-    some = sampling.paint(generator, latents).astype("float32") / 127.5 - 1
+    drawn = sampling.paint(generator, latents).astype("float32") / 127.5 - 1
 
     def coarse(pictures):
         side = pictures.shape[1]
@@ -123,31 +125,31 @@ def _nearest(generator, wanted, starts, pool, seed):
         blocks = (len(pictures), side // step, step, side // step, step, -1)
         return pictures.reshape(blocks).mean((2, 4)).reshape(len(pictures), -1)
 
-    near, far = coarse(wanted), coarse(some)
-    apart = np.stack([np.abs(far - one).mean(1) for one in near])
+    wanted, drawn = coarse(wanted), coarse(drawn)
+    apart = np.stack([np.abs(drawn - picture).mean(1) for picture in wanted])
     return latents[apart.argsort(1, kind="stable")[:, :starts].reshape(-1)]
 
 
 def _random(generator, count, seed):
-    """Random latents; of a generator with its layers apart, the same for all layers."""
+    """Draws latents; for a generator with its layers apart, the same for all layers."""
     shape = generator.input_shape[1:]
     latents = sampling.draw(count, shape[-1], seed)
     return np.repeat(latents[:, None], shape[0], 1) if len(shape) > 1 else latents
 
 
 def _checked(generator, pictures):
-    size = tuple(generator.output_shape[1:])
-    if getattr(pictures, "dtype", None) != np.uint8 or pictures.shape[1:] != size:
+    _, *size = generator.output_shape
+    pictures = images.check(pictures, channels=size[-1:])
+    if list(pictures.shape[1:]) != size:
         raise ValueError(
-            f"Expected uint8 pictures (n, {', '.join(map(str, size))}), which this "
-            f"generator draws; got {getattr(pictures, 'dtype', type(pictures))} "
-            f"{np.shape(pictures)}."
+            f"This generator draws pictures (n, {', '.join(map(str, size))}); got "
+            f"{pictures.shape}."
         )
     return pictures.astype("float32") / 127.5 - 1
 
 
 def _possible(drawn):
-    """Pictures with their colours cut to at most alpha, as they are shown."""
+    """Cuts colours to at most alpha, as pictures are shown."""
     drawn = ops.cast(drawn, "float32")
     if drawn.shape[-1] == 3:
         return drawn
@@ -156,7 +158,7 @@ def _possible(drawn):
 
 
 def _describer(network, generator, seed):
-    """A function from pictures in [-1, 1] to features that differ by about one."""
+    """Returns a function from pictures in [-1, 1] to features about one apart."""
     if network is None:
         return None
 
@@ -168,14 +170,14 @@ def _describer(network, generator, seed):
         resized = ops.image.resize(colour, shape, interpolation="bilinear")
         return ops.cast(network.model(resized, training=False), "float32")
 
-    some = sampling.paint(generator, _random(generator, 32, seed + 1))
-    known = ops.convert_to_numpy(describe(ops.cast(some, "float32") / 127.5 - 1))
+    samples = sampling.paint(generator, _random(generator, 32, seed + 1))
+    known = ops.convert_to_numpy(describe(ops.cast(samples, "float32") / 127.5 - 1))
     # Two draws of one distribution differ by twice its variance.
     scale = np.sqrt(2 * known.var(0).mean()) + 1e-6
     return lambda pictures: describe(pictures) / scale
 
 
-# layerwise: A generator with its layers apart: each listens to a latent of its own.
+# ------------------------------------------------------------------ layers apart
 
 
 def separate(generator, unit=True):

@@ -9,13 +9,14 @@ import json
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers, ops
 from PIL import Image
 
-from pokeutils.common import device, env, files, gradients, images
+from pokeutils.common import env, files, images
 from pokeutils.common.saved import load_network
 from pokeutils.data import dataset
-from pokeutils.layers import LeakyReLU, SpectralConv2D
+from pokeutils.layers import SpectralConv2D
 from pokeutils.studio import degrade, flaws
 
 CROP = 32  # px: it learns on pieces of this size, and works on pictures of any
@@ -61,8 +62,8 @@ def network(scale=1):
 
 
 def loss(clean, restored):
-    """Mean absolute error of pixels, and of the steps between neighbours, three times:
-    a blurred edge costs little in pixels and much in steps."""
+    """Returns the mean absolute error of pixels, and of the steps between neighbours,
+    three times: a blurred edge costs little in pixels and much in steps."""
     error = restored - clean
     down = error[:, 1:] - error[:, :-1]
     across = error[:, :, 1:] - error[:, :, :-1]
@@ -82,7 +83,7 @@ class Pairs(keras.utils.PyDataset):
 
     def __init__(self, clean, strengths, steps, batch=16, scale=1, seed=0):
         super().__init__()
-        flaws.check(clean)
+        images.check(clean, channels=(4,))
         self.clean, self.strengths = clean, strengths
         self.scale, self.seed = scale, seed
         self.small = images.shrink(clean, clean.shape[1] // scale)
@@ -107,9 +108,9 @@ class Pairs(keras.utils.PyDataset):
             i = random.integers(len(self.clean))
             y, x = random.integers(self.small.shape[1] - self.crop + 1, size=2)
             turn = -1 if random.random() < 0.5 else 1
-            one = self.spoilt[i, y : y + self.crop, x : x + self.crop]
+            piece = self.spoilt[i, y : y + self.crop, x : x + self.crop]
             y, x, side = (self.scale * value for value in (y, x, self.crop))
-            spoilt.append(one[:, ::turn])
+            spoilt.append(piece[:, ::turn])
             clean.append(self.clean[i, y : y + side, x : x + side][:, ::turn])
         return dataset.to_float(np.stack(spoilt)), dataset.to_float(np.stack(clean))
 
@@ -121,7 +122,7 @@ def critic():
     x = picture
     for factor in (1, 2, 3):
         x = SpectralConv2D(factor * CRITIC, 4, 2, padding="same")(x)
-        x = LeakyReLU(0.2)(x)
+        x = layers.LeakyReLU(negative_slope=0.2)(x)
     return keras.Model(picture, SpectralConv2D(1, 1)(x), name="critic")
 
 
@@ -146,7 +147,7 @@ def train(
         then compares them, sharpened, with the clean ones. None: no critic
     show: called with a line now and then; None for silence
     """
-    device.seed_everything(seed)
+    keras.utils.set_random_seed(seed)
     model = network(scale)
     pairs = Pairs(clean, strengths, steps, batch, scale, seed)
     lesson = Lesson(model, steps, rate, samples is not None)
@@ -159,18 +160,19 @@ def train(
 
 
 def _pieces(samples, pairs, step):
-    """As many pieces of samples as there are pairs, float32 (batch, crop, crop, 4)."""
+    """Cuts as many pieces of samples as there are pairs: float32 (batch, crop, crop,
+    4)."""
     random = np.random.default_rng([pairs.seed, step, 1])
-    found = []
+    pieces = []
     for i in random.integers(len(samples), size=pairs.batch):
         y, x = random.integers(samples.shape[1] - pairs.crop + 1, size=2)
-        found.append(samples[i, y : y + pairs.crop, x : x + pairs.crop])
-    return dataset.to_float(np.stack(found))
+        pieces.append(samples[i, y : y + pairs.crop, x : x + pairs.crop])
+    return dataset.to_float(np.stack(pieces))
 
 
 class Lesson:
     """One step of training, compiled: call it with (spoilt, clean) or, with a critic,
-    (spoilt, clean, pieces of samples). Returns the loss on the pairs."""
+    (spoilt, clean, pieces of samples). It returns the loss on the pairs."""
 
     def __init__(self, model, steps, rate, with_critic):
         self.model, self.scale = model, model.name[-1] == "2"
@@ -178,75 +180,48 @@ class Lesson:
         beta = 0.5 if with_critic else 0.9
         self.optimizer = keras.optimizers.Adam(schedule, beta_1=beta, beta_2=0.99)
         self.optimizer.build(model.trainable_variables)
-        self.state = [*model.variables, *self.optimizer.variables]
         if with_critic:
             self.critic = critic()
-            self.judge = keras.optimizers.Adam(1e-3, beta_1=0.5, beta_2=0.99)
-            self.judge.build(self.critic.trainable_variables)
-            self.state += [*self.critic.variables, *self.judge.variables]
-        self.step = self.compiled(self.both if with_critic else self.pairs_only)
+            self.critic_optimizer = keras.optimizers.Adam(1e-3, beta_1=0.5, beta_2=0.99)
+            self.critic_optimizer.build(self.critic.trainable_variables)
+        self.step = tf.function(self.both if with_critic else self.pairs_only)
 
     def __call__(self, *batch):
         return self.step(*batch)
 
     def pairs_only(self, spoilt, clean):
-        def error():
-            return loss(clean, self.model(spoilt, training=True)), ()
-
+        with tf.GradientTape() as tape:
+            error = loss(clean, self.model(spoilt, training=True))
         variables = self.model.trainable_variables
-        value, _, slopes = gradients.value_and_gradients(error, variables, self.state)
-        self.optimizer.apply(slopes, variables)
-        return value
+        self.optimizer.apply(tape.gradient(error, variables), variables)
+        return error
 
     def both(self, spoilt, clean, pieces):
         count = spoilt.shape[0]
 
-        def error():
-            done = self.model(ops.concatenate([spoilt, pieces]), training=True)
-            sharp = done[count:]
-            value = loss(clean, done[:count])
+        # The sharpener undoes what was spoilt, keeps the samples' colours, pleases.
+        with tf.GradientTape() as tape:
+            restored = self.model(ops.concatenate([spoilt, pieces]), training=True)
+            error, sharp = loss(clean, restored[:count]), restored[count:]
             kept = ops.mean(ops.abs(_coarse(sharp, 1 + self.scale) - _coarse(pieces)))
             liked = ops.mean(self.critic(sharp, training=False))
-            return value + KEEP * kept - LIKE * liked, (value, sharp)
-
+            total = error + KEEP * kept - LIKE * liked
         variables = self.model.trainable_variables
-        _, (value, sharp), slopes = gradients.value_and_gradients(
-            error, variables, self.state
-        )
-        self.optimizer.apply(slopes, variables)
-        sharp = ops.stop_gradient(sharp)
+        self.optimizer.apply(tape.gradient(total, variables), variables)
 
-        def mistake():
-            real = self.critic(clean, training=True)
-            fake = self.critic(sharp, training=True)
-            return ops.mean(ops.relu(1 - real)) + ops.mean(ops.relu(1 + fake)), ()
-
+        # The critic learns to tell real pieces from sharpened ones (hinge loss).
+        with tf.GradientTape() as tape:
+            real_logits = self.critic(clean, training=True)
+            fake_logits = self.critic(ops.stop_gradient(sharp), training=True)
+            mistake = ops.mean(ops.relu(1 - real_logits))
+            mistake += ops.mean(ops.relu(1 + fake_logits))
         variables = self.critic.trainable_variables
-        _, _, slopes = gradients.value_and_gradients(mistake, variables, self.state)
-        self.judge.apply(slopes, variables)
-        return value
-
-    def compiled(self, step):
-        """`step` as a graph; on JAX with the state handed through it."""
-        if keras.backend.backend() != "jax":
-            import tensorflow as tf
-
-            return tf.function(step)
-        import jax
-
-        pure = jax.jit(gradients.as_stateless(step, self.state))
-
-        def call(*batch):
-            values, result = pure([v.value for v in self.state], *batch)
-            for variable, value in zip(self.state, values, strict=True):
-                variable.assign(value)
-            return result
-
-        return call
+        self.critic_optimizer.apply(tape.gradient(mistake, variables), variables)
+        return error
 
 
 def _coarse(x, times=1):
-    """Means of blocks of 4 x 4 px of the smaller size."""
+    """Returns means of blocks of 4 x 4 px of the smaller size."""
     return ops.average_pool(x, 4 * times, 4 * times)
 
 
@@ -256,7 +231,7 @@ def _coarse(x, times=1):
 def sharpen(model, pictures, batch=64):
     """Returns the pictures as the sharpener `model` redraws them: uint8 premultiplied
     RGBA, at its scale. RGB pictures on white are cut out first."""
-    pictures = flaws.check(flaws.cut_out(pictures))
+    pictures = images.check(flaws.cut_out(pictures))
     if pictures.shape[1] % 4:
         raise ValueError(
             f"Pictures of {pictures.shape[1]} px; the side must be a multiple of 4."
@@ -276,7 +251,7 @@ def sharpen(model, pictures, batch=64):
 
 
 def psnr(restored, clean):
-    """Peak signal-to-noise ratio of pictures to their originals in dB, mean over them:
+    """Returns the mean peak signal-to-noise ratio of pictures to their originals in dB:
     higher is nearer; both uint8 (n, s, s, 4)."""
     error = (restored.astype("float32") - clean.astype("float32")) ** 2
     error = error.reshape(len(error), -1).mean(1)
@@ -284,11 +259,11 @@ def psnr(restored, clean):
 
 
 def enlarge(pictures, scale):
-    """Pictures at `scale` times their size, as is done without a network: bicubic."""
+    """Returns pictures at `scale` times their size, without a network: bicubic."""
     if scale == 1:
         return pictures
     bicubic = Image.Resampling.BICUBIC
-    larger = np.stack([images.scale(one, scale, bicubic) for one in pictures])
+    larger = np.stack([images.scale(picture, scale, bicubic) for picture in pictures])
     return np.rint(larger).astype("uint8")
 
 
@@ -296,7 +271,7 @@ def enlarge(pictures, scale):
 
 
 def folder(name):
-    """Where the sharpener for a generator `name` is kept: outputs/sharpeners/<name>."""
+    """Returns where the sharpeners for a generator `name` are kept."""
     return env.outputs_dir() / "sharpeners" / name
 
 
@@ -337,8 +312,8 @@ def made_for(name, data, strengths, samples, steps, scale=1, seed=0, show=print)
     }
     target = folder(name) / ("same size" if scale == 1 else "twice the size")
     with contextlib.suppress(OSError, ValueError):
-        model, found = load(target)
-        if found == facts:
+        model, kept_facts = load(target)
+        if kept_facts == facts:
             return model
     clean = data.images[data.train]
     model = train(clean, strengths, steps, scale, seed, samples, show=show)

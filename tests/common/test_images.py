@@ -119,6 +119,74 @@ def test_mirror_flips_left_and_right_only():
     assert (images.mirror(batch[1]) == batch[1][:, [2, 1, 0]]).all()
 
 
+def test_to_uint8_rounds_and_clips():
+    x = np.array([-2.0, -1.0, 0.0, 0.9999, 1.0, 3.0])
+    np.testing.assert_array_equal(images.to_uint8(x), [0, 0, 128, 255, 255, 255])
+
+
+def test_over_puts_transparent_corners_on_the_ground():
+    pictures = np.zeros((1, 2, 2, 4), "uint8")
+    pictures[0, 0, 0] = (100, 50, 0, 128)  # premultiplied, half transparent
+    white = images.over(pictures)[0]
+    np.testing.assert_array_equal(white[1, 1], [255, 255, 255])
+    np.testing.assert_array_equal(white[0, 0], [227, 177, 127])
+    red = images.over(pictures, (255, 0, 0))[0]
+    np.testing.assert_array_equal(red[1, 1], [255, 0, 0])
+
+
+def test_shrink_takes_block_means_by_whole_factors():
+    pictures = np.arange(2 * 12 * 12 * 4, dtype="uint32").reshape(2, 12, 12, 4) % 251
+    pictures = pictures.astype("uint8")
+    small = images.shrink(pictures, 5)  # 2 is the largest factor that leaves 5 px
+    assert small.shape == (2, 6, 6, 4)
+    np.testing.assert_allclose(
+        small[1, 2, 3], pictures[1, 4:6, 6:8].mean(axis=(0, 1)), atol=0.5
+    )
+    assert images.shrink(pictures, 7) is pictures
+
+
+# ----------------------------------------------------------------------------- checks
+
+
+def test_pictures_are_let_through_as_an_array():
+    pictures = np.zeros((2, 4, 4, 3), "uint8")
+    assert images.check(pictures) is pictures
+    assert images.check(list(pictures)).shape == pictures.shape
+
+
+@pytest.mark.parametrize(
+    "wrong, channels, message",
+    [
+        (np.zeros((2, 4, 4, 3)), (3, 4), "Got float64 of shape.*width, 3 or 4"),
+        (np.zeros((4, 4, 3), "uint8"), (3, 4), r"Got uint8 of shape \(4, 4, 3\)"),
+        (np.zeros((0, 4, 4, 3), "uint8"), (3, 4), "n > 0"),
+        (np.zeros((2, 4, 4, 3), "uint8"), (4,), r"4, 4, 3\).*width, 4\)"),
+        ([np.zeros((4, 4, 3)), np.zeros((5, 4, 3))], (3, 4), "must have one size"),
+        ("samples.png", (3, 4), "expected uint8 pictures"),
+    ],
+)
+def test_what_is_no_picture_is_refused(wrong, channels, message):
+    with pytest.raises(ValueError, match=message):
+        images.check(wrong, channels)
+
+
+def test_straight_colours_are_refused():
+    straight = np.array([[[[200, 0, 0, 100]]]], "uint8")
+    with pytest.raises(ValueError, match="straight RGBA. Use images.premultiply"):
+        images.check_premultiplied(straight)
+    images.check_premultiplied(images.premultiply(straight))
+    images.check_premultiplied(straight[..., :3])
+
+
+def test_bilinear_reads_between_pixels_and_beyond_the_border():
+    picture = np.zeros((1, 2, 3, 1), "uint8")
+    picture[0, :, :, 0] = [[0, 100, 200], [50, 150, 250]]
+    rows = np.array([[[0, 0.5, 0.25, -5, 0]]])
+    columns = np.array([[[2, 1.5, 0, 0, 2.5]]])
+    values = images.bilinear(picture, rows, columns, outside=80)
+    assert values.ravel().tolist() == [200, 175, 12.5, 80, 140]
+
+
 # ----------------------------------------------------------------------------- reading
 
 

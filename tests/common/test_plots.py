@@ -6,22 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pokeutils.common import images, plots
-
-
-def test_to_uint8_rounds_and_clips():
-    x = np.array([-2.0, -1.0, 0.0, 0.9999, 1.0, 3.0])
-    np.testing.assert_array_equal(images.to_uint8(x), [0, 0, 128, 255, 255, 255])
-
-
-def test_over_puts_transparent_corners_on_the_ground():
-    pictures = np.zeros((1, 2, 2, 4), "uint8")
-    pictures[0, 0, 0] = (100, 50, 0, 128)  # premultiplied, half transparent
-    white = images.over(pictures)[0]
-    np.testing.assert_array_equal(white[1, 1], [255, 255, 255])
-    np.testing.assert_array_equal(white[0, 0], [227, 177, 127])
-    red = images.over(pictures, (255, 0, 0))[0]
-    np.testing.assert_array_equal(red[1, 1], [255, 0, 0])
+from pokeutils.common import plots
 
 
 def test_tile_places_rows_scales_and_gaps():
@@ -152,17 +137,6 @@ def test_labelled_keeps_every_pixel():
     np.testing.assert_array_equal(second, sheets[1].repeat(2, 0).repeat(2, 1))
     below = shown[top + 40 + band + 8 :, 10 : 10 + 88][:40]
     np.testing.assert_array_equal(below, sheets[2].repeat(2, 0).repeat(2, 1))
-
-
-def test_shrink_takes_block_means_by_whole_factors():
-    pictures = np.arange(2 * 12 * 12 * 4, dtype="uint32").reshape(2, 12, 12, 4) % 251
-    pictures = pictures.astype("uint8")
-    small = images.shrink(pictures, 5)  # 2 is the largest factor that leaves 5 px
-    assert small.shape == (2, 6, 6, 4)
-    np.testing.assert_allclose(
-        small[1, 2, 3], pictures[1, 4:6, 6:8].mean(axis=(0, 1)), atol=0.5
-    )
-    assert images.shrink(pictures, 7) is pictures
 
 
 def test_scatter_puts_pictures_where_they_belong():

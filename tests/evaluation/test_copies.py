@@ -3,9 +3,9 @@
 import csv
 import json
 
+import drawings
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
 
 from pokeutils.common import env, images
 from pokeutils.evaluation import copies, likeness, planted, statistics
@@ -13,26 +13,9 @@ from pokeutils.evaluation import copies, likeness, planted, statistics
 SIZE = 48
 
 
-def creature(number):
-    """Ellipses and triangles with outlines, at random: straight RGBA, 192 px."""
-    random, image = np.random.default_rng(number), Image.new("RGBA", (192, 192))
-    pen = ImageDraw.Draw(image)
-    for _ in range(7):
-        centre, reach = random.uniform(50, 142, 2), random.uniform(10, 48, 2)
-        fill = tuple(map(int, random.integers(40, 256, 3)))
-        if random.random() < 0.6:
-            corners = [*(centre - reach), *(centre + reach)]
-            pen.ellipse(corners, fill, "black", 4)
-        else:
-            corners = centre + random.uniform(-60, 60, (3, 2))
-            pen.polygon([tuple(corner) for corner in corners], fill, "black", 4)
-    return np.asarray(image)
-
-
 @pytest.fixture(scope="module")
 def creatures():
-    """80 creatures, premultiplied RGBA."""
-    return np.stack([images.fit(creature(number), SIZE) for number in range(80)])
+    return drawings.creatures(SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -231,124 +214,6 @@ def test_side_by_side_shows_the_sample_then_its_nearest(reals):
     assert (own == images.composite(samples[1])).all() and (own == first).all()
 
 
-# ------------------------------------------------------------------ what is compared
-
-
-def test_a_body_is_found_wherever_it_is_and_however_large(creatures):
-    small = np.zeros((10, SIZE, SIZE, 4), "uint8")
-    halves = creatures[:10].reshape(10, SIZE // 2, 2, SIZE // 2, 2, 4)
-    small[:, 3:27, 22:46] = halves.mean((2, 4))
-    for describe, near in ((likeness.colours, 0.2), (likeness.drawing, 0.4)):
-        apart = copies.distances(describe(small), describe(creatures[:10]))
-        assert (np.diag(apart) < near).all()
-        assert (apart.argmin(1) == np.arange(10)).all()
-
-
-def test_a_stray_pixel_moves_no_body(creatures):
-    dirty = creatures[:10].copy()
-    dirty[:, 1, 1] = dirty[:, 45:46, 1] = (200, 30, 30, 255)
-    for describe in (likeness.colours, likeness.drawing):
-        vectors, others = describe(creatures[:10]), describe(dirty)
-        assert (np.linalg.norm(vectors - others, axis=1) < 0.25).all()
-
-
-def test_the_drawing_is_blind_to_colours(creatures):
-    some = creatures[:20]
-    other = some[..., [2, 0, 1, 3]]
-    same = np.linalg.norm(likeness.drawing(some) - likeness.drawing(other), axis=1)
-    assert same == pytest.approx(0, abs=1e-3)  # an exchange of channels turns the hues
-    differ = np.linalg.norm(likeness.colours(some) - likeness.colours(other), axis=1)
-    assert np.median(differ) > 0.2
-    assert np.linalg.norm(likeness.drawing(some), axis=1) == pytest.approx(1)
-
-
-def test_the_drawing_turns_with_the_picture(creatures):
-    upright, lying = creatures[:10], np.rot90(creatures[:10], axes=(1, 2))
-    for one, other in zip(
-        likeness.drawing(upright), likeness.drawing(lying), strict=True
-    ):
-        assert np.sort(one) == pytest.approx(np.sort(other), abs=1e-3)
-        assert np.linalg.norm(one - other) > 0.5
-
-
-@pytest.mark.parametrize("angle", [0, 45, 90, 135])
-def test_the_drawing_knows_which_way_an_edge_runs(angle):
-    y, x = np.mgrid[:64, :64] - 31.5
-    turn = np.deg2rad(angle)
-    disc = x**2 + y**2 < 28**2
-
-    def striped(way):
-        picture = np.zeros((64, 64, 4), "uint8")
-        picture[disc] = 255
-        stripes = np.sin((x * np.cos(way) + y * np.sin(way)) * 0.6) > 0
-        picture[disc & stripes, :3] = 90
-        return picture
-
-    own, inverse = striped(turn), striped(turn)
-    inverse[disc, :3] = 345 - inverse[disc, :3].astype(int)
-    across = striped(turn + np.pi / 2)
-    one, other, third = likeness.drawing(np.stack([own, inverse, across]))
-    assert np.linalg.norm(one - other) < 0.2  # from dark to light, from light to dark
-    assert np.linalg.norm(one - third) > 0.7
-
-
-# ------------------------------------------------------------------ planted copies
-
-
-def test_planted_copies_are_what_they_are_called(creatures):
-    some = creatures[:12]
-    made = planted.all_kinds(some, seed=4)
-    again = planted.all_kinds(some, seed=4)
-    for kind, pictures in made.items():
-        assert pictures.dtype == np.uint8 and pictures.shape == some.shape, kind
-        assert (pictures == again[kind]).all(), kind
-        assert (pictures[..., :3].max(-1) <= pictures[..., 3]).all(), kind
-    assert (made["mirrored"][:, :, ::-1] == some).all()
-    for kind in ("hue turned", "palette swapped"):
-        assert (made[kind][..., 3] == some[..., 3]).all()
-        assert all((a != b).any() for a, b in zip(made[kind], some, strict=True))
-    body, left = some[..., 3] > images.SOFT, made["cut off"][..., 3] > images.SOFT
-    for own, rest in zip(body.any(2), left.any(2), strict=True):
-        own, rest = np.flatnonzero(own), np.flatnonzero(rest)
-        assert own[0] == rest[0] and 0.7 < np.ptp(rest) / np.ptp(own) < 0.8
-    there = made["cut off"][..., 3] > 0
-    assert (made["cut off"][there] == some[there]).all()
-    apart = 1 - likeness.largest_piece(made["spoilt"])
-    assert (apart > 0.01).all() and 0.03 < np.median(apart) < 0.1
-    assert (made["spoilt"][body][:, 3] < some[body][:, 3]).mean() == pytest.approx(
-        planted.THIN, abs=0.04
-    )
-    solid = (some[..., 3] > 127).mean((1, 2))
-    moved = (made["warped"][..., 3] > 127) != (some[..., 3] > 127)
-    assert (moved.mean((1, 2)) > 0.01).all()
-    assert (moved.mean((1, 2)) < 0.6 * solid).all()
-
-
-@pytest.mark.parametrize("kind", ["spoilt", "cut off"])
-def test_damage_is_the_same_on_white(kind, creatures):
-    some = creatures[:8]
-    made = planted.KINDS[kind](some, np.random.default_rng(2))
-    white = planted.KINDS[kind](images.composite(some), np.random.default_rng(2))
-    assert white.shape == (8, SIZE, SIZE, 3) and white.dtype == np.uint8
-    differ = np.abs(white.astype(int) - images.composite(made)).max(-1)
-    assert (differ > 3).mean() < 0.02  # at rims it is not certain where a body ends
-    blank = np.zeros((1, SIZE, SIZE, 4), "uint8")
-    assert (planted.KINDS[kind](blank, np.random.default_rng(0)) == blank).all()
-
-
-def test_a_palette_is_that_of_another_creature():
-    pictures = np.zeros((2, 32, 32, 4), "uint8")
-    pictures[:, 4:28, 4:28] = np.array([(200, 40, 40, 255), (60, 90, 250, 255)])[
-        :, None, None
-    ]
-    pictures[:, 4:28, 4:10, :3] //= 4
-    swapped = planted.palette_swapped(pictures, np.random.default_rng(1))
-    for own, other in ((0, 1), (1, 0)):
-        for place in ((16, 20), (16, 6)):
-            new, wanted = swapped[own][place], pictures[other][place]
-            assert new.astype(int) == pytest.approx(wanted.astype(int), abs=2)
-
-
 # ------------------------------------------------------------------ neighbours, errors
 
 
@@ -378,13 +243,13 @@ def test_neighbours_are_of_different_species(reals):
 def test_what_cannot_be_searched_is_refused(reals):
     with pytest.raises(ValueError, match="prepare the real pictures at the samples'"):
         copies.search(reals[:, :32, :32], reals)
-    with pytest.raises(ValueError, match="Expected uint8 pictures.*float64"):
+    with pytest.raises(ValueError, match="Got float64 of shape.*expected uint8"):
         copies.search(reals / 255, reals)
-    with pytest.raises(ValueError, match="Expected uint8 pictures.*float64"):
+    with pytest.raises(ValueError, match="Got float64 of shape.*expected uint8"):
         copies.search(np.full(reals.shape, np.nan), reals)
-    with pytest.raises(ValueError, match="Expected samples as one array.*got list"):
+    with pytest.raises(ValueError, match="All pictures must have one size"):
         copies.search([reals[0], reals[1, :32]], reals)
-    with pytest.raises(ValueError, match="Expected held_out as one array.*ndarray"):
+    with pytest.raises(ValueError, match=r"Got uint8 of shape \(48"):
         copies.search(reals, reals, held_out=reals[0])
     with pytest.raises(ValueError, match="n > 0"):
         copies.search(reals[:0], reals)

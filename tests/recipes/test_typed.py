@@ -10,7 +10,6 @@ from tiny import SILENT, TINY, arrays
 from pokeutils import sampling
 from pokeutils.common import saved
 from pokeutils.data import dataset, species
-from pokeutils.evaluation import type_judge
 from pokeutils.recipes import typed
 from pokeutils.training import callbacks, loop, runs
 
@@ -131,86 +130,6 @@ def test_what_has_no_types_is_refused_and_leaves_no_folder(outputs):
     assert not runs.list_runs()
     with pytest.raises(ValueError, match="knows no types"):
         dataclasses.replace(TINY, second=()).build()
-
-
-# The judge ----------------------------------------------------------------------------
-
-
-def planted(count, strength, seed=0):
-    """Features in which each type shifts two directions of its own by `strength`."""
-    rng = np.random.default_rng(seed)
-    types = np.eye(TYPES)[rng.integers(0, 6, count)]
-    types[: count // 4, 7] = 1
-    shifts = np.random.default_rng(9).normal(size=(TYPES, 40))
-    return rng.normal(size=(count, 40)) + strength * types @ shifts, types
-
-
-def test_the_judge_finds_what_is_there_and_nothing_where_nothing_is():
-    for strength, low, high in ((0.3, 3.0, 99.0), (0.0, 0.5, 1.6)):
-        judge = type_judge.Judge(*planted(400, strength))
-        features, types = planted(400, strength, seed=1)
-        scores = type_judge.Scores(judge.assigned(features), types)
-        assert low < scores.ratio < high
-        first, last = scores.interval
-        assert first < scores.ratio < last
-        assert (first > 2) == (strength > 0)
-        again = type_judge.cross_validated(features, types)
-        assert low < type_judge.Scores(again, types).ratio < high
-    # Types without pictures are never assigned, and have no row.
-    assert set(judge.assigned(features)) <= {0, 1, 2, 3, 4, 5, 7}
-    assert "ghost" not in str(scores) and "fire" in str(scores)
-
-
-def test_scores_are_counted_as_they_say():
-    types = np.zeros((6, TYPES))
-    types[:4, 1], types[4:, 2], types[0, 2] = 1, 1, 1
-    scores = type_judge.Scores(np.array([1, 1, 2, 5, 2, 1]), types)
-    assert (scores.share[1], scores.share[2]) == (2 / 4, 1 / 3)
-    assert (scores.chance[1], scores.chance[2]) == (1 / 2, 1 / 3)
-    assert scores.ratio == 1.0 and np.isnan(scores.share[0])
-    assert scores.low[1] < 0.5 < scores.high[1]
-
-
-def test_whoever_names_one_of_two_types_is_right():
-    types = np.zeros((8, TYPES))
-    types[:, 1], types[:4, 2], types[7] = 1, 1, 0  # the last has none that is known
-    perfect = type_judge.Scores(np.array([2, 2, 1, 1, 1, 1, 1, 5]), types)
-    assert perfect.right == 1 and perfect.mean_share == (5 / 7 + 2 / 4) / 2
-    assert "100.0 % of the creatures are assigned one of their types" in str(perfect)
-    none = type_judge.Scores(np.full(8, 3), types)
-    assert none.right == 0 == none.mean_share
-
-
-def test_relatives_do_not_judge_each_other():
-    """Ten species in a row share a look and a type, but looks say nothing of types."""
-    rng, families = np.random.default_rng(0), np.arange(400) // 10
-    look = rng.normal(size=(40, 30))[families]
-    types = np.eye(TYPES)[rng.integers(0, 6, 40)][families]
-    features = look + 0.1 * rng.normal(size=look.shape)
-    numbers = np.arange(400)  # of species: a family has ten that follow each other
-    options = dict(components=30, ridge=1.0)
-    leaky = type_judge.cross_validated(features, types, **options)
-    found = type_judge.cross_validated(features, types, numbers, **options)
-    assert type_judge.Scores(leaky, types).right > 0.7
-    assert type_judge.Scores(found, types).right < 0.4
-    few = features[:300:10], types[:300:10]  # thirty numbers make too few such parts
-    alone = type_judge.cross_validated(*few, families[:300:10], **options)
-    expected = type_judge.cross_validated(*few, **options)
-    np.testing.assert_array_equal(alone, expected)
-    # Pictures of one species, and of its neighbours, in whatever order they come.
-    order = rng.permutation(400)
-    again = type_judge.cross_validated(
-        features[order], types[order], numbers[order], **options
-    )
-    np.testing.assert_array_equal(again, found[order])
-
-
-def test_the_judge_refuses_what_it_cannot_learn_from():
-    features, types = planted(40, 1.0)
-    with pytest.raises(ValueError, match="do not fit"):
-        type_judge.Judge(features[:39], types)
-    with pytest.raises(ValueError, match="two types or more"):
-        type_judge.Judge(features, 0 * types)
 
 
 def test_hues_become_types(data):

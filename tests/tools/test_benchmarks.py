@@ -4,17 +4,11 @@ import numpy as np
 import pytest
 from tiny import eagerly
 
-from benchmarks import cases, child, ours, race, tables
+from benchmarks import cases, child, race, tables
+from pokeutils.recipes import catalogue
 
-# (case, contestant); compilers take longer than all else together, oneDNN is chosen
-# before TensorFlow is imported, and PyTorch is not installed for these tests.
-LEFT_OUT = ("compiled", "XLA", "oneDNN", "PyTorch")
-TAKES_STEPS = [
-    (case, name)
-    for case in cases.SYSTEMS
-    for name in race.CONTESTANTS
-    if not any(word in name for word in LEFT_OUT)
-]
+# PyTorch is not installed for these tests.
+TAKES_STEPS = [name for name in race.CONTESTANTS if "PyTorch" not in name]
 
 
 def test_the_tables_of_the_readme_are_those_of_the_results():
@@ -38,40 +32,30 @@ def test_tables_notice_other_results():
     assert line == (
         "| PyTorch | 20 (10 to 30) | 1.5 (0.5 to 2.5) | 30 | 2 | 120 | 1.2 |"
     )
-    with pytest.raises(ValueError, match="rgba80"):
-        tables.table("race rgba80", results)
+    with pytest.raises(ValueError, match="No results for 'race modern64'"):
+        tables.table("race modern64", results)
 
 
 # ------------------------------------------------------------------------ contestants
 
 
 @pytest.fixture(scope="module")
-def weights():
-    """What our networks have to train at the size of these tests, for each case."""
-    found = {}
-    for name in cases.SYSTEMS:
-        model = cases.recipe(tiny(name)).build()
-        found[name] = [
-            sum(int(np.prod(v.shape)) for v in network.trainable_variables)
-            for network in (model.generator, model.discriminator)
-        ]
-    return found
+def case():
+    return cases.case("sprites64", size=16, batch=4, width=8)
 
 
-def tiny(name):
-    return cases.case(name, size=16, batch=4, width=1 / 16)
+@pytest.fixture(scope="module")
+def weights(case):
+    """How many weights our networks train at the size of these tests."""
+    model = cases.recipe(case).build()
+    return [
+        sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+        for network in (model.generator, model.discriminator)
+    ]
 
 
-@pytest.fixture
-def undone(monkeypatch):
-    """Puts back what contestants leave as Keras has it."""
-    for target, name, _ in ours.KERAS.values():
-        monkeypatch.setattr(target, name, getattr(target, name))
-
-
-@pytest.mark.parametrize("name, contestant", TAKES_STEPS)
-def test_every_contestant_trains_both_networks(name, contestant, weights, undone):
-    case = tiny(name)
+@pytest.mark.parametrize("contestant", TAKES_STEPS)
+def test_every_contestant_trains_both_networks(contestant, case, weights):
     shape = (8, 16, 16, case["channels"])
     pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     with eagerly():
@@ -79,16 +63,16 @@ def test_every_contestant_trains_both_networks(name, contestant, weights, undone
         before = runner.weights()
         runner.train(1)
     found = race.check(contestant, before, runner.weights())
-    assert found["weights"] == weights[name]
+    assert found["weights"] == weights
 
 
-def test_what_keras_does_otherwise_can_race(undone):
-    assert set(race.CHANGES) == set(ours.KERAS)
-    # Our own recipe has no dropout.
-    assert {*race.ALONE.values(), "Dropout"} == set(race.CHANGES)
-    entered = race.entered(cases.case(cases.OWN))
-    assert {race.OURS, race.PLAIN, *race.ALONE} <= set(entered)
-    assert not set(race.ALONE) & set(race.entered(cases.case("rgba80")))
+@pytest.mark.parametrize("fast", [True, False])
+def test_only_what_can_race_does(monkeypatch, fast):
+    monkeypatch.setattr(race, "bfloat16_is_native", lambda: fast)
+    entered = race.entered(cases.case("modern64"))
+    assert entered == ["ours", "ours, float32"][: 1 + fast]
+    entered = race.entered(cases.case("sprites64"))
+    assert entered[0] == race.OURS and any("bf16" in name for name in entered) == fast
 
 
 def test_a_contestant_that_does_not_train_is_refused():
@@ -101,17 +85,15 @@ def test_a_contestant_that_does_not_train_is_refused():
         race.check("x", old, [[np.full(3, np.nan)], new[1]])
 
 
-def test_the_cases_are_the_seeds():
-    case = cases.case("rgba80")
-    assert (case["size"], case["batch"], case["channels"]) == (80, 128, 4)
+def test_the_cases_are_the_recipes():
     case = cases.case("sprites64")
     assert (case["size"], case["batch"], case["channels"]) == (64, 64, 3)
     assert cases.recipe(case).generator_options == (("width", 128),)
-    with pytest.raises(ValueError, match="rgba80"):
-        cases.case("sprites")
     case = cases.case("modern64")
     assert (case["size"], case["batch"], case["channels"]) == (64, 8, 4)
-    assert cases.recipe(case).r1_gamma == 0.3
+    assert cases.recipe(case) == catalogue.get("modern64")
+    with pytest.raises(ValueError, match="sprites64, modern64"):
+        cases.case("sprites")
 
 
 # ---------------------------------------------------------------------------- figures
@@ -148,11 +130,11 @@ def fail():
 
 
 def test_a_child_answers_and_says_when_it_dies(tmp_path):
-    (tmp_path / "told.py").write_text(MODULE)
+    (tmp_path / "answering.py").write_text(MODULE)
     path = {"PYTHONPATH": str(tmp_path)}
-    with child.Child("told:echo", path, start=[1]) as process:
+    with child.Child("answering:echo", path, start=[1]) as process:
         assert process.first == [1]
         assert [process.ask(3), process.ask("ab")] == [6, "abab"]
     assert process.process.returncode == 0
-    with pytest.raises(RuntimeError, match="told:fail ended with code 3"):
-        child.call("told:fail", path)
+    with pytest.raises(RuntimeError, match="answering:fail ended with code 3"):
+        child.call("answering:fail", path)

@@ -96,7 +96,7 @@ def test_the_card_says_what_was_done(published):
 
 def test_the_card_has_scores_on_the_way_if_they_were_measured(run, published):
     from pokeutils.data import dataset
-    from pokeutils.evaluation import report
+    from pokeutils.evaluation import measures, report
 
     assert saved.card("tiny16")["on_the_way"] == {}
     reals = dataset.load("doodles", 16).images
@@ -106,7 +106,7 @@ def test_the_card_has_scores_on_the_way_if_they_were_measured(run, published):
     # The first sheet is of the untrained network, the last of what is published.
     last = sampling.sample(saved.load_generator(run / "generator.keras"), 64)
     look = features.random_conv()
-    value, _ = report.kid(look(reals), look(last), subset_size=64)
+    value, _ = measures.kid(look(reals), look(last), subset_size=64)
     assert found["random"][0] > found["random"][-1] == pytest.approx(value, rel=0.02)
     publish.publish(run, [], "measured")
     way, log = saved.card("measured")["on_the_way"], runs.read_log(run)

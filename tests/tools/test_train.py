@@ -8,7 +8,6 @@ import train as program
 from pokeutils.common import env, files
 from pokeutils.data import dataset, download
 from pokeutils.recipes import catalogue
-from pokeutils.recipes.recipe import Recipe
 from pokeutils.training import runs
 
 
@@ -20,7 +19,7 @@ def calls(monkeypatch):
     def record(recipe, source, seed, run=None, **options):
         calls.append((recipe.name, source, seed, run, options))
 
-    monkeypatch.setattr(Recipe, "train", record)
+    monkeypatch.setattr(program.training, "train", record)
     return calls
 
 
@@ -73,7 +72,7 @@ def test_says_when_the_pictures_cannot_be_had(monkeypatch):
     def unreachable(*arguments, **options):
         raise download.SourceUnavailable("No network.")
 
-    monkeypatch.setattr(Recipe, "train", unreachable)
+    monkeypatch.setattr(program.training, "train", unreachable)
     with pytest.raises(SystemExit, match="No network."):
         program.main([])
 

@@ -164,10 +164,10 @@ User-Agent: quxbot"""
         # 2.2.1: groups of the same name are one; names have no case.
         (
             "ExampleBot",
-            "User-Agent: ExampleBot\nDisallow: /foo\nDisallow: /bar\n\n"
+            "User-Agent: ExampleBot\nDisallow: /foo/\nDisallow: /bar\n\n"
             "User-Agent: eXamplebot\nDisallow: /baz",
-            "/fo",
-            "/foo /bar /baz",
+            "/food",
+            "/foo/ /bar /baz",
         ),
         # 2.2.2: what is percent-encoded, and need not be, is the same as plain.
         (

@@ -1,5 +1,4 @@
-"""Both cases in PyTorch: seed 003's own networks and loop, and seed 000's networks in
-the loop of PyTorch's DCGAN tutorial (the seed itself is in TensorFlow)."""
+"""sprites64 in PyTorch: the networks and the loop that its author wrote."""
 
 import contextlib
 
@@ -8,10 +7,10 @@ from torch import nn
 from torch.nn import functional as F
 
 
-def sprite_networks(case):
-    """Seed 003's networks; the discriminator ends in a sigmoid, as there."""
+def networks(case):
+    """Returns (generator, discriminator); the latter ends in a sigmoid."""
     doublings = (case["size"] // 4).bit_length() - 1
-    width, before = case["generator_widths"], case["latent_dim"]
+    width, before = case["width"], case["latent_dim"]
     layers = []
     for stage in range(doublings):
         after = width // 2 if stage == doublings - 1 else width
@@ -25,7 +24,7 @@ def sprite_networks(case):
     layers += [nn.ConvTranspose2d(before, case["channels"], 4, 2, 1, bias=False)]
     generator = nn.Sequential(*layers, nn.Tanh())
 
-    width, before, layers = case["discriminator_widths"], case["channels"], []
+    before, layers = case["channels"], []
     for stage in range(doublings):
         after = width if stage else width // 2
         layers += [
@@ -38,33 +37,6 @@ def sprite_networks(case):
     return generator, nn.Sequential(*layers)
 
 
-def tutorial_networks(case):
-    """Seed 000's networks, translated: Keras' "same" as paddings."""
-    side, widths = case["size"] // 4, case["generator_widths"]
-    generator = nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(case["latent_dim"], side * side * widths[0], bias=False),
-        nn.BatchNorm1d(side * side * widths[0], eps=1e-3, momentum=0.01),
-        nn.LeakyReLU(0.3, True),
-        nn.Unflatten(1, (widths[0], side, side)),
-        nn.ConvTranspose2d(widths[0], widths[1], 5, 1, 2, bias=False),
-        nn.BatchNorm2d(widths[1], eps=1e-3, momentum=0.01),
-        nn.LeakyReLU(0.3, True),
-        nn.ConvTranspose2d(widths[1], widths[2], 5, 2, 2, 1, bias=False),
-        nn.BatchNorm2d(widths[2], eps=1e-3, momentum=0.01),
-        nn.LeakyReLU(0.3, True),
-        nn.ConvTranspose2d(widths[2], case["channels"], 5, 2, 2, 1, bias=False),
-        nn.Tanh(),
-    )
-    before, layers = case["channels"], []
-    for width in case["discriminator_widths"]:
-        layers += [nn.Conv2d(before, width, 5, 2, 2), nn.LeakyReLU(0.3, True)]
-        layers += [nn.Dropout(0.3)]
-        before = width
-    layers += [nn.Flatten(), nn.Linear(side * side * before, 1), nn.Sigmoid()]
-    return generator, nn.Sequential(*layers)
-
-
 class Torch:
     """compiled: both networks through `torch.compile`. dtype: "float32", or "bfloat16"
     by autocast. channels_last: the memory layout that oneDNN prefers."""
@@ -74,11 +46,8 @@ class Torch:
     ):
         torch.manual_seed(0)
         self.case = case
-        sprites = case["name"] == "sprites64"
-        networks = (sprite_networks if sprites else tutorial_networks)(case)
-        self.step = self.seed_step if sprites else self.tutorial_step
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.plain = [network.to(memory_format=layout) for network in networks]
+        self.plain = [network.to(memory_format=layout) for network in networks(case)]
         ready = [torch.compile(n) if compiled else n for n in self.plain]
         self.generator, self.discriminator = ready
         options = {"lr": case["rate"], "betas": tuple(case["betas"])}
@@ -105,9 +74,10 @@ class Torch:
     def cross_entropy(self, predictions, value):
         return F.binary_cross_entropy(predictions.float(), self.targets(value))
 
-    def seed_step(self, real):
-        """Seed 003: the fakes are not detached, so that the discriminator's backward
-        pass goes on through the generator, for gradients that nobody uses."""
+    def step(self, real):
+        """Takes a step as the author does: the fakes are not detached, so that the
+        discriminator's backward pass goes on through the generator, for gradients that
+        nobody uses."""
         g_optimizer, d_optimizer = self.optimizers
         d_optimizer.zero_grad()
         with self.precision():
@@ -130,23 +100,6 @@ class Torch:
         loss.backward()
         g_optimizer.step()
         return total_loss.item(), real_score, fake_score, loss.item()
-
-    def tutorial_step(self, real):
-        """PyTorch's DCGAN tutorial: one batch of fakes, detached for the first half."""
-        g_optimizer, d_optimizer = self.optimizers
-        d_optimizer.zero_grad()
-        with self.precision():
-            d_real = self.cross_entropy(self.discriminator(real), 1.0)
-            fakes = self.generator(self.latents())
-            d_fake = self.cross_entropy(self.discriminator(fakes.detach()), 0.0)
-        (0.5 * (d_real + d_fake)).backward()
-        d_optimizer.step()
-        g_optimizer.zero_grad()
-        with self.precision():
-            loss = self.cross_entropy(self.discriminator(fakes), 1.0)
-        loss.backward()
-        g_optimizer.step()
-        return d_real.item(), d_fake.item(), loss.item()
 
     def train(self, steps):
         for _ in range(steps):

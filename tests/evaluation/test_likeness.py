@@ -1,0 +1,90 @@
+"""Descriptions of a creature: what they see, wherever in the picture it is."""
+
+import drawings
+import numpy as np
+import pytest
+
+from pokeutils.evaluation import likeness
+from pokeutils.evaluation.measures import distances
+
+SIZE = 48
+
+
+@pytest.fixture(scope="module")
+def creatures():
+    return drawings.creatures(SIZE)
+
+
+def test_a_body_is_found_wherever_it_is_and_however_large(creatures):
+    small = np.zeros((10, SIZE, SIZE, 4), "uint8")
+    halves = creatures[:10].reshape(10, SIZE // 2, 2, SIZE // 2, 2, 4)
+    small[:, 3:27, 22:46] = halves.mean((2, 4))
+    for describe, near in ((likeness.colours, 0.2), (likeness.drawing, 0.4)):
+        apart = distances(describe(small), describe(creatures[:10]))
+        assert (np.diag(apart) < near).all()
+        assert (apart.argmin(1) == np.arange(10)).all()
+
+
+def test_a_stray_pixel_moves_no_body(creatures):
+    dirty = creatures[:10].copy()
+    dirty[:, 1, 1] = dirty[:, 45:46, 1] = (200, 30, 30, 255)
+    for describe in (likeness.colours, likeness.drawing):
+        vectors, others = describe(creatures[:10]), describe(dirty)
+        assert (np.linalg.norm(vectors - others, axis=1) < 0.25).all()
+
+
+def test_the_drawing_is_blind_to_colours(creatures):
+    some = creatures[:20]
+    other = some[..., [2, 0, 1, 3]]
+    same = np.linalg.norm(likeness.drawing(some) - likeness.drawing(other), axis=1)
+    assert same == pytest.approx(0, abs=1e-3)  # an exchange of channels turns the hues
+    differ = np.linalg.norm(likeness.colours(some) - likeness.colours(other), axis=1)
+    assert np.median(differ) > 0.2
+    assert np.linalg.norm(likeness.drawing(some), axis=1) == pytest.approx(1)
+
+
+def test_the_drawing_turns_with_the_picture(creatures):
+    upright, lying = creatures[:10], np.rot90(creatures[:10], axes=(1, 2))
+    for one, other in zip(
+        likeness.drawing(upright), likeness.drawing(lying), strict=True
+    ):
+        assert np.sort(one) == pytest.approx(np.sort(other), abs=1e-3)
+        assert np.linalg.norm(one - other) > 0.5
+
+
+@pytest.mark.parametrize("angle", [0, 45, 90, 135])
+def test_the_drawing_knows_which_way_an_edge_runs(angle):
+    y, x = np.mgrid[:64, :64] - 31.5
+    turn = np.deg2rad(angle)
+    disc = x**2 + y**2 < 28**2
+
+    def striped(way):
+        picture = np.zeros((64, 64, 4), "uint8")
+        picture[disc] = 255
+        stripes = np.sin((x * np.cos(way) + y * np.sin(way)) * 0.6) > 0
+        picture[disc & stripes, :3] = 90
+        return picture
+
+    own, inverse = striped(turn), striped(turn)
+    inverse[disc, :3] = 345 - inverse[disc, :3].astype(int)
+    across = striped(turn + np.pi / 2)
+    one, other, third = likeness.drawing(np.stack([own, inverse, across]))
+    assert np.linalg.norm(one - other) < 0.2  # from dark to light, from light to dark
+    assert np.linalg.norm(one - third) > 0.7
+
+
+def test_the_largest_piece_is_found_whatever_its_shape():
+    alpha = np.zeros((3, 32, 32), "uint8")  # the last one stays empty
+    alpha[0, 1:31:4, 1:31] = alpha[1, 1:31:4, 1:31] = 200  # rows
+    alpha[0, 2:29:8, 1] = alpha[0, 6:27:8, 30] = 200  # a snake: rows joined at its ends
+    for row in range(3, 29, 4):
+        side = 1 if (row - 3) % 8 == 0 else 30
+        alpha[0, row : row + 2, side] = 200
+        alpha[0, row - 1, side] = 200
+    alpha[1, 30, 31] = 200  # a corner that touches the last row
+    pictures = np.repeat(alpha[..., None], 4, axis=-1)
+    snake, rows, nothing = likeness.largest_piece(pictures)
+    assert snake == 1 and nothing == 0
+    assert rows == pytest.approx(31 / (8 * 30 + 1))
+    pictures[0, 15] = likeness.SEEN  # cut in two, but for what can hardly be seen
+    assert 0.4 < likeness.largest_piece(pictures)[0] < 0.7

@@ -7,7 +7,14 @@ grey fill teaches the generator grey borders.
 """
 
 import keras
+import numpy as np
 from keras import ops
+
+# Of red, green, blue, alpha to red, green, blue, alpha: as they are, the colours alone,
+# their mean to each of them, alpha to each of them.
+EYE, COLOURS = np.eye(4, dtype="float32"), np.diag([1, 1, 1, 0]).astype("float32")
+GREY, ALPHA = np.zeros((2, 4, 4), "float32")
+GREY[:3, :3], ALPHA[3, :3] = 1 / 3, 1
 
 
 class DiffAugment:
@@ -51,18 +58,38 @@ class DiffAugment:
         leave it slightly, as in the paper)."""
         images = ops.convert_to_tensor(images)
         draws = ops.cast(draws, images.dtype)
-        if images.shape[-1] == 4:
-            return 2.0 * self._move(self._recolour(images, -1.0, 0.5, draws), draws) - 1
-        empty = self.background  # where nothing is, in [-1, 1]
-        changed = self._move(self._recolour(images, empty, 0.5, draws), draws)
-        return 2.0 * changed + empty
+        empty = -1.0 if images.shape[-1] == 4 else self.background  # in [-1, 1]
+        x = 0.5 * (images - empty)  # 0 where nothing is
+        if self.brightness or self.saturation or self.contrast:
+            x = self._recolour(x, draws)
+        return 2.0 * self._move(x, draws) + empty
 
-    def _recolour(self, images, empty, scale, draws):
-        """Returns recoloured (images - empty) * scale, which is 0 where empty."""
-        strengths = self.brightness, self.saturation, self.contrast
-        if not any(strengths):
-            return (images - empty) * scale
-        return _recolour(images, empty, scale, draws, *strengths)
+    def _recolour(self, x, draws):
+        """Changes colours by one 4x4 matrix per picture (Karras et al. 2020).
+
+        Colours are premultiplied, so "add brightness b" means "add b times alpha": what
+        is empty stays empty. RGB pictures count as opaque everywhere.
+        """
+        rgb = x.shape[-1] == 3
+        if rgb:
+            x = ops.concatenate([x, ops.ones_like(x[..., :1])], axis=-1)
+        b, s, c = (draws[:, i, None, None] for i in range(3))
+
+        # Rows: what red, green, blue and alpha give to red, green, blue, alpha.
+        eye, to_grey, from_alpha = (ops.cast(m, x.dtype) for m in (EYE, GREY, ALPHA))
+        brighter = eye + self.brightness * b * from_alpha
+        purer = eye + self.saturation * s * (COLOURS - to_grey)
+        matrix = ops.matmul(brighter, purer)
+
+        # Contrast is about the mean colour, taken over what is not empty.
+        sums = ops.matmul(ops.sum(x, axis=(1, 2))[:, None], matrix)  # (n, 1, 4)
+        mean = ops.mean(sums[..., :3], axis=-1, keepdims=True) / (sums[..., 3:] + 1e-4)
+        stronger = eye + self.contrast * c * (COLOURS - mean * from_alpha)
+        matrix = ops.matmul(matrix, stronger)
+
+        n, h, w, _ = x.shape
+        x = ops.reshape(ops.matmul(ops.reshape(x, (n, h * w, 4)), matrix), x.shape)
+        return x[..., :3] if rgb else x
 
     def _move(self, x, draws):
         """Shift and zoom by two small matrix products, one for rows, one for columns:
@@ -88,28 +115,6 @@ class DiffAugment:
         source = (target[None] - middle - shift[:, None]) / scale[:, None] + middle
         distance = ops.abs(source[:, :, None] - target[None, None, :])
         return ops.cast(ops.relu(1.0 - distance), dtype)
-
-
-def _recolour(images, empty, scale, draws, brightness, saturation, contrast):
-    """Colours are premultiplied, so "add brightness b" means "add b times alpha": empty
-    stays empty."""
-    x = (images - empty) * scale
-    b, s, c = (draws[:, i, None, None, None] for i in range(3))
-    if x.shape[-1] == 4:
-        colour, alpha = x[..., :3], x[..., 3:]
-        weight = alpha
-    else:
-        colour, alpha = x, None
-        weight = ops.ones_like(x[..., :1])
-    colour = colour + brightness * b * weight
-    grey = ops.mean(colour, axis=-1, keepdims=True)
-    colour = grey + (colour - grey) * (1.0 + saturation * s)
-    mean = ops.sum(colour, axis=(1, 2), keepdims=True) / (
-        ops.sum(weight, axis=(1, 2), keepdims=True) + 1e-4
-    )
-    mean = ops.mean(mean, axis=-1, keepdims=True) * weight
-    colour = mean + (colour - mean) * (1.0 + contrast * c)
-    return colour if alpha is None else ops.concatenate([colour, alpha], axis=-1)
 
 
 class Identity:

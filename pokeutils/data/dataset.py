@@ -52,7 +52,9 @@ class PictureSet(
         in the order of `species.TYPES`. A row of zeros where they are unknown."""
         names = np.array(species.TYPES)
         first, second = self.meta["type1"], self.meta["type2"]
-        return ((first[:, None] == names) | (second[:, None] == names)).astype("float32")
+        return ((first[:, None] == names) | (second[:, None] == names)).astype(
+            "float32"
+        )
 
     @property
     def fingerprint(self):

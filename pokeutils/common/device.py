@@ -163,9 +163,6 @@ def version_of(distribution):
         return None
 
 
-# How TensorFlow works here ------------------------------------------------------------
-
-
 def tune(batch):
     """Sets up TensorFlow in this process for training with batches of that size.
 

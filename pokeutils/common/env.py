@@ -18,9 +18,6 @@ PROFILES = ("tiny", "quick", "full")
 _MISSING = object()
 
 
-# ---------------------------------------------------------------- platform, folders
-
-
 def platform():
     """Returns "colab", "kaggle" or "local"."""
     # Kaggle first: its image is built on Colab's and carries some of its marks.
@@ -58,9 +55,6 @@ def _project_folder(variable, name):
     return (kaggle if platform() == "kaggle" else pathlib.Path.cwd()) / name
 
 
-# ----------------------------------------------------------------- profile and source
-
-
 def profile():
     """Returns "tiny", "quick" or "full": POKEUTILS_PROFILE, else by the device.
 
@@ -86,9 +80,6 @@ def pick(*, quick, full, tiny=_MISSING):
 def source():
     """Returns the name of the picture set to use: POKEUTILS_SOURCE, else "artwork"."""
     return os.environ.get("POKEUTILS_SOURCE") or "artwork"
-
-
-# ---------------------------------------------------------------------------- versions
 
 
 def need(module, requirement, show=print):
@@ -133,9 +124,6 @@ def git_commit():
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None
-
-
-# ----------------------------------------------------------------------------- report
 
 
 def report():

@@ -24,9 +24,6 @@ FRINGE, FRINGE_WHITE = 2, 48  # px, grey levels: the rings of JPEG around a crea
 RESVG = "resvg_py==0.5.0"  # the renderer decides pixels, so it is pinned
 
 
-# ---------------------------------------------------------------------------- reading
-
-
 def read(path, long_side=256):
     """Returns the picture at `path` as straight RGBA, at most `long_side` px long.
 
@@ -136,9 +133,6 @@ def _grow(area, white):
     area[:, :-1] |= area[:, 1:] & white[:, :-1]
 
 
-# ------------------------------------------------------------------------- arithmetic
-
-
 def check(pictures, channels=(3, 4)):
     """Returns `pictures` as an array of uint8 (n, height, width, channels), n > 0.
 
@@ -218,9 +212,6 @@ def reduce_palette(pictures, colours=16):
             straight[:, :3] = np.asarray(flat.convert("RGB"))[0]
             picture[seen] = premultiply(straight)
     return done
-
-
-# -------------------------------------------------------------------------- geometry
 
 
 def box(rgba, threshold=SOFT):
@@ -345,9 +336,6 @@ def bilinear(pictures, rows, columns, outside=0):
         return (1 - right) * padded[n, row, left] + right * padded[n, row, left + 1]
 
     return (1 - down) * between(top) + down * between(top + 1)
-
-
-# ---------------------------------------------------------------------------- worker
 
 
 def canvas(path, size, pixel_art=0):

@@ -64,7 +64,11 @@ class _Pen:
         return self.fill(colour, [points], **how)
 
     def stroke(self, colour, points, start, end, **how):
-        return self.fill(colour, _stroke(points, start, end), **how)
+        """A soft line along a curve, from radius `start` to radius `end`."""
+        path = _smooth(points)
+        radii = np.linspace(start, end, len(path))
+        discs = [(x, y, radius) for (x, y), radius in zip(path, radii, strict=True)]
+        return self.fill(colour, discs, **how)
 
     def fill(self, colour, shape, inside=None, line=True):
         """Paints a shape with a dark outline around it; returns the shape."""
@@ -106,13 +110,6 @@ def _oval(x, y, width, height, turn=0):
     return [points @ np.array([[cos, sin], [-sin, cos]]) + (x, y)]
 
 
-def _stroke(points, start, end):
-    """A soft line along a curve, from radius `start` to radius `end`."""
-    path = _smooth(points)
-    radii = np.linspace(start, end, len(path))
-    return [(x, y, radius) for (x, y), radius in zip(path, radii, strict=True)]
-
-
 def _smooth(points, count=40):
     # A Bezier curve through the control polygon: any number of points.
     points = np.asarray(points, float)
@@ -122,9 +119,6 @@ def _smooth(points, count=40):
             points = np.repeat(points[:, None], count, axis=1)
         points = points[:-1] * (1 - t) + points[1:] * t
     return points[0]
-
-
-# ------------------------------------------------------------------------ body plans
 
 
 def _walker(pen, rng):
@@ -209,9 +203,6 @@ def _serpent(pen, rng):
         spot = (x, y, thick * 0.34, thick * 0.34)
         pen.oval("accent" if index % 2 else "belly", *spot, inside=body)
     _head(pen, rng, turn * 22, -42, rng.uniform(30, 40))
-
-
-# ----------------------------------------------------------------------------- parts
 
 
 def _head(pen, rng, x, y, size, side=False, beak=False):

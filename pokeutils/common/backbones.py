@@ -24,13 +24,8 @@ FID = (
 
 # EfficientNet-Lite0's stages: blocks, kernel, stride of the first block, expansion.
 STAGES = (
-    (1, 3, 1, 1),
-    (2, 3, 2, 6),
-    (2, 5, 2, 6),
-    (3, 3, 2, 6),
-    (3, 5, 1, 6),
-    (4, 5, 2, 6),
-    (1, 3, 1, 6),
+    *((1, 3, 1, 1), (2, 3, 2, 6), (2, 5, 2, 6), (3, 3, 2, 6)),
+    *((3, 5, 1, 6), (4, 5, 2, 6), (1, 3, 1, 6)),
 )
 
 
@@ -169,11 +164,9 @@ def fid_model(dtype="float32"):
 def random_model(seed):
     """Returns five random 3x3 convolutions of stride 2 on pixels (n, h, w, 3).
 
-    After each, the absolute value, as in scattering networks (Bruna and Mallat 2013):
-    it tells damaged pictures from real ones more surely than ReLU does. Output
-    (n, 1440): mean, spread and maximum over the picture of every channel, each layer's
-    three parts scaled to a mean square of one, so that none outweighs another. With
-    four layers, which see 31 px at a time, a blur counts more than a shuffle.
+    After each, the absolute value, as in scattering networks (Bruna and Mallat 2013).
+    Output (n, 1440): mean, spread and maximum over the picture of every channel, each
+    layer's three parts scaled to a mean square of one, so that none outweighs another.
     """
     random = np.random.RandomState(seed)  # the one NumPy stream that never changes
     pixels = keras.Input((None, None, 3), dtype="float32")

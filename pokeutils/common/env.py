@@ -34,11 +34,8 @@ def data_dir():
 
 
 def outputs_dir():
-    """Returns the folder of runs and galleries (may not exist yet).
-
-    On Colab it is on the Drive if one is mounted: what is elsewhere ends with the
-    session, in the middle of a training.
-    """
+    """Returns the folder of runs and galleries (may not exist yet): on Colab it is on
+    the Drive if one is mounted, as what is elsewhere ends with the session."""
     configured = os.environ.get("POKEUTILS_OUTPUTS")
     if not configured and platform() == "colab" and DRIVE.is_dir():
         return DRIVE / "pokemon-gan" / "outputs"
@@ -56,11 +53,8 @@ def _project_folder(variable, name):
 
 
 def profile():
-    """Returns "tiny", "quick" or "full": POKEUTILS_PROFILE, else by the device.
-
-    "tiny" is for tests, "quick" for a CPU (10 minutes in all), "full" for a GPU or TPU.
-    Raises ValueError when POKEUTILS_PROFILE is none of the three.
-    """
+    """Returns "tiny" (for tests), "quick" (a CPU) or "full" (a GPU or TPU):
+    POKEUTILS_PROFILE, else by the device. Raises ValueError for another."""
     name = os.environ.get("POKEUTILS_PROFILE")
     if not name:
         return "quick" if device.accelerator() == "cpu" else "full"
@@ -83,11 +77,8 @@ def source():
 
 
 def need(module, requirement, show=print):
-    """Makes sure that `module` can be imported; `requirement` is its pinned package.
-
-    Colab and Kaggle lack a few small packages: there it is installed. Elsewhere, raises
-    RuntimeError with the command that installs it.
-    """
+    """Makes sure that `module` can be imported. Colab and Kaggle lack a few: there its
+    pinned `requirement` is installed. Elsewhere, raises RuntimeError that says how."""
     if importlib.util.find_spec(module):
         return
     if platform() == "local":
@@ -127,12 +118,9 @@ def git_commit():
 
 
 def report():
-    """Prints platform, profile, versions, device and folders, and what could be better.
-
-    It comes first in every notebook, before TensorFlow is imported, so it also makes
-    TensorFlow fast and quiet: see `device.settle()`. It prints no absolute path of a
-    folder inside the project, so that a notebook can be saved with this output.
-    """
+    """Prints platform, profile, versions, device and folders, and what could be better;
+    no absolute path, so that a notebook can be saved with it. Call it before TensorFlow
+    is imported, which it makes fast and quiet: see `device.settle()`."""
     device.settle()
     found = versions()
     names = ("python", "keras", device.backend(), "numpy")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pokeutils.common import files, images
 from pokeutils.data import doodles as drawings
-from pokeutils.data import download
+from pokeutils.data import download, species
 from pokeutils.data.download import SourceUnavailable
 
 SPECIES = 649  # of generations 1 to 5: all that the artwork and animated sets draw
@@ -81,14 +81,21 @@ MAX_PIXELS = 10**6  # of a frame; sprites have 10,000
 GRID = 3  # px; frames are compared by the mean of blocks of this size
 
 
-def artwork(new, progress):
-    """Takes 649 vector artworks: NNN.svg."""
-    inside, story = _open("artwork", new, progress)
+def numbered(name, new, progress):
+    """Takes the pictures of a pack whose names are national numbers: NNN.svg or .png."""
+    inside, story = _open(name, new, progress)
+    (folder,) = PACKS[name].content
     rows = []
-    for number in range(1, SPECIES + 1):  # files such as 201-a.svg are forms
-        row = {"file": f"{number:03d}.svg", "species_id": number}
-        rows.append(_keep(new, row, inside[f"{DREAM_WORLD}{number}.svg"]))
-    left_out = [f"{len(inside) - SPECIES} files of other forms and of females"]
+    for file, data in inside.items():
+        # Not 201-a.svg, a form. Two have letters behind their number, as 740le.png.
+        match = re.match(rf"{folder}0*(\d+)[a-z]*(\.\w+)$", file)
+        if match and int(match[1]) <= species.COUNT:
+            number = int(match[1])
+            row = {"file": f"{number:03d}{match[2]}", "species_id": number}
+            rows.append(_keep(new, row, data))
+    rows.sort(key=lambda row: row["species_id"])
+    others = len(inside) - len(rows)
+    left_out = [f"{others} files of other forms and of females"] if others else []
     return rows, {**story, "left_out": left_out}
 
 
@@ -110,18 +117,6 @@ def sprites(new, progress):
     others = len(inside) - len(rows)
     left_out = [f"{others} files of forms that differ little, and of females"]
     return rows, {**story, "left_out": left_out}
-
-
-def official(new, progress):
-    """Takes 809 official artworks of 400 x 400 px: NNN.png."""
-    inside, story = _open("official", new, progress)
-    rows = []
-    for name, data in sorted(inside.items()):
-        # Two have letters behind their number: 662r.png, 740le.png.
-        number = int(re.match(r"images/0*(\d+)[a-z]*\.png$", name)[1])
-        row = {"file": f"{number:03d}.png", "species_id": number}
-        rows.append(_keep(new, row, data))
-    return rows, story
 
 
 def animated(new, progress):

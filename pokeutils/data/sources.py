@@ -38,7 +38,7 @@ _ON_KAGGLE = "/kaggle/input, kagglehub, or the zip file in data/downloads"
 _KNOWN = {
     "artwork": Source(
         "649 flat vector artworks, generations 1 to 5 (Dream World)",
-        *(_FROM_ARTWORK, packs.artwork, packs.SPECIES),
+        *(_FROM_ARTWORK, functools.partial(packs.numbered, "artwork"), 649),
     ),
     "sprites": Source(
         "809 species as pixel sprites of at most 32 px, regular and shiny",
@@ -50,7 +50,7 @@ _KNOWN = {
         "809 official artworks of 400 x 400 px, generations 1 to 7",
         f"GitHub archive of {packs.OFFICIAL_ARCHIVE[0]} at a pinned commit (120 MB), "
         "hashes of all pictures checked",
-        *(packs.official, 809),
+        *(functools.partial(packs.numbered, "official"), 809),
     ),
     "animated": Source(
         "649 species as pixel sprites of at most 96 px, in 4 to 8 poses and one shiny",
@@ -222,9 +222,8 @@ def _is_whole(raw, state):
     """Says whether a raw folder is complete, and of that `state` if it has one."""
     try:
         rows, story = manifest(raw), about(raw)
-        if not rows or len(rows) != story["files"]:
-            return False
-        if state not in (None, story.get("listing")):
+        current = state in (None, story.get("listing"))
+        if not rows or len(rows) != story["files"] or not current:
             return False
         return all(files.sha256(raw / row["file"]) == row["sha256"] for row in rows)
     except (OSError, KeyError, TypeError, AttributeError, ValueError, csv.Error):

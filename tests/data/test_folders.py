@@ -30,7 +30,9 @@ def test_a_folder_is_copied_with_its_numbers(tmp_path):
     raw = fetch(mine, tmp_path)
     assert raw.name.startswith("folder-my-pets-")
     numbers = {row["file"]: row["species_id"] for row in sources.manifest(raw)}
-    assert numbers == dict(zip([*names, "own.png"], ["6", "25", "", "", ""], strict=True))
+    assert numbers == dict(
+        zip([*names, "own.png"], ["6", "25", "", "", ""], strict=True)
+    )
     [dropped] = sources.about(raw)["dropped"]
     assert dropped["file"] == "link.png" and "out of the folder" in dropped["reason"]
     assert not (raw / "link.png").exists()

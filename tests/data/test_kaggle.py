@@ -93,7 +93,9 @@ def test_numbered_jpegs_alone_will_do(data):
     unpacked(data / "downloads" / "pokemon-images-dataset", jpegs)
     assert len(sources.manifest(fetch(POKEMON, data))) == 7
     ready = dataset.load(POKEMON, 32, data, lambda line: None)
-    assert (ready.images[:, [0, -1], [0, -1], 3] == 0).all()  # the white background is gone
+    assert (
+        ready.images[:, [0, -1], [0, -1], 3] == 0
+    ).all()  # the white background is gone
 
 
 def test_metadata_is_known_or_empty(data):
@@ -164,7 +166,9 @@ def test_nowhere_to_be_found_says_every_way(data):
     with pytest.raises(download.SourceUnavailable) as caught:
         fetch(TYPES, data)
     message = str(caught.value)
-    assert "kagglehub" in message and "SOURCE=doodles" in message and "\n" not in message
+    assert (
+        "kagglehub" in message and "SOURCE=doodles" in message and "\n" not in message
+    )
     assert "https://www.kaggle.com/datasets/vishalsubbiah/" in message
     assert str(data / "downloads" / "pokemon-images-and-types.zip") in message
 

@@ -19,6 +19,7 @@ def load(source, tmp_path, size=16, lines=None):
 
 # ---------------------------------------------------------------------------- decoding
 
+
 def test_what_cannot_be_used_is_named(pets, tmp_path):
     (tmp_path / "pets" / "page.png").write_text("<!DOCTYPE html><html>not found")
     (tmp_path / "pets" / "cut.png").write_bytes(

@@ -217,8 +217,6 @@ class Visitor:
                 return Answer(answer.status_code, answer.headers, body)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             raise Unanswered(f"no answer in {TIMEOUT} s") from None
-        except requests.exceptions.SSLError as error:
-            raise Failed(f"no safe connection: {_root(error)}") from None
         except (requests.ConnectionError, urllib3.exceptions.ProtocolError) as error:
             raise Unanswered(f"no whole answer: {_root(error)}") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:

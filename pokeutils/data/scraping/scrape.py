@@ -89,22 +89,39 @@ class _Run:
         self.last_report = time.monotonic()
 
     def go(self, limit):
-        """Fetches what is missing, then writes the bookkeeping of the raw folder."""
-        every = self.species()[:limit]
+        """Fetches what is missing, then writes manifest.csv and source.json."""
+        rows, every = [], self.species()[:limit]
         self.report(0, len(every))
         for done, species in enumerate(every, 1):
             for picture in self.pictures(species):
-                url = picture["url"]
-                if url in self.journal:
-                    continue
-                kept = self.ask(self.visitor.picture, url, self.raw / picture["file"])
-                if kept is not None:
-                    self.patience = PATIENCE
-                    file = kept.path.relative_to(self.raw).as_posix()
-                    self.journal.add(url, file=file, sha256=kept.sha256)
+                file = self.file(picture["url"], self.raw / picture["file"])
+                if file:
+                    row = {key: picture[key] for key in ("species_id", "slug", "form")}
+                    row |= {"file": file, "shiny": int(picture["shiny"])}
+                    rows.append({**row, "url_or_package": picture["url"]})
             if time.monotonic() - self.last_report > REPORT_SECONDS:
                 self.report(done, len(every))
-        self.write(every, limit)
+        if not rows:
+            raise SourceUnavailable("no picture at all was found.")
+
+        sources.write_manifest(self.raw, rows)
+        missing = {url: entry.get("missing") for url, entry in self.journal.items()}
+        story = {
+            "source": self.name,
+            "files": len(rows),
+            "listing": files.sha256(self.raw / "manifest.csv"),
+            "from": self.site.origins[0],
+            "verified": "every file was decoded when it came",
+            "limit": limit,
+            "left_out": [f"{url}: {why}" for url, why in missing.items() if why],
+            "dropped": [{"file": u, "reason": r} for u, r in self.failed.items()],
+        }
+        files.write_json(self.raw / "source.json", story)
+        self.progress(
+            f"{self.name}: {len(rows)} pictures of {len(every)} species; "
+            f"{len(story['left_out'])} absent, {len(self.failed)} dropped (see "
+            "source.json)"
+        )
 
     def species(self):
         """Returns [{"url", "slug", "species_id", ...}]: what to visit."""
@@ -141,6 +158,16 @@ class _Run:
                     self.fail(url, "no pictures where they used to be on this page")
         return self.journal.get(url, {}).get("found", [])
 
+    def file(self, url, path):
+        """Returns the name of a picture's file, fetched if need be, or None."""
+        if url not in self.journal:
+            kept = self.ask(self.visitor.picture, url, path)
+            if kept is not None:
+                self.patience = PATIENCE
+                file = kept.path.relative_to(self.raw).as_posix()
+                self.journal.add(url, file=file, sha256=kept.sha256)
+        return self.journal.get(url, {}).get("file")
+
     def ask(self, get, url, *path):
         """Returns what comes from an address, or None after noting why nothing did."""
         try:
@@ -172,41 +199,6 @@ class _Run:
             f"{self.name}: {done} of {total} species, {self.journal.kept()} pictures, "
             f"about {left:.0f} min left"
         )
-
-    def write(self, every, limit):
-        """Writes manifest.csv and source.json, which make the folder a raw folder."""
-        rows, left_out = [], []
-        for species in every:
-            shown = self.journal.get(species["url"], {}).get("found", [])
-            for picture in shown:
-                entry = self.journal.get(picture["url"], {})
-                if "file" in entry:
-                    row = {key: picture[key] for key in ("species_id", "slug", "form")}
-                    row |= {"file": entry["file"], "shiny": int(picture["shiny"])}
-                    rows.append({**row, "url_or_package": picture["url"]})
-            for url in (species["url"], *(picture["url"] for picture in shown)):
-                if "missing" in self.journal.get(url, {}):
-                    left_out.append(f"{url}: {self.journal[url]['missing']}")
-        if not rows:
-            raise SourceUnavailable("no picture at all was found.")
-
-        sources.write_manifest(self.raw, rows)
-        story = {
-            "source": self.name,
-            "files": len(rows),
-            "listing": files.sha256(self.raw / "manifest.csv"),
-            "from": self.site.origins[0],
-            "verified": "every file was decoded when it came",
-            "limit": limit,
-            "left_out": left_out,
-            "dropped": [{"file": u, "reason": r} for u, r in self.failed.items()],
-        }
-        files.write_json(self.raw / "source.json", story)
-        self.progress(
-            f"{self.name}: {len(rows)} pictures of {len(every)} species; "
-            f"{len(left_out)} absent, {len(self.failed)} dropped (see source.json)"
-        )
-
 
 class _Journal(dict):
     """What is known of each address, kept in a file, so that the next run goes on.

@@ -376,7 +376,9 @@ def test_it_says_how_long_it_will_take(serebii, tmp_path, monkeypatch):
     lines = []
     run("serebii", tmp_path, lines)
     estimates = [line for line in lines if "left" in line]
-    assert estimates[-1].startswith("serebii: 4 of 4 species, 11 pictures, about 0 s left")
+    assert estimates[-1].startswith(
+        "serebii: 4 of 4 species, 11 pictures, about 0 s left"
+    )
     assert [line.split(" of ")[0] for line in estimates] == [
         f"serebii: {n}" for n in range(5)
     ]

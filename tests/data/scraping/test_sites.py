@@ -118,7 +118,10 @@ def test_pokedex_keeps_the_base_and_the_forms():
     def page(*images):
         return f'<div class="profile-images">{"".join(images)}</div>'.encode()
 
-    foreign, own = '<img src="/full/025.png">', '<img class="active" src="/full/006.png">'
+    foreign, own = (
+        '<img src="/full/025.png">',
+        '<img class="active" src="/full/006.png">',
+    )
     lazy = '<img src="/placeholder.gif" data-src="/full/006_f2.png">'
     assert pictures("pokedex", page(foreign), bulbasaur) == {
         "001": ("/detail/001.png", None, "", False)

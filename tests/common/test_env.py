@@ -83,9 +83,6 @@ def test_commit(monkeypatch, tmp_path):
     assert env.git_commit().endswith("-dirty")
 
 
-# ------------------------------------------------------------------------------ report
-
-
 def test_report_names_no_folder_of_this_machine(capsys):
     env.report()
     text = capsys.readouterr().out
@@ -111,9 +108,6 @@ def test_report_says_where_to_click_and_what_is_not_used(monkeypatch, capsys, ad
     text = report()
     assert "No GPU" not in text and "does not use" not in text
     assert "; mixed_float16\n" in text
-
-
-# ---------------------------------------------------------------------- what is missing
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it():

@@ -22,9 +22,6 @@ def creature(size=256):
     return np.asarray(small.convert("RGBA"))
 
 
-# ---------------------------------------------------------------------------- resizing
-
-
 def test_premultiplied_resizing_has_no_dark_fringe():
     rgba = creature()
     left, top, right, bottom = images.box(rgba)
@@ -88,9 +85,6 @@ def test_an_empty_picture_is_refused():
         images.fit(np.zeros((9, 9, 4), np.uint8), 32)
 
 
-# -------------------------------------------------------------------------- arithmetic
-
-
 def test_premultiply_round_trip_and_composite():
     rgba = np.stack(np.meshgrid(*[np.arange(0, 256, 15)] * 4), -1).reshape(1, -1, 4)
     rgba = rgba.astype(np.uint8)
@@ -145,9 +139,6 @@ def test_shrink_takes_block_means_by_whole_factors():
     assert images.shrink(pictures, 7) is pictures
 
 
-# ----------------------------------------------------------------------------- checks
-
-
 def test_pictures_are_let_through_as_an_array():
     pictures = np.zeros((2, 4, 4, 3), "uint8")
     assert images.check(pictures) is pictures
@@ -185,9 +176,6 @@ def test_bilinear_reads_between_pixels_and_beyond_the_border():
     columns = np.array([[[2, 1.5, 0, 0, 2.5]]])
     values = images.bilinear(picture, rows, columns, outside=80)
     assert values.ravel().tolist() == [200, 175, 12.5, 80, 140]
-
-
-# ----------------------------------------------------------------------------- reading
 
 
 @pytest.mark.parametrize(

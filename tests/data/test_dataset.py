@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from drawn import save_disc
+from drawings import save_disc
 
 from pokeutils.common import env, files, images
 from pokeutils.data import dataset, prepare
@@ -17,9 +17,6 @@ from pokeutils.data import dataset, prepare
 def load(source, tmp_path, size=16, lines=None):
     progress = [].append if lines is None else lines.append
     return dataset.load(source, size, tmp_path / "data", progress)
-
-
-# ----------------------------------------------------------------------------- loading
 
 
 def test_what_a_prepared_set_holds(pets, tmp_path):
@@ -125,9 +122,6 @@ def test_a_full_disk_leaves_the_earlier_set(pets, tmp_path, monkeypatch):
     assert sorted(os.listdir(first.folder)) == ["images.npy", "meta.csv", "report.json"]
     assert os.listdir(first.folder.parent) == [first.folder.name]
     assert (np.load(first.folder / "images.npy") == first.images).all()
-
-
-# ----------------------------------------------------------------------------- batches
 
 
 def test_order_is_a_fresh_permutation_each_epoch():

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from drawn import save_disc
+from drawings import save_disc
 from PIL import Image
 
 from pokeutils.common import images
@@ -15,9 +15,6 @@ from pokeutils.data import dataset, doodles, prepare
 def load(source, tmp_path, size=16, lines=None):
     progress = [].append if lines is None else lines.append
     return dataset.load(source, size, tmp_path / "data", progress)
-
-
-# ---------------------------------------------------------------------------- decoding
 
 
 def test_what_cannot_be_used_is_named(pets, tmp_path):
@@ -60,9 +57,6 @@ def test_a_picture_that_takes_for_ever_is_dropped(pets, tmp_path, monkeypatch):
     assert dropped["file"] == "slow.svg" and "more than 1.5 s" in dropped["reason"]
 
 
-# ------------------------------------------------------------------------------- split
-
-
 def test_the_split_is_by_species(tmp_path, one_decoder):
     for number in range(1, 60):
         for look in ("regular", "shiny", "mega"):
@@ -82,9 +76,6 @@ def test_the_split_never_changes():
     held = [n for n in range(1, 1026) if prepare.is_holdout(n)]
     assert held[:8] == [10, 13, 40, 45, 48, 52, 54, 66] and len(held) == 96
     assert prepare.is_holdout("7") == prepare.is_holdout(7)
-
-
-# -------------------------------------------------------------------------- duplicates
 
 
 def test_pictures_that_sources_share_are_kept_once_and_told_of(tmp_path, one_decoder):

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from drawn import save_disc
+from drawings import save_disc
 
 from pokeutils.common import files
 from pokeutils.data import doodles, sources
@@ -65,9 +65,6 @@ def test_doodles_are_the_same_every_time_and_all_different():
         assert 0.08 < solid < 0.75
 
 
-# ------------------------------------------------------------------------------- names
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -106,9 +103,6 @@ def test_names_of_several_sources():
     assert "pixel" in sources.describe("folder:/a+sprites").title
     folder = sources.folder_name(f"official+{kaggle}")
     assert folder == "official+kaggle-pokemon-images-dataset"
-
-
-# -------------------------------------------------------------------- several together
 
 
 def test_several_sources_become_one_folder_that_points_into_theirs(tmp_path):

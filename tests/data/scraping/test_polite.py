@@ -36,9 +36,6 @@ def nothing_kept(tmp_path):
     return not folder.exists() or os.listdir(folder) == []
 
 
-# ------------------------------------------------------------------------- good answers
-
-
 def test_a_page_is_asked_for_once_by_name_after_robots(site, visitor):
     site.replies["/page"] = "Pokédex".encode()
     assert visitor.page(site.url + "/page") == "Pokédex"
@@ -73,9 +70,6 @@ def test_a_picture_is_kept_with_the_suffix_of_its_kind(site, visitor, tmp_path):
     assert kept.bytes == len(png())
     assert picture(visitor, site, tmp_path, "/b.png").path.suffix == ".jpg"
     assert sorted(os.listdir(tmp_path / "kept")) == ["a.jpg", "a.png"]
-
-
-# ----------------------------------------------------------------------------- manners
 
 
 def test_it_waits_two_seconds_between_requests(site, visitor, monkeypatch):
@@ -260,9 +254,6 @@ def test_a_robots_txt_that_cannot_be_read_forbids_all(site, visitor, reply, reas
     assert "/page" not in site.asked
 
 
-# ------------------------------------------------------------------------ asking again
-
-
 def test_500_twice_then_good(site, visitor, monkeypatch):
     monkeypatch.setattr(polite, "BACK_OFF", 5.0)
     site.replies["/page"] = [Reply(b"", 500), Reply(b"", 502), b"hello"]
@@ -335,9 +326,6 @@ def test_a_client_error_is_not_asked_for_again(site, visitor, status):
     assert site.asked["/page"] == 1
 
 
-# ----------------------------------------------------------------- walls and redirects
-
-
 @pytest.mark.parametrize(
     "reply",
     [
@@ -391,9 +379,6 @@ def test_no_other_host_is_asked(site, visitor, place):
         with pytest.raises(polite.Failed, match="leads away from|not a web address"):
             visitor.page(address)
     assert sum(site.asked.values()) == 2
-
-
-# ------------------------------------------------------------------------- bad pictures
 
 
 def test_a_body_of_200_mb_is_cut_off_early(site, visitor, tmp_path):

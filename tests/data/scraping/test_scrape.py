@@ -1,4 +1,4 @@
-"""A scrape asks only when estimates to, stops at a refusal, goes on another day; a local
+"""A scrape asks only when told to, stops at a refusal, goes on another day; a local
 server plays the site."""
 
 import json
@@ -67,9 +67,6 @@ def pictures(raw):
     }
 
 
-# ------------------------------------------------------------------ only when agreed to
-
-
 @pytest.mark.parametrize("name", sites.SITES)
 @pytest.mark.parametrize("agree", [False, None, 1, "yes"])
 def test_nothing_is_asked_without_an_explicit_yes(name, agree, site, tmp_path):
@@ -109,9 +106,6 @@ def test_nothing_in_the_project_agrees_for_its_user():
         code += ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
     calls = [re.findall(r"^\s*(?:\w+ = )?scrape\.fetch\([^)]*", c, re.M) for c in code]
     assert not [call for call in sum(calls, []) if "agree=True" in call]
-
-
-# ------------------------------------------------------------------------------ serebii
 
 
 def test_serebii_brings_all_forms_in_both_colours(serebii, tmp_path):
@@ -182,9 +176,6 @@ def test_a_damaged_picture_is_fetched_again_and_no_other(serebii, tmp_path):
     run("serebii", tmp_path)
     assert dict(serebii.asked) == {"/robots.txt": 1, "/Shiny/SWSH/037.png": 1}
     assert sources.fetch("serebii", tmp_path / "raw") == raw
-
-
-# ------------------------------------------------------------------- when it goes wrong
 
 
 REFUSALS = {
@@ -325,8 +316,6 @@ def test_two_runs_in_one_folder_are_one_too_many(serebii, tmp_path):
     assert len(sources.manifest(tmp_path / "raw" / "serebii")) == 11
 
 
-# ------------------------------------------------------------------------------- killed
-
 SCRIPT = """
 import sys
 from pokeutils.data.scraping import polite, scrape, sites
@@ -366,9 +355,6 @@ def test_a_killed_run_goes_on_without_asking_twice(serebii, tmp_path):
     after = pictures(raw)
     assert before.items() <= after.items() and set(after) == set(table(raw))
     assert len(after) == 11
-
-
-# --------------------------------------------------------------------------------- time
 
 
 def test_it_says_how_long_it_will_take(serebii, tmp_path, monkeypatch):

@@ -148,14 +148,12 @@ def version_of(distribution):
 
 
 def tune(batch):
-    """Sets up TensorFlow in this process for training with batches of that size.
-
-    On CPUs its graph optimiser is switched off: in large graphs it adds up terms in the
+    """Sets up TensorFlow in this process for training with batches of that size. On
+    CPUs its graph optimiser is switched off: in large graphs it adds up terms in the
     order in which they come to be ready, so that one run may differ from the next. On
     GPUs only the part is that gives up on a convolution with bias and leaky ReLU
     (TensorFlow 2.20). On two cores, small batches get one core per operation: on both
-    they take a fifth longer (benchmarks/README.md).
-    """
+    they take a fifth longer (benchmarks/README.md)."""
     if backend() != "tensorflow":
         return
     import tensorflow as tf

@@ -25,12 +25,10 @@ RESVG = "resvg_py==0.5.0"  # the renderer decides pixels, so it is pinned
 
 
 def read(path, long_side=256):
-    """Returns the picture at `path` as straight RGBA, at most `long_side` px long.
-
-    Of an animation the first frame counts; a picture without transparency loses its
-    white background. Raises ValueError with the reason for a file that is no picture we
-    can trust.
-    """
+    """Returns the picture at `path` as straight RGBA, at most `long_side` px long. Of
+    an animation the first frame counts; a picture without transparency loses its white
+    background. Raises ValueError with the reason for a file that is no picture we can
+    trust."""
     path = pathlib.Path(path)
     size = path.stat().st_size
     if size > MAX_BYTES:
@@ -317,10 +315,8 @@ def canvas(path, size, pixel_art=0):
 
 def serve():
     """Answers requests for canvases, one JSON line each, until standard input ends.
-
     `prepare` runs this module as a process of its own: decoders then use both cores,
-    and one that hangs or crashes on a broken file costs that file, not the session.
-    """
+    and one that hangs or crashes on a broken file costs that file, not the session."""
     out = sys.stdout.buffer
     for line in sys.stdin:
         try:

@@ -28,11 +28,9 @@ LIMIT = 120_000  # bytes of one shown picture: notebooks stay small enough to op
 
 
 def tile(pictures, columns=8, scale=1, gap=2, background=255):
-    """Puts uint8 pictures (n, h, w, 3 or 4) on one RGB uint8 sheet, row by row.
-
-    Four channels are premultiplied RGBA and are put over `background`. `scale` repeats
-    pixels, so that they stay sharp. Raises ValueError for anything else.
-    """
+    """Puts uint8 pictures (n, h, w, 3 or 4) on one RGB uint8 sheet, row by row. Four
+    channels are premultiplied RGBA and are put over `background`. `scale` repeats
+    pixels, so that they stay sharp. Raises ValueError for anything else."""
     pictures = images.over(images.check(pictures), background)
     pictures = pictures.repeat(scale, 1).repeat(scale, 2)
     n, h, w, _ = pictures.shape
@@ -89,12 +87,10 @@ def labelled(sheets, labels, scale=1, gap=8, columns=None):
 
 
 def scatter(pictures, x, y, side=32, width=800, height=800, apart=0.0):
-    """Puts premultiplied RGBA pictures at places on white: one RGB uint8 array.
-
-    x, y: the pictures' centres, 0 to 1 from left to right and from top to bottom;
-    side: pixels of one picture. Later ones lie over earlier ones, or are left out if
-    nearer than `apart` sides to one.
-    """
+    """Puts premultiplied RGBA pictures at places on white: one RGB uint8 array. x, y:
+    the pictures' centres, 0 to 1 from left to right and from top to bottom; side:
+    pixels of one picture. Later ones lie over earlier ones, or are left out if nearer
+    than `apart` sides to one."""
     places = np.stack([np.multiply(x, width - side), np.multiply(y, height - side)], 1)
     kept = []
     for i, place in enumerate(places):
@@ -213,12 +209,10 @@ def save_png(path, picture):
 
 
 def gif(path, frames, milliseconds=200, last=1500, colours=128):
-    """Writes RGB uint8 frames as a looping GIF, atomically; the last one stays.
-
-    One palette for all frames, made from the last one and a middle one: without it,
-    colours flicker. The background, the colour of its corner, is kept exactly. Raises
-    ValueError without frames.
-    """
+    """Writes RGB uint8 frames as a looping GIF, atomically; the last one stays. One
+    palette for all frames, made from the last one and a middle one: without it, colours
+    flicker. The background, the colour of its corner, is kept exactly. Raises
+    ValueError without frames."""
     import imageio.v3 as iio  # a quarter of a second that few have to wait for
 
     frames = _frames(frames)

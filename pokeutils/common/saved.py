@@ -135,11 +135,9 @@ def names():
 
 
 def pretrained(name=FLAGSHIP):
-    """Returns a trained generator: latents (n, latent_dim) from N(0, 1) -> pictures
-    (n, size, size, 4), premultiplied RGBA in [-1, 1].
-
-    Raises ValueError for an unknown name, or a file that is damaged.
-    """
+    """Returns a trained generator: latents (n, latent_dim) from N(0, 1) -> pictures (n,
+    size, size, 4), premultiplied RGBA in [-1, 1]. Raises ValueError for an unknown
+    name, or a file that is damaged."""
     if name not in names():
         there = f"There is {', '.join(names()) or 'none'}."
         raise ValueError(f"No trained generator {name!r} in {folder()}. {there}")

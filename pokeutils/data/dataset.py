@@ -61,13 +61,11 @@ class PictureSet(
 
 def load(source, size, data_dir=None, progress=print):
     """Returns the PictureSet of a source at `size` x `size` px, preparing it if needed.
-
     `meta` maps each name in prepare.COLUMNS to an array, one entry per picture; text is
     "" and numbers are 0 where unknown. Pixel art keeps its pixels in multiples of the
     canvas it was drawn for; below that it is reduced as artwork is. Raises ValueError
     for an unknown source or size, RuntimeError when more than 5 % of the pictures
-    cannot be used; what `sources.fetch` raises passes through.
-    """
+    cannot be used; what `sources.fetch` raises passes through."""
     sources.describe(source)
     for part in sources.parts(source):
         side = sources.describe(part).pixel_art
@@ -142,10 +140,7 @@ def check_range(pictures):
     if height != width or count < 2:
         raise ValueError(f"got {pictures.shape}; expected (n >= 2, size, size, 4).")
     if (pictures[..., :3] > pictures[..., 3:]).any():
-        raise ValueError(
-            "some colours are brighter than their alpha: this is straight RGBA; "
-            "pass it through images.premultiply."
-        )
+        raise ValueError("this is straight RGBA; pass it through images.premultiply.")
     if (pictures == pictures[0]).all():
         raise ValueError("all pictures are identical; was one read again and again?")
     opaque = (pictures[:, [0, 0, -1, -1], [0, -1, 0, -1], 3] > 127).mean()
@@ -158,24 +153,19 @@ def check_range(pictures):
 
 def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):
     """Returns which pictures each training step sees, and which of them are flipped:
-    int32 and bool (steps, batch), from step `start` on.
-
-    Every epoch of count // batch steps is a permutation that depends on (seed, epoch)
-    only, so that runs resume exactly. With `weights` (count,), a picture comes as often
-    as its share of them, rounded up or down at random. Without `reshuffle`, all epochs
-    are the first. Raises ValueError when `batch` exceeds `count`, or a weight is not
-    positive.
-    """
+    int32 and bool (steps, batch), from step `start` on. Every epoch of count // batch
+    steps is a permutation that depends on (seed, epoch) only, so that runs resume
+    exactly. With `weights` (count,), a picture comes as often as its share of them,
+    rounded up or down at random. Without `reshuffle`, all epochs are the first. Raises
+    ValueError when `batch` exceeds `count`, or a weight is not positive."""
     if not 1 <= batch <= count:
         raise ValueError(f"a batch of {batch} from {count} pictures; use 1 to {count}.")
     if weights is not None:
         weights = np.asarray(weights, np.float64)
         good = np.isfinite(weights) & (weights > 0)
         if weights.shape != (count,) or not good.all():
-            raise ValueError(
-                f"weights of shape {weights.shape}; expected ({count},), one per "
-                "picture, all of them positive."
-            )
+            expected = f"expected ({count},), one per picture, all of them positive"
+            raise ValueError(f"weights of shape {weights.shape}; {expected}.")
         weights = weights if np.ptp(weights) else None
     per_epoch = count // batch
     indices = np.empty((steps, batch), np.int32)
@@ -206,11 +196,9 @@ def _deck(rng, count, weights):
 
 def batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
     """Returns a tf.data.Dataset of `steps` float32 batches, in [-1, 1], of `pictures`.
-
     `places` are the start, reshuffle and weights of `order`. With `mirror` about half
     of the pictures are flipped left-right. With `labels`, an array (n, ...), a batch is
-    a pair (pictures, their labels).
-    """
+    a pair (pictures, their labels)."""
     import tensorflow as tf
 
     indices, flips = order(len(pictures), batch, steps, seed, **places)

@@ -47,11 +47,9 @@ def _palette(rng):
 
 
 class _Pen:
-    """Lays outlined shapes over each other on one large canvas (units: -110 to 110).
-
-    A shape is a list of discs (x, y, radius) and polygons (lists of points). What is
-    drawn `inside` another shape is clipped to it, and has no outline.
-    """
+    """Lays outlined shapes over each other on one large canvas (units: -110 to 110). A
+    shape is a list of discs (x, y, radius) and polygons (lists of points). What is
+    drawn `inside` another shape is clipped to it, and has no outline."""
 
     def __init__(self, palette):
         self.palette = palette

@@ -11,21 +11,18 @@ import errno
 import functools
 import gzip
 import hashlib
-import lzma
 import os
 import pathlib
 import re
 import shutil
 import signal
 import stat
-import struct
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import time
 import zipfile
-import zlib
 
 from pokeutils.common import env, files
 
@@ -38,11 +35,6 @@ MAX_MEMBER = 8 * 2**20  # bytes of one file inside an archive
 # its size, and to more than a small set has, is a bomb.
 MAX_RATIO = 10
 SMALL = 64 * 2**20
-# The last four are what Python's own readers let through of a damaged index.
-DAMAGES = (
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
-    *(IndexError, ValueError, NotImplementedError, struct.error),
-)
 OFFLINE = (
     "Without a network, `make run SOURCE=doodles` uses creatures drawn by code, and "
     "SOURCE=folder:<path> uses pictures of your own."
@@ -168,12 +160,10 @@ def download(url, path, seconds=20, progress=print):
 
 def unpack(path, *wanted):
     """Returns {name: bytes} of the files in a .tar.gz, a .zip or a folder that a
-    regular expression wants, which is matched from the start of a name.
-
-    A name in a .tar.gz is without its first folder ("package/"). Hidden files are left
-    out. Raises RuntimeError for what is damaged, holds links or paths that lead out of
-    it, or unpacks to more than pictures do.
-    """
+    regular expression wants, which is matched from the start of a name. A name in a
+    .tar.gz is without its first folder ("package/"). Hidden files are left out. Raises
+    RuntimeError for what is damaged, holds links or paths that lead out of it, or
+    unpacks to more than pictures do."""
     read = _folder if path.is_dir() else _zip if path.suffix == ".zip" else _tar
     inside, pattern = {}, re.compile("|".join(wanted))
     try:
@@ -193,7 +183,9 @@ def unpack(path, *wanted):
                 raise _refusal(path, name, f"is larger than {MAX_MEMBER >> 20} MB")
             with open_file() as file:
                 inside[name] = file.read()
-    except (*DAMAGES, OSError) as error:
+    except RuntimeError:
+        raise
+    except Exception as error:  # what readers raise on odd bytes is manifold
         raise RuntimeError(f"{path.name} is damaged or cut short: {error}") from None
     if not inside:
         raise RuntimeError(f"{path.name} holds none of the files that are wanted.")

@@ -24,10 +24,8 @@ STEMS = {  # 6-mega-x.png and, of a female, 521f.png; aegislash-blade.png
 
 
 def fill(handle, new, progress):
-    """Copies the pictures of the set "<owner>/<slug>"; returns what `packs` do.
-
-    Raises SourceUnavailable when the set is nowhere, RuntimeError when it is damaged.
-    """
+    """Copies the pictures of the set "<owner>/<slug>"; returns what `packs` do. Raises
+    SourceUnavailable when the set is nowhere, RuntimeError when it is damaged."""
     species.need(progress)
     where = _find(handle, new.parent.parent / "downloads", progress)
     inside = download.unpack(where, rf"(.*/)?{STEMS[handle]}\.(png|jpe?g)$")

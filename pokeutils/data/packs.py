@@ -139,10 +139,8 @@ def animated(new, progress):
             )
         if number % 100 == 0:
             progress(f"animated: frames of {number} of {SPECIES} species chosen")
-    left_out = [
-        f"{len(inside) - 2 * SPECIES} GIFs of forms, their copies, the substitute doll",
-        f"frames beyond {MOST} a species, copies, and near copies",
-    ]
+    others = len(inside) - 2 * SPECIES
+    left_out = [f"{others} GIFs of forms, their copies, the substitute doll"]
     return rows, {**story, "left_out": left_out}
 
 
@@ -238,11 +236,9 @@ def _given(new, file):
 
 
 def read_frames(data, side, count=None):
-    """Returns {number: body} of the first `count` distinct frames of a GIF (bytes).
-
-    A body is a frame, straight RGBA, without its empty border. Those larger than `side`
-    px and empty ones are left out. Raises ValueError for a damaged or a large GIF.
-    """
+    """Returns {number: body} of the first `count` distinct frames of a GIF (bytes). A
+    body is a frame, straight RGBA, without its empty border. Those larger than `side`
+    px and empty ones are left out. Raises ValueError for a damaged or a large GIF."""
     bodies, seen = {}, set()
     for number, rgba in _played(data):
         rgba[rgba[..., 3] == 0] = 0  # lime and magenta hide below

@@ -46,10 +46,8 @@ Pair = collections.namedtuple("Pair", "first second notes mirrored")
 
 def make(source, raw, new, expected, progress=print):
     """Fills the folder `new` with a prepared set made from the raw folder `raw`.
-
     `expected` (version, size, listing) goes into the report, for `dataset.load` to
-    compare. Raises RuntimeError when more than 5 % of the pictures cannot be used.
-    """
+    compare. Raises RuntimeError when more than 5 % of the pictures cannot be used."""
     begin, about = time.monotonic(), sources.about(raw)
     array, rows, dropped = _collect(source, raw, expected["size"], progress)
     dropped = about.get("dropped", []) + dropped
@@ -57,9 +55,8 @@ def make(source, raw, new, expected, progress=print):
     if kept < 2 or len(dropped) > MAX_BROKEN * total:
         named = "; ".join(f"{d['file']}: {d['reason']}" for d in dropped[:5])
         raise RuntimeError(
-            f"{source}: {len(dropped)} of {total} pictures cannot be used "
-            f"({named}{'; ...' if len(dropped) > 5 else ''}). At most "
-            f"{MAX_BROKEN:.0%} may be lost, and 2 must be left: remove or replace "
+            f"{source}: {len(dropped)} of {total} pictures cannot be used ({named}). At "
+            f"most {MAX_BROKEN:.0%} may be lost, and 2 must be left: remove or replace "
             "these files."
         )
     array, rows, duplicates = _drop_duplicates(source, array, rows)
@@ -233,11 +230,9 @@ class _Decoder:
 
 def pairs(pictures, others=None, far=FAR, colour=COLOUR):
     """Returns a Pair of indices for each two pictures that are nearly the same.
-
     Pictures are premultiplied RGBA, uint8 (n, size, size, 4). With `others`, `second`
     is an index in these. `notes` is how many of 512 differ, `mirrored` whether one is
-    the mirror image of the other.
-    """
+    the mirror image of the other."""
     hashes, mirrored, cells = _describe(pictures)
     other_hashes, _, other_cells = (
         (hashes, None, cells) if others is None else _describe(others)

@@ -110,10 +110,8 @@ def describe(name):
 
 
 def parts(name):
-    """Returns the sources in a name, ["official", "sprites"] for "official+sprites".
-
-    A plus sign in a folder's path stays, unless a source's name follows it.
-    """
+    """Returns the sources in a name, ["official", "sprites"] for "official+sprites". A
+    plus sign in a folder's path stays, unless a source's name follows it."""
     follows = "|".join(map(re.escape, _KNOWN))
     names = re.split(rf"\+(?=(?:folder|kaggle):|(?:{follows})(?:\+|$))", name)
     return list(dict.fromkeys(names))
@@ -121,10 +119,8 @@ def parts(name):
 
 def fetch(name, raw_dir=None, progress=print):
     """Returns the raw folder of a source, fetching it when it is missing or damaged.
-
     Raises ValueError for an unknown name or an unusable folder, SourceUnavailable when
-    nothing can be reached, RuntimeError when what arrived is not what was published.
-    """
+    nothing can be reached, RuntimeError when what arrived is not what was published."""
     source = describe(name)
     raw_dir = pathlib.Path(raw_dir) if raw_dir else env.data_dir() / "raw"
     raw, names = raw_dir / folder_name(name), parts(name)

@@ -184,8 +184,3 @@ def test_something_else_in_the_zip_is_refused(data):
     zipped(data / "downloads" / "pokemon-images-dataset.zip", {"cats/cat.png": b"?"})
     with pytest.raises(RuntimeError, match="dataset.zip holds none of the files"):
         fetch(POKEMON, data)
-
-
-def test_another_kaggle_set_is_unknown(data):
-    with pytest.raises(ValueError, match="expected one of .*kaggle:kvpratama"):
-        fetch("kaggle:somebody/something", data)

@@ -36,12 +36,8 @@ CHALLENGES = (
     *(b"_Incapsula_Resource", b"Pardon Our Interruption", b"Incapsula incident"),
     *(b"cf_chl_opt", b"__cf_chl", b"Just a moment..."),
 )
-KINDS = {  # how a file begins, and the suffix it gets, whatever its address says
-    b"\x89PNG\r\n\x1a\n": ".png",
-    b"\xff\xd8\xff": ".jpg",
-    b"GIF87a": ".gif",
-    b"GIF89a": ".gif",
-}
+# How a file begins, and the suffix it gets, whatever its address says.
+KINDS = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif"}
 
 Answer = collections.namedtuple("Answer", "status headers body")
 Kept = collections.namedtuple("Kept", "path sha256 bytes")
@@ -65,11 +61,9 @@ class Unanswered(Failed):
 
 class Visitor:
     """A guest on one web site, who asks for one thing at a time and waits in between.
-
     `origins` are the only "https://host" that are ever asked, also after redirects.
     `contact` (an address of yours) goes into the User-Agent. Blocked means that the run
-    must end; Missing and Failed concern one address only.
-    """
+    must end; Missing and Failed concern one address only."""
 
     def __init__(self, origins, contact="", progress=print, sleep=time.sleep):
         import requests
@@ -101,9 +95,7 @@ class Visitor:
 
     def picture(self, url, path):
         """Saves the picture at `url` as `path` plus the suffix of its kind: a Kept.
-
-        Raises Blocked, Missing, or Failed unless it decodes and is no placeholder.
-        """
+        Raises Blocked, Missing, or Failed unless it decodes and is no placeholder."""
         body = self._get(url)
         suffixes = [suffix for start, suffix in KINDS.items() if body.startswith(start)]
         if not suffixes:

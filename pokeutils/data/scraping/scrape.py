@@ -22,9 +22,7 @@ UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError
 
 def notice(name):
     """Returns what a person should know before scraping a site, as one paragraph.
-
-    Raises ValueError for a name that is not in sites.SITES.
-    """
+    Raises ValueError for a name that is not in sites.SITES."""
     if name not in sites.SITES:
         known = ", ".join(sites.SITES)
         raise ValueError(f"unknown site {name!r}; expected one of {known}.")
@@ -42,13 +40,11 @@ def notice(name):
 
 def fetch(name, agree=False, limit=None, contact="", raw_dir=None, progress=print):
     """Returns the raw folder of a scraped site, asking the site for what is missing.
-
     `limit` takes the first so many species only; more can follow. `contact`, a mail or
     web address, is told to the site. What was kept or is known to be absent is not
     asked for again: delete the folder to start anew. Raises ValueError with the notice
     unless `agree` is True, SourceUnavailable when the site cannot or does not want to
-    be asked, RuntimeError when another process is at work in the folder.
-    """
+    be asked, RuntimeError when another process is at work in the folder."""
     text = notice(name)
     if agree is not True:
         raise ValueError(text)
@@ -200,12 +196,11 @@ class _Run:
             f"about {left:.0f} min left"
         )
 
-class _Journal(dict):
-    """What is known of each address, kept in a file, so that the next run goes on.
 
-    It maps an address to {"found": [...]} (a page), {"file", "sha256"} (a picture whose
-    file is there and unharmed) or {"missing": reason}.
-    """
+class _Journal(dict):
+    """What is known of each address, kept in a file, so that the next run goes on. It
+    maps an address to {"found": [...]} (a page), {"file", "sha256"} (a picture whose
+    file is there and unharmed) or {"missing": reason}."""
 
     def __init__(self, raw):
         path = raw / "journal.jsonl"

@@ -145,10 +145,10 @@ def check_range(pictures):
         raise ValueError("all pictures are identical; was one read again and again?")
     opaque = (pictures[:, [0, 0, -1, -1], [0, -1, 0, -1], 3] > 127).mean()
     if opaque > 0.5:
-        raise ValueError(
-            f"{opaque:.0%} of the corner pixels are opaque: the background was painted "
-            "in; keep alpha, or cut it away with images.cut_ground."
+        what = (
+            f"{opaque:.0%} of the corner pixels are opaque: a background is painted in"
         )
+        raise ValueError(f"{what}; keep alpha, or use images.cut_ground.")
 
 
 def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):

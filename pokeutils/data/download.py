@@ -106,12 +106,10 @@ def _npm_run(command, spec, folder, seconds):
                 f"npm gave no answer about {spec} in {seconds} s. {OFFLINE}"
             ) from None
         finally:
-            if process.poll() is None:
-                if hasattr(os, "killpg"):
-                    os.killpg(process.pid, signal.SIGKILL)
-                else:  # Windows
-                    process.kill()
-                process.wait()
+            if process.poll() is None and hasattr(os, "killpg"):  # not on Windows
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.wait()
         log.seek(0)
         text = log.read()
     if "ENOSPC" in text:
@@ -243,7 +241,8 @@ def _folder(path):
         if not file.is_dir():
             inside = file.resolve().is_relative_to(path.resolve())
             problem = "" if inside else "is a link that leads out of its folder"
-            size, open_file = file.lstat().st_size, functools.partial(open, file, "rb")
+            size = file.stat().st_size if inside else 0
+            open_file = functools.partial(open, file, "rb")
             yield file.relative_to(path).as_posix(), problem, size, open_file
 
 

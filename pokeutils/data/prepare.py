@@ -117,10 +117,8 @@ def _collect(source, raw, size, progress):
 
 def _requests(source, raw, manifest, size):
     """Yields what `images.serve` is asked for, one dict per picture."""
-    pixel_art = {
-        sources.folder_name(part): sources.describe(part).pixel_art
-        for part in sources.parts(source)
-    }
+    names = sources.parts(source)
+    pixel_art = {sources.folder_name(n): sources.describe(n).pixel_art for n in names}
     for row in manifest:
         # Files of a merged set lie in the folders of its sources: "../sprites/...".
         path = os.path.normpath(raw / row["file"])
@@ -134,15 +132,12 @@ def _drop_duplicates(source, array, rows):
     if len(sources.parts(source)) == 1:
         return array, rows, []
     origin = [row["file"].split("/")[1] for row in rows]
-    earlier = {
-        pair.second: pair.first
-        for pair in pairs(array)
-        if origin[pair.first] != origin[pair.second]
-    }
-    duplicates = [
-        {"file": rows[second]["file"], "same_as": rows[first]["file"]}
-        for second, first in earlier.items()
-    ]
+    earlier = {}
+    for first, second, *_ in pairs(array):
+        if origin[first] != origin[second]:
+            names = {"file": rows[second]["file"], "same_as": rows[first]["file"]}
+            earlier[second] = names
+    duplicates = list(earlier.values())
     kept = [index for index in range(len(rows)) if index not in earlier]
     return array[kept], [rows[index] for index in kept], duplicates
 
@@ -204,11 +199,9 @@ class _Decoder:
 
     def __call__(self, request):
         if self.process is None:
+            command, pipe = [sys.executable, "-P", images.__file__], subprocess.PIPE
             self.process = subprocess.Popen(
-                [sys.executable, "-P", images.__file__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
             )
         watch = threading.Timer(SECONDS, self.process.kill)
         watch.start()
@@ -233,10 +226,8 @@ def pairs(pictures, others=None, far=FAR, colour=COLOUR):
     Pictures are premultiplied RGBA, uint8 (n, size, size, 4). With `others`, `second`
     is an index in these. `notes` is how many of 512 differ, `mirrored` whether one is
     the mirror image of the other."""
-    hashes, mirrored, cells = _describe(pictures)
-    other_hashes, _, other_cells = (
-        (hashes, None, cells) if others is None else _describe(others)
-    )
+    ours = hashes, mirrored, cells = _describe(pictures)
+    other_hashes, _, other_cells = ours if others is None else _describe(others)
     result = []
     for first in range(len(hashes)):
         begin = first + 1 if others is None else 0

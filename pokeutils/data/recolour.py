@@ -72,11 +72,8 @@ def _hue(colour, most, spread):
     """Returns the hue of RGB (..., 3) in sixths of the wheel, 0 to 6; 0 for greys."""
     red, green, blue = np.moveaxis(colour, -1, 0)
     safe = np.maximum(spread, 1e-6)
-    hue = np.where(
-        most == red,
-        (green - blue) / safe,
-        np.where(most == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
+    hue = np.where(most == green, 2 + (blue - red) / safe, 4 + (red - green) / safe)
+    hue = np.where(most == red, (green - blue) / safe, hue)
     return np.where(spread > 0, hue, 0) % 6
 
 

@@ -201,17 +201,15 @@ def about(raw):
 
 def _merge(raws):
     """Returns the rows of raw folders, with files as seen from a folder beside."""
-    rows = [
-        {**row, "file": f"../{raw.name}/{row['file']}"}
-        for raw in raws
-        for row in manifest(raw)
-    ]
-    return rows, {
-        "from": " + ".join(about(raw)["from"] for raw in raws),
-        "verified": " + ".join(about(raw).get("verified", "") for raw in raws),
-        "left_out": [line for raw in raws for line in about(raw).get("left_out", [])],
-        "dropped": [item for raw in raws for item in about(raw).get("dropped", [])],
-    }
+    rows = []
+    for raw in raws:
+        for row in manifest(raw):
+            rows.append({**row, "file": f"../{raw.name}/{row['file']}"})
+    stories = [about(raw) for raw in raws]
+    story = {k: " + ".join(s.get(k, "") for s in stories) for k in ("from", "verified")}
+    for key in ("left_out", "dropped"):
+        story[key] = [item for told in stories for item in told.get(key, [])]
+    return rows, story
 
 
 def _is_whole(raw, state):

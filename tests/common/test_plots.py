@@ -61,13 +61,15 @@ def test_a_gif_has_one_palette_and_its_background_stays_white(
 
 
 def test_an_mp4_only_where_the_plugin_is_installed(tmp_path, monkeypatch):
-    pytest.importorskip("imageio_ffmpeg")
     frames = [np.full((33, 35, 3), value, "uint8") for value in (0, 90, 200)]
+    with monkeypatch.context() as patch:
+        patch.setattr(plots.importlib.util, "find_spec", lambda name: None)
+        assert plots.mp4(tmp_path / "a.mp4", frames) is None
+    assert not list(tmp_path.iterdir())
+    pytest.importorskip("imageio_ffmpeg")
     path = plots.mp4(tmp_path / "a.mp4", frames, milliseconds=100)
     assert path.read_bytes()[4:8] == b"ftyp"
     assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
-    monkeypatch.setattr(plots.importlib.util, "find_spec", lambda name: None)
-    assert plots.mp4(tmp_path / "b.mp4", frames) is None
 
 
 @pytest.mark.parametrize("film", [plots.gif, plots.mp4])

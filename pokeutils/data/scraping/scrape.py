@@ -113,10 +113,9 @@ class _Run:
             "dropped": [{"file": u, "reason": r} for u, r in self.failed.items()],
         }
         files.write_json(self.raw / "source.json", story)
+        absent = f"{len(story['left_out'])} absent, {len(self.failed)} dropped"
         self.progress(
-            f"{self.name}: {len(rows)} pictures of {len(every)} species; "
-            f"{len(story['left_out'])} absent, {len(self.failed)} dropped (see "
-            "source.json)"
+            f"{self.name}: {len(rows)} pictures of {len(every)} species; {absent}"
         )
 
     def species(self):
@@ -132,8 +131,7 @@ class _Run:
             if not listed:
                 raise SourceUnavailable(
                     f"{home} answered, but its list of species is not where it was; "
-                    "the site has changed, and pokeutils/data/scraping/sites.py must "
-                    "follow."
+                    "the site has changed, and scraping/sites.py must follow."
                 )
             self.journal.add(home, found=listed)
         return self.journal[home]["found"]
@@ -144,9 +142,8 @@ class _Run:
         if url not in self.journal:
             page = self.ask(self.visitor.page, url)
             if page is not None:
-                found = {}
+                found, names = {}, {k: species[k] for k in ("slug", "species_id")}
                 for picture in self.site.pictures(sites.soup(page), species):
-                    names = {key: species[key] for key in ("slug", "species_id")}
                     found.setdefault(picture["file"], names | picture)
                 if found:
                     self.journal.add(url, found=list(found.values()))

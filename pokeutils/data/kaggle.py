@@ -37,7 +37,10 @@ def fill(handle, new, progress):
     rows, link = [], f"https://www.kaggle.com/datasets/{handle}"
     for stem, (file, data) in pictures.items():
         (new / file).write_bytes(data)
-        number, form = _numbered(stem) if handle == POKEMON else species.find(stem)
+        number, form = species.find(stem)
+        if handle == POKEMON:  # 6, 6-mega-x, 521f
+            number, sex, form = re.match(r"0*(\d+)(f?)-?(.*)", stem).groups()
+            number, form = int(number), form or ("female" if sex else "")
         row = {"file": file, "species_id": number or "", "form": form}
         row["slug"] = "" if number else stem
         rows.append({**row, "url_or_package": link})
@@ -46,12 +49,6 @@ def fill(handle, new, progress):
     left_out = [f"files with the same pictures again: {again}"] if again else []
     # Nothing is verified: Kaggle sets may be changed by their makers.
     return rows, {"from": f"{link}, {where}", "verified": "", "left_out": left_out}
-
-
-def _numbered(stem):
-    """Returns (number, form) of 6, 6-mega-x or 521f."""
-    number, sex, form = re.match(r"0*(\d+)(f?)-?(.*)", stem).groups()
-    return int(number), form or ("female" if sex else "")
 
 
 def _find(handle, downloads, progress):

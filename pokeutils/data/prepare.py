@@ -231,8 +231,10 @@ def pairs(pictures, others=None, far=FAR, colour=COLOUR):
     result = []
     for first in range(len(hashes)):
         begin = first + 1 if others is None else 0
-        straight = _differing(hashes[first], other_hashes[begin:])
-        turned = _differing(mirrored[first], other_hashes[begin:])
+        straight, turned = (
+            np.bitwise_count(own[first] ^ other_hashes[begin:]).sum(-1, dtype=np.int32)
+            for own in (hashes, mirrored)
+        )
         notes = np.minimum(straight, turned)
         for second in np.flatnonzero(notes <= far):
             flipped = bool(turned[second] < straight[second])
@@ -266,8 +268,3 @@ def _hash(grey):
     high = np.asarray(image.resize((GRID, GRID + 1), Image.Resampling.BILINEAR))
     notes = np.diff(wide, axis=1) > STEP, np.diff(high, axis=0) > STEP
     return np.packbits(np.stack(notes)).view(np.uint64)
-
-
-def _differing(notes, others):
-    """Returns how many notes of each of `others` are not those of `notes`."""
-    return np.bitwise_count(notes ^ others).sum(axis=-1, dtype=np.int32)

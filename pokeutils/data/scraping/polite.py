@@ -259,8 +259,7 @@ def _refuse_challenge(url, answer):
     if marked or answer.headers.get("cf-mitigated") == "challenge":
         raise Blocked(
             f"{url} answered with a challenge page (HTTP status {answer.status}): the "
-            "site lets people in, not programs. This program does not try to get "
-            "around that."
+            "site lets people in, not programs."
         )
 
 

@@ -1,4 +1,4 @@
-"""Creatures drawn by code, for tests that need many that differ."""
+"""Pictures drawn for tests."""
 
 import functools
 
@@ -53,3 +53,11 @@ def traffic_light():
     for middle, colour in lamps:
         picture[0][np.hypot(x - 64, y - middle) < 16] = colour
     return picture
+
+
+def save_disc(path, colour, size=40):
+    """Saves a disc on nothing at `path`, whose folder is made."""
+    image = Image.new("RGBA", (size, size))
+    ImageDraw.Draw(image).ellipse([4, 8, size - 8, size - 4], fill=colour)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)

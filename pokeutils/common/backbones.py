@@ -24,25 +24,18 @@ FID = (
 
 # EfficientNet-Lite0's stages: blocks, kernel, stride of the first block, expansion.
 STAGES = (
-    (1, 3, 1, 1),
-    (2, 3, 2, 6),
-    (2, 5, 2, 6),
-    (3, 3, 2, 6),
-    (3, 5, 1, 6),
-    (4, 5, 2, 6),
-    (1, 3, 1, 6),
+    *((1, 3, 1, 1), (2, 3, 2, 6), (2, 5, 2, 6), (3, 3, 2, 6)),
+    *((3, 5, 1, 6), (4, 5, 2, 6), (1, 3, 1, 6)),
 )
 
 
 def lite0_model(outputs="features", dtype="float32"):
     """Returns EfficientNet-Lite0 (Google 2020) on pixels (n, h, w, 3), made for 224 px.
-
     `outputs` is one name or a sequence of them: "features" (n, 1280), "logits" (n, 1000
     ImageNet classes), or a block's number, 0 to 15, for its feature map. Blocks 2, 4,
     10 and 15 are the four scales of Projected GAN: 24, 40, 112 and 320 channels at 1/4
     to 1/32 of the size. Batch norm is folded into the convolutions. `dtype` is their
-    Keras dtype policy; features and logits are float32 in any case.
-    """
+    Keras dtype policy; features and logits are float32 in any case."""
     weights = torchfile.from_package(*LITE0)
     maps = {}  # block number, or name: output
 
@@ -90,7 +83,6 @@ def lite0_model(outputs="features", dtype="float32"):
 
 def fid_model(dtype="float32"):
     """Returns the FID's Inception (2015-12-05) on pixels (n, 299, 299, 3): (n, 2048).
-
     The network that nearly all published FIDs and KIDs were measured with. It differs
     from Keras' own InceptionV3 in weights and in its last block, which takes maxima
     (Szegedy et al. 2015; Heusel et al. 2017). Raises RuntimeError without its package.
@@ -167,14 +159,10 @@ def fid_model(dtype="float32"):
 
 
 def random_model(seed):
-    """Returns five random 3x3 convolutions of stride 2 on pixels (n, h, w, 3).
-
-    After each, the absolute value, as in scattering networks (Bruna and Mallat 2013):
-    it tells damaged pictures from real ones more surely than ReLU does. Output
+    """Returns five random 3x3 convolutions of stride 2 on pixels (n, h, w, 3). After
+    each, the absolute value, as in scattering networks (Bruna and Mallat 2013). Output
     (n, 1440): mean, spread and maximum over the picture of every channel, each layer's
-    three parts scaled to a mean square of one, so that none outweighs another. With
-    four layers, which see 31 px at a time, a blur counts more than a shuffle.
-    """
+    three parts scaled to a mean square of one, so that none outweighs another."""
     random = np.random.RandomState(seed)  # the one NumPy stream that never changes
     pixels = keras.Input((None, None, 3), dtype="float32")
     x = layers.Rescaling(1 / 64, offset=-127.5 / 64, dtype="float32")(pixels)

@@ -15,21 +15,17 @@ import sys
 
 
 def settle():
-    """Sets two environment variables that TensorFlow reads when it is imported, unless
-    they are set already. Call it before that; `env.report()` does.
-    """
-    # TensorFlow leaves its oneDNN kernels off on CPUs without AVX512, where they make
-    # a train step 1.3 to 1.5 times faster.
+    """Sets two environment variables, unless they are set, that TensorFlow reads when
+    it is imported. Call it before that; `env.report()` does."""
+    # Off by default on CPUs without AVX512, where a train step is 1.4 times faster.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     # Its C++ remarks would end up in the notebooks. Real errors are Python exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def accelerator():
-    """Returns "gpu", "tpu" or "cpu": what Keras will compute on, as far as one can see.
-
-    A GPU does not count when the TensorFlow or JAX installed is built without CUDA.
-    """
+    """Returns "gpu", "tpu" or "cpu": what Keras will compute on. A GPU does not count
+    when the TensorFlow or JAX installed is built without CUDA."""
     if gpu() is not None and not _cpu_only_backend():
         return "gpu"
     if "TPU_NAME" in os.environ or pathlib.Path("/dev/accel0").exists():
@@ -38,10 +34,8 @@ def accelerator():
 
 
 def gpu():
-    """Returns {"name", "capability", "memory"} of the first NVIDIA GPU, or None.
-
-    `capability` is CUDA's compute capability as a float (T4: 7.5), `memory` is in MiB.
-    """
+    """Returns {"name", "capability", "memory"} of the first NVIDIA GPU, or None: CUDA's
+    compute capability as a float (T4: 7.5), and MiB."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return None
     return _nvidia_smi()
@@ -57,11 +51,8 @@ def _nvidia_smi():
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=20)
         name, capability, memory = answer.stdout.splitlines()[0].split(", ")
-        return {
-            "name": name,
-            "capability": float(capability),
-            "memory": int(float(memory)),
-        }
+        memory = int(float(memory))
+        return {"name": name, "capability": float(capability), "memory": memory}
     except (OSError, subprocess.TimeoutExpired, IndexError, ValueError):
         return None  # a driver without a device, or one too old to ask
 
@@ -99,12 +90,9 @@ def cores():
 
 
 def compute_dtype():
-    """Returns the Keras dtype policy that is fastest and safe on this device.
-
-    "mixed_bfloat16": TPUs, GPUs from compute capability 8 (A100 and later), and CPUs
-    with AMX or AVX512 bfloat16 instructions. "mixed_float16": GPUs with tensor cores
-    but no bfloat16 (T4, V100); needs loss scaling. Otherwise "float32".
-    """
+    """Returns the Keras dtype policy that is fastest and safe on this device: bfloat16
+    where the hardware has it, float16 on GPUs with tensor cores but no bfloat16 (T4,
+    V100), which needs loss scaling, else "float32"."""
     device = accelerator()
     if device == "gpu":
         capability = gpu()["capability"]
@@ -121,12 +109,8 @@ DTYPES = "float32", "mixed_bfloat16", "mixed_float16"
 
 def training_dtype():
     """Returns the Keras dtype policy of trainings: POKEUTILS_DTYPE, else the fastest
-    one that has been tried.
-
-    Cards that know float16 only (T4, V100) compute in float32 unless asked: float16
-    works with loss scaling, but nobody has measured there what it brings.
-    Raises ValueError if POKEUTILS_DTYPE is none of `DTYPES`.
-    """
+    one that has been tried, which float16 on a T4 has not. Raises ValueError if
+    POKEUTILS_DTYPE is none of `DTYPES`."""
     asked = os.environ.get("POKEUTILS_DTYPE")
     if asked and asked not in DTYPES:
         raise ValueError(
@@ -163,21 +147,13 @@ def version_of(distribution):
         return None
 
 
-# How TensorFlow works here ------------------------------------------------------------
-
-
 def tune(batch):
-    """Sets up TensorFlow in this process for training with batches of that size.
-
-    On CPUs its graph optimiser is switched off: in large graphs it adds up three and
-    more terms in the order in which they come to be ready, so that one run may differ
-    from the next. On GPUs only the part is that gives up on a convolution with bias and
-    leaky ReLU (TensorFlow 2.20), with an alarming line.
-
-    On two cores, small batches get one core per operation: too short to be shared, they
-    take a fifth longer on both cores (benchmarks/README.md). That does nothing where
-    TensorFlow has begun to compute, or the user has said how many threads there are.
-    """
+    """Sets up TensorFlow in this process for training with batches of that size. On
+    CPUs its graph optimiser is switched off: in large graphs it adds up terms in the
+    order in which they come to be ready, so that one run may differ from the next. On
+    GPUs only the part is that gives up on a convolution with bias and leaky ReLU
+    (TensorFlow 2.20). On two cores, small batches get one core per operation: on both
+    they take a fifth longer (benchmarks/README.md)."""
     if backend() != "tensorflow":
         return
     import tensorflow as tf

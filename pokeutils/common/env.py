@@ -18,9 +18,6 @@ PROFILES = ("tiny", "quick", "full")
 _MISSING = object()
 
 
-# ---------------------------------------------------------------- platform, folders
-
-
 def platform():
     """Returns "colab", "kaggle" or "local"."""
     # Kaggle first: its image is built on Colab's and carries some of its marks.
@@ -37,11 +34,8 @@ def data_dir():
 
 
 def outputs_dir():
-    """Returns the folder of runs and galleries (may not exist yet).
-
-    On Colab it is on the Drive if one is mounted: what is elsewhere ends with the
-    session, in the middle of a training.
-    """
+    """Returns the folder of runs and galleries (may not exist yet): on Colab it is on
+    the Drive if one is mounted, as what is elsewhere ends with the session."""
     configured = os.environ.get("POKEUTILS_OUTPUTS")
     if not configured and platform() == "colab" and DRIVE.is_dir():
         return DRIVE / "pokemon-gan" / "outputs"
@@ -58,15 +52,9 @@ def _project_folder(variable, name):
     return (kaggle if platform() == "kaggle" else pathlib.Path.cwd()) / name
 
 
-# ----------------------------------------------------------------- profile and source
-
-
 def profile():
-    """Returns "tiny", "quick" or "full": POKEUTILS_PROFILE, else by the device.
-
-    "tiny" is for tests, "quick" for a CPU (10 minutes in all), "full" for a GPU or TPU.
-    Raises ValueError when POKEUTILS_PROFILE is none of the three.
-    """
+    """Returns "tiny" (for tests), "quick" (a CPU) or "full" (a GPU or TPU):
+    POKEUTILS_PROFILE, else by the device. Raises ValueError for another."""
     name = os.environ.get("POKEUTILS_PROFILE")
     if not name:
         return "quick" if device.accelerator() == "cpu" else "full"
@@ -88,15 +76,9 @@ def source():
     return os.environ.get("POKEUTILS_SOURCE") or "artwork"
 
 
-# ---------------------------------------------------------------------------- versions
-
-
 def need(module, requirement, show=print):
-    """Makes sure that `module` can be imported; `requirement` is its pinned package.
-
-    Colab and Kaggle lack a few small packages: there it is installed. Elsewhere, raises
-    RuntimeError with the command that installs it.
-    """
+    """Makes sure that `module` can be imported. Colab and Kaggle lack a few: there its
+    pinned `requirement` is installed. Elsewhere, raises RuntimeError that says how."""
     if importlib.util.find_spec(module):
         return
     if platform() == "local":
@@ -135,16 +117,10 @@ def git_commit():
     return answer.stdout.strip() or None
 
 
-# ----------------------------------------------------------------------------- report
-
-
 def report():
-    """Prints platform, profile, versions, device and folders, and what could be better.
-
-    It comes first in every notebook, before TensorFlow is imported, so it also makes
-    TensorFlow fast and quiet: see `device.settle()`. It prints no absolute path of a
-    folder inside the project, so that a notebook can be saved with this output.
-    """
+    """Prints platform, profile, versions, device and folders, and what could be better;
+    no absolute path, so that a notebook can be saved with it. Call it before TensorFlow
+    is imported, which it makes fast and quiet: see `device.settle()`."""
     device.settle()
     found = versions()
     names = ("python", "keras", device.backend(), "numpy")

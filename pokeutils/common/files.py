@@ -20,11 +20,8 @@ ONE_DAY = 24 * 3600  # seconds; a temporary folder older than this has lost its 
 
 @contextlib.contextmanager
 def atomic(path):
-    """Yields a temporary path beside `path`; on success it becomes `path`.
-
-    On any error the temporary file is removed and `path` stays as it was. A full disk
-    raises OSError with a sentence that says where, how full, and what to do.
-    """
+    """Yields a temporary path beside `path`; on success it becomes `path`, on an error
+    `path` stays as it was. A full disk raises OSError that says what to do."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _sibling(path, path.suffix)
@@ -43,10 +40,8 @@ def atomic(path):
 @contextlib.contextmanager
 def atomic_folder(path, keep=lambda: False):
     """Yields a temporary folder beside `path`; on success it takes the place of `path`.
-
-    On any error the temporary folder is removed and `path` stays as it was. So it does
-    when `keep()` finds that a good folder got there first, made by another process.
-    """
+    On an error `path` stays as it was, and so it does when `keep()` finds that another
+    process was there first with a good folder."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
@@ -105,12 +100,8 @@ class Busy(RuntimeError):
 
 @contextlib.contextmanager
 def lock(path, show=print):
-    """Holds the file at `path` while the `with` block runs. Raises Busy where another
-    process has it.
-
-    The operating system keeps the lock, so it ends with the process however that dies.
-    Where the drive has no locks (some network drives) it says so and goes on.
-    """
+    """Holds the file at `path`, until the process ends at the latest. Raises Busy where
+    another has it. Where the drive has no locks it says so and goes on."""
     env.need("filelock", FILELOCK, show)
     import filelock
 

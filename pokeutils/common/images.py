@@ -24,16 +24,11 @@ FRINGE, FRINGE_WHITE = 2, 48  # px, grey levels: the rings of JPEG around a crea
 RESVG = "resvg_py==0.5.0"  # the renderer decides pixels, so it is pinned
 
 
-# ---------------------------------------------------------------------------- reading
-
-
 def read(path, long_side=256):
-    """Returns the picture at `path` as straight RGBA, at most `long_side` px long.
-
-    SVGs are drawn at that size; larger rasters are reduced to it; of an animation the
-    first frame counts; a picture without transparency loses its white background.
-    Raises ValueError with the reason for a file that is no picture we can trust.
-    """
+    """Returns the picture at `path` as straight RGBA, at most `long_side` px long. Of
+    an animation the first frame counts; a picture without transparency loses its white
+    background. Raises ValueError with the reason for a file that is no picture we can
+    trust."""
     path = pathlib.Path(path)
     size = path.stat().st_size
     if size > MAX_BYTES:
@@ -112,10 +107,8 @@ def _eight_bits(image):
 
 
 def cut_ground(rgba, near=NEAR_WHITE, fringe=0):
-    """Makes the white that touches the border transparent (for opaque pictures).
-
-    `fringe` px of what is nearly as white go with it, as JPEG leaves them.
-    """
+    """Makes the white that touches the border of an opaque picture transparent, with
+    `fringe` px of what is nearly as white, as JPEG leaves them."""
     darkness = np.pad(255 - rgba[..., :3].min(axis=-1), 1)
     background = np.zeros(darkness.shape, bool)
     background[[0, -1]] = background[:, [0, -1]] = True
@@ -136,15 +129,9 @@ def _grow(area, white):
     area[:, :-1] |= area[:, 1:] & white[:, :-1]
 
 
-# ------------------------------------------------------------------------- arithmetic
-
-
 def check(pictures, channels=(3, 4)):
     """Returns `pictures` as an array of uint8 (n, height, width, channels), n > 0.
-
-    channels: how many there may be. Raises ValueError, which says what was given and
-    what is expected, for anything else, such as pictures of several sizes.
-    """
+    Raises ValueError, which says what was given and what is expected, for others."""
     if isinstance(pictures, (list, tuple)):
         shapes = sorted({np.shape(picture) for picture in pictures})
         if len(shapes) > 1:
@@ -199,12 +186,9 @@ def mirror(images):
 
 
 def reduce_palette(pictures, colours=16):
-    """Returns the pictures painted with at most so many flat colours each, found by
-    median cut (Heckbert 1982) and then moved to the means of what they stand for, as in
-    pixel art. What is transparent stays so, and alpha is left as it is.
-
-    pictures: uint8 premultiplied RGBA (n, s, s, 4); colours: 1 to 256.
-    """
+    """Returns uint8 premultiplied RGBA (n, s, s, 4) painted with at most so many flat
+    colours each, 1 to 256, as in pixel art: found by median cut (Heckbert 1982), then
+    moved to the means of what they stand for. Alpha is left as it is."""
     if not 1 <= colours <= 256:
         raise ValueError(f"colours={colours}; a palette has 1 to 256.")
     done = pictures.copy()
@@ -220,14 +204,9 @@ def reduce_palette(pictures, colours=16):
     return done
 
 
-# -------------------------------------------------------------------------- geometry
-
-
 def box(rgba, threshold=SOFT):
-    """Returns (left, top, right, bottom) of what is more opaque than `threshold`.
-
-    Raises ValueError when nothing is.
-    """
+    """Returns (left, top, right, bottom) of what is more opaque than `threshold`, or
+    raises ValueError when nothing is."""
     solid = rgba[..., 3] > threshold
     if not solid.any():
         raise ValueError("nothing to see: every pixel is transparent")
@@ -242,21 +221,15 @@ def crop(rgba, threshold=SOFT):
 
 
 def fit(rgba, size, margin=MARGIN):
-    """Cuts out the creature and centres it, with a margin, on a square canvas.
-
-    Takes straight RGBA, returns premultiplied RGBA (size, size, 4). Raises ValueError
-    for an empty picture.
-    """
+    """Cuts out the creature and centres it, with a margin, on a square canvas: straight
+    RGBA to premultiplied (size, size, 4). Raises ValueError for an empty picture."""
     inner = max(1, round(size * (1 - 2 * margin)))
     return _centre(_resize(premultiply(crop(rgba)), inner), size)
 
 
 def place(rgba, size):
-    """Centres pixel art on a square canvas without resizing it.
-
-    Takes straight RGBA, returns premultiplied RGBA (size, size, 4). Raises ValueError
-    when the creature is larger than the canvas.
-    """
+    """Centres pixel art on a square canvas without resizing it: straight RGBA to
+    premultiplied (size, size, 4). Raises ValueError when it is too large."""
     creature = crop(rgba, HARD)
     height, width = creature.shape[:2]
     if max(height, width) > size:
@@ -266,18 +239,11 @@ def place(rgba, size):
 
 def scale(premultiplied, factor, resampling=Image.Resampling.LANCZOS):
     """Returns premultiplied RGBA at `factor` times its size: float32, within 0 to 255,
-    with colours of at most alpha.
-
-    In floating point and channel by channel: right, because premultiplied.
-    """
+    with colours of at most alpha."""
     height, width = premultiplied.shape[:2]
     shape = max(1, round(width * factor)), max(1, round(height * factor))
-    planes = [
-        Image.fromarray(premultiplied[..., channel].astype(np.float32)).resize(
-            shape, resampling
-        )
-        for channel in range(4)
-    ]
+    planes = np.moveaxis(premultiplied.astype(np.float32), -1, 0)
+    planes = [Image.fromarray(plane).resize(shape, resampling) for plane in planes]
     result = np.stack(planes, axis=-1).clip(0, 255)
     result[..., :3] = np.minimum(result[..., :3], result[..., 3:])  # overshoot
     return result
@@ -297,27 +263,19 @@ def _centre(premultiplied, size):
 
 
 def to_uint8(x):
-    """Turns floats in [-1, 1] into uint8, rounded and clipped: the way out of the
-    networks."""
-    return np.clip(np.rint((np.asarray(x, "float32") + 1.0) * 127.5), 0, 255).astype(
-        "uint8"
-    )
+    """Turns floats in [-1, 1], such as a network's, into uint8, rounded and clipped."""
+    levels = np.rint((np.asarray(x, "float32") + 1.0) * 127.5)
+    return np.clip(levels, 0, 255).astype("uint8")
 
 
 def over(pictures, background=255):
-    """Lays premultiplied RGBA uint8 (..., 4) on a grey level or an RGB colour: returns
-    RGB uint8 (..., 3). RGB pictures come back unchanged."""
-    if pictures.shape[-1] == 3:
-        return pictures
-    return composite(pictures, background)
+    """Does what `composite` does, and returns RGB pictures as they are."""
+    return pictures if pictures.shape[-1] == 3 else composite(pictures, background)
 
 
 def shrink(pictures, side):
-    """Reduces pictures (n, s, s, c) by the largest whole factor that leaves `side` px.
-
-    Block means: right for premultiplied RGBA, and exact. Smaller ones come back as
-    they are.
-    """
+    """Reduces pictures (n, s, s, c) by the largest whole factor that leaves `side` px,
+    to block means. Smaller ones come back as they are."""
     n, size, _, channels = pictures.shape
     step = max([k for k in range(1, size // side + 1) if size % k == 0], default=1)
     if step == 1:
@@ -327,10 +285,8 @@ def shrink(pictures, side):
 
 
 def bilinear(pictures, rows, columns, outside=0):
-    """Reads pictures (n, h, w, c) between their pixels: floats (n, height, width, c).
-
-    rows, columns: where, in pixels, float (n, height, width) each. Beyond the border
-    every channel is `outside`.
+    """Reads pictures (n, h, w, c) between their pixels, at rows and columns that are
+    float (n, height, width): floats (n, height, width, c), `outside` beyond the border.
     """
     count, height, width, _ = pictures.shape
     border = ((0, 0), (1, 1), (1, 1), (0, 0))
@@ -347,15 +303,10 @@ def bilinear(pictures, rows, columns, outside=0):
     return (1 - down) * between(top) + down * between(top + 1)
 
 
-# ---------------------------------------------------------------------------- worker
-
-
 def canvas(path, size, pixel_art=0):
     """Returns the premultiplied (size, size, 4) training picture made from a file.
-
     Pixel art is placed on the canvas it was drawn for, `pixel_art` px wide, which is
-    then enlarged by a whole factor. On a smaller canvas, and anything else, is fitted.
-    """
+    then enlarged by a whole factor; on a smaller canvas it is fitted as all else is."""
     if pixel_art and size >= pixel_art:
         small, factor = place(read(path), pixel_art), size // pixel_art
         return small.repeat(factor, axis=0).repeat(factor, axis=1)
@@ -364,10 +315,8 @@ def canvas(path, size, pixel_art=0):
 
 def serve():
     """Answers requests for canvases, one JSON line each, until standard input ends.
-
     `prepare` runs this module as a process of its own: decoders then use both cores,
-    and one that hangs or crashes on a broken file costs that file, not the session.
-    """
+    and one that hangs or crashes on a broken file costs that file, not the session."""
     out = sys.stdout.buffer
     for line in sys.stdin:
         try:

@@ -16,41 +16,23 @@ from pokeutils.common import files, images
 
 INK, GOLD, TEAL, GREY = "#3b4252", "#d08770", "#4c9a8f", "#aab2bd"
 PALE = "#e5e9f0"  # grids, and what stands back
-TYPES = {  # one colour per type: near enough to the games' to be known by
-    "normal": "#a8a593",
-    "fire": "#e4673d",
-    "water": "#4b8fd1",
-    "electric": "#eec22f",
-    "grass": "#63a94b",
-    "ice": "#74cbc9",
-    "fighting": "#b8433f",
-    "poison": "#9655a8",
-    "ground": "#cfa955",
-    "flying": "#97a9e2",
-    "psychic": "#ea6690",
-    "bug": "#9cab2b",
-    "rock": "#a8935a",
-    "ghost": "#675d93",
-    "dragon": "#5b5fd0",
-    "dark": "#5e5148",
-    "steel": "#8d9fae",
-    "fairy": "#e39ac6",
-}
+_TYPES = (
+    "normal #a8a593 fire #e4673d water #4b8fd1 electric #eec22f grass #63a94b "
+    "ice #74cbc9 fighting #b8433f poison #9655a8 ground #cfa955 flying #97a9e2 "
+    "psychic #ea6690 bug #9cab2b rock #a8935a ghost #675d93 dragon #5b5fd0 "
+    "dark #5e5148 steel #8d9fae fairy #e39ac6"
+).split()
+TYPES = dict(zip(_TYPES[::2], _TYPES[1::2], strict=True))  # nearly the games' colours
 PAGE = 900  # pixels that a notebook gives a picture, about
 LIMIT = 120_000  # bytes of one shown picture: notebooks stay small enough to open
 
 
 def tile(pictures, columns=8, scale=1, gap=2, background=255):
-    """Puts uint8 pictures (n, h, w, 3 or 4) on one RGB uint8 sheet, row by row.
-
-    Four channels are premultiplied RGBA and are put over `background`. `scale` repeats
-    pixels, so that they stay sharp. Raises ValueError for anything else.
-    """
-    pictures = (
-        images.over(images.check(pictures), background)
-        .repeat(scale, 1)
-        .repeat(scale, 2)
-    )
+    """Puts uint8 pictures (n, h, w, 3 or 4) on one RGB uint8 sheet, row by row. Four
+    channels are premultiplied RGBA and are put over `background`. `scale` repeats
+    pixels, so that they stay sharp. Raises ValueError for anything else."""
+    pictures = images.over(images.check(pictures), background)
+    pictures = pictures.repeat(scale, 1).repeat(scale, 2)
     n, h, w, _ = pictures.shape
     columns = min(columns, n)
     rows = math.ceil(n / columns)
@@ -63,11 +45,8 @@ def tile(pictures, columns=8, scale=1, gap=2, background=255):
 
 
 def cut(sheet, size, gap=2):
-    """Cuts a sheet that `tile` made at scale 1: uint8 pictures (n, size, size, 3).
-
-    sheet: an RGB array, or the path of a picture file. A last row that was not full
-    ends in pictures of the background.
-    """
+    """Cuts a sheet that `tile` made at scale 1, an RGB array or the path of a picture
+    file: uint8 pictures (n, size, size, 3). The last row may end in empty ones."""
     if not isinstance(sheet, np.ndarray):
         with Image.open(sheet) as file:
             sheet = np.asarray(file.convert("RGB"))
@@ -78,17 +57,14 @@ def cut(sheet, size, gap=2):
 
 
 def labelled(sheets, labels, scale=1, gap=8, columns=None):
-    """Draws sheets (RGB uint8 arrays) in a grid, a label above each; returns a figure.
-
-    Pixels stay pixels: nothing is interpolated. Without `columns`, all in one row.
-    """
+    """Draws sheets (RGB uint8 arrays) in a grid, pixel by pixel, a label above each;
+    returns a figure. Without `columns`, all in one row."""
     import matplotlib.pyplot as plt
 
     columns = min(columns or len(sheets), len(sheets))
     rows = [sheets[i : i + columns] for i in range(0, len(sheets), columns)]
     widths = [
-        scale * max(row[i].shape[1] for row in rows if i < len(row))
-        for i in range(columns)
+        scale * max(s.shape[1] for s in sheets[i::columns]) for i in range(columns)
     ]
     heights = [scale * max(sheet.shape[0] for sheet in row) for row in rows]
     width = sum(widths) + gap * (columns + 1)
@@ -111,12 +87,10 @@ def labelled(sheets, labels, scale=1, gap=8, columns=None):
 
 
 def scatter(pictures, x, y, side=32, width=800, height=800, apart=0.0):
-    """Puts premultiplied RGBA pictures at places on white: one RGB uint8 array.
-
-    x, y: the pictures' centres, 0 to 1 from left to right and from top to bottom;
-    side: pixels of one picture. Later ones lie over earlier ones, and those are left
-    out whose centre is nearer than `apart` sides to that of an earlier one.
-    """
+    """Puts premultiplied RGBA pictures at places on white: one RGB uint8 array. x, y:
+    the pictures' centres, 0 to 1 from left to right and from top to bottom; side:
+    pixels of one picture. Later ones lie over earlier ones, or are left out if nearer
+    than `apart` sides to one."""
     places = np.stack([np.multiply(x, width - side), np.multiply(y, height - side)], 1)
     kept = []
     for i, place in enumerate(places):
@@ -140,10 +114,8 @@ def scatter(pictures, x, y, side=32, width=800, height=800, apart=0.0):
 
 
 def chart(width=8.0, height=3.0, columns=1, ratios=None):
-    """Returns a quiet figure and its axis, or axes: no frame, no ticks, small text.
-
-    Sizes are in hundreds of pixels on the page; it is drawn finer, for sharp text.
-    """
+    """Returns a quiet figure and its axis, or axes. Sizes are in hundreds of pixels on
+    the page; it is drawn finer, for sharp text."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
@@ -175,18 +147,16 @@ def bars(axis, names, values, colours=TEAL, text="{:.0f}"):
 
 
 def curves(x, series, xlabel="images seen", ylabel="", smooth=1):
-    """Draws {label: values} against `x`; returns the matplotlib figure.
-
-    smooth: running mean over that many points, drawn over the faint raw curve.
-    """
+    """Draws {label: values} against `x`; returns the matplotlib figure. `smooth` is a
+    running mean over that many points, drawn over the faint raw curve."""
     import matplotlib.pyplot as plt
 
     _, axis = plt.subplots(figsize=(6.4, 3.0), dpi=100, layout="constrained")
     # Four colours, then the same ones dashed, dotted, and both.
     styles = itertools.product(("-", "--", ":", "-."), (TEAL, GOLD, INK, GREY))
-    for (label, values), (dashes, colour) in zip(
-        series.items(), itertools.cycle(styles), strict=False
-    ):
+    styles = itertools.cycle(styles)
+    for label, values in series.items():
+        dashes, colour = next(styles)
         values = np.asarray(values, "float64")
         window = max(1, min(smooth, len(values)))
         if window > 1:
@@ -207,11 +177,8 @@ def curves(x, series, xlabel="images seen", ylabel="", smooth=1):
 
 
 def to_jpeg(picture, width=None, quality=88, limit=LIMIT):
-    """Returns an RGB uint8 array or a matplotlib figure as JPEG bytes.
-
-    width: enlarge by whole pixels to at most this width (arrays only). `quality` gives
-    way, down to 40, until the bytes are at most `limit`.
-    """
+    """Returns an RGB uint8 array, by whole pixels enlarged to at most `width`, or a
+    matplotlib figure as JPEG bytes. `quality` gives way, down to 40, to `limit`."""
     picture = _as_image(picture, width)
     while True:
         buffer = io.BytesIO()
@@ -242,13 +209,10 @@ def save_png(path, picture):
 
 
 def gif(path, frames, milliseconds=200, last=1500, colours=128):
-    """Writes RGB uint8 frames as a looping GIF, atomically; the last one stays.
-
-    One palette for all frames, made from the last one and a middle one: without it,
-    colours flicker from frame to frame. The background, which is the colour of its
-    corner, is kept exactly: a white one is white on a page. Raises ValueError without
-    frames.
-    """
+    """Writes RGB uint8 frames as a looping GIF, atomically; the last one stays. One
+    palette for all frames, made from the last one and a middle one: without it, colours
+    flicker. The background, the colour of its corner, is kept exactly. Raises
+    ValueError without frames."""
     import imageio.v3 as iio  # a quarter of a second that few have to wait for
 
     frames = _frames(frames)
@@ -278,11 +242,8 @@ def gif(path, frames, milliseconds=200, last=1500, colours=128):
 
 
 def mp4(path, frames, milliseconds=200, last=1500):
-    """Writes RGB uint8 frames as an MP4, atomically; the last one stays.
-
-    Returns `path`, or None where imageio's plugin is not installed, which is
-    `pip install imageio-ffmpeg`. Raises ValueError without frames.
-    """
+    """Writes RGB uint8 frames as an MP4, atomically; the last one stays. Returns its
+    path, or None without imageio-ffmpeg. Raises ValueError without frames."""
     import imageio.v3 as iio
 
     frames = _frames(frames)

@@ -20,13 +20,9 @@ FUNCTIONAL = ("keras.src.models.functional", "Functional")
 
 
 def load_generator(path):
-    """Loads a `generator.keras`; no code from the file is run.
-
-    Returns a model: latents (n, latent_dim) -> pictures (n, size, size, 3 or 4) in
-    [-1, 1]. Raises FileNotFoundError, or ValueError with the reason for a file that is
-    damaged, asks for anything but this project's and Keras' layers, would reserve more
-    memory than its weights need, or is not a generator.
-    """
+    """Loads a `generator.keras`, latents (n, latent_dim) -> pictures (n, size, size, 3
+    or 4) in [-1, 1]; no code from the file is run. Raises FileNotFoundError, or
+    ValueError with the reason for a file that is damaged, hostile or no generator."""
     return load_network(path, "a generator", _check_shapes)
 
 
@@ -56,10 +52,8 @@ def _check(path):
         if infos.keys() != MEMBERS.keys() or len(archive.infolist()) != len(MEMBERS):
             raise ValueError(f"it holds {sorted(infos)[:5]}, not {sorted(MEMBERS)}.")
         for name, info in infos.items():
-            if (
-                info.compress_type != zipfile.ZIP_STORED
-                or info.file_size > MEMBERS[name]
-            ):
+            packed = info.compress_type != zipfile.ZIP_STORED
+            if packed or info.file_size > MEMBERS[name]:
                 raise ValueError(f"its {name} is packed or too large.")
         config = json.loads(archive.read("config.json"))
         largest = _largest_side(archive.read("model.weights.h5"))
@@ -141,22 +135,15 @@ def names():
 
 
 def pretrained(name=FLAGSHIP):
-    """Returns a trained generator: latents (n, latent_dim) from N(0, 1) -> pictures
-    (n, size, size, 4), premultiplied RGBA in [-1, 1].
-
-    Raises ValueError for an unknown name, or a file that is damaged.
-    """
+    """Returns a trained generator: latents (n, latent_dim) from N(0, 1) -> pictures (n,
+    size, size, 4), premultiplied RGBA in [-1, 1]. Raises ValueError for an unknown
+    name, or a file that is damaged."""
     if name not in names():
-        known = ", ".join(names()) or "none"
-        raise ValueError(
-            f"No trained generator {name!r} in {folder()}. There is {known}."
-        )
+        there = f"There is {', '.join(names()) or 'none'}."
+        raise ValueError(f"No trained generator {name!r} in {folder()}. {there}")
     path = folder() / f"{name}.keras"
-    expected = card(name)["sha256"]
-    if files.sha256(path) != expected:
-        raise ValueError(
-            f"{path} is not the file that its card describes. Fetch it again."
-        )
+    if files.sha256(path) != card(name)["sha256"]:
+        raise ValueError(f"{path} is not the file that its card describes; fetch it.")
     return in_precision(load_generator(path), "float32")
 
 

@@ -18,12 +18,9 @@ from pokeutils.common import env, files
 
 
 def from_package(requirement, path, sha256):
-    """Returns {name: array} of a torch file that lies inside a pip package.
-
-    `requirement` is what pip installs, `path` the file from the package's folder on.
-    Raises RuntimeError when the package is missing (with the command that installs it),
-    or when the file is not the one with this hash.
-    """
+    """Returns {name: array} of the torch file at `path` inside a pip package. Raises
+    RuntimeError when the package is missing, with the command that installs it, or when
+    the file is not the one with this hash."""
     package, _, rest = path.partition("/")
     env.need(package, requirement)
     spec = importlib.util.find_spec(package)
@@ -39,11 +36,8 @@ def from_package(requirement, path, sha256):
 
 def read(content):
     """Reads the bytes of a torch file, legacy or zip (also TorchScript): {name: array}.
-
-    Parts of modules are named with dots. Raises pickle.UnpicklingError for a name that
-    weights do not need, ValueError for a damaged file, such as a tensor that reaches
-    outside its storage.
-    """
+    Raises pickle.UnpicklingError for a name that weights do not need, ValueError for a
+    damaged file, such as a tensor that reaches outside its storage."""
     reader = _read_zip if content[:4] == b"PK\3\4" else _read_legacy
     try:
         tensors, storages = reader(content)

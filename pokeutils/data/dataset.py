@@ -36,11 +36,8 @@ class PictureSet(
 
     @property
     def weights(self):
-        """Returns how often to show each picture: 1 / pictures of its species, (n,).
-
-        With these, `order` shows every species as often as any other, however many
-        forms, frames and colours of it there are.
-        """
+        """Returns 1 / pictures of its species for each picture, (n,): with these,
+        `order` shows every species as often as any other."""
         numbers, slugs = self.meta["species_id"], self.meta["slug"]
         names = np.where(numbers > 0, numbers.astype(str), slugs)
         _, place, counts = np.unique(names, return_inverse=True, return_counts=True)
@@ -52,7 +49,9 @@ class PictureSet(
         in the order of `species.TYPES`. A row of zeros where they are unknown."""
         names = np.array(species.TYPES)
         first, second = self.meta["type1"], self.meta["type2"]
-        return ((first[:, None] == names) | (second[:, None] == names)).astype("float32")
+        return ((first[:, None] == names) | (second[:, None] == names)).astype(
+            "float32"
+        )
 
     @property
     def fingerprint(self):
@@ -60,20 +59,13 @@ class PictureSet(
         return self.report["fingerprint"]
 
 
-# ------------------------------------------------------------------- load and prepare
-
-
 def load(source, size, data_dir=None, progress=print):
     """Returns the PictureSet of a source at `size` x `size` px, preparing it if needed.
-
     `meta` maps each name in prepare.COLUMNS to an array, one entry per picture; text is
     "" and numbers are 0 where unknown. Pixel art keeps its pixels in multiples of the
-    canvas it was drawn for, 32 ("sprites") or 96 ("animated"); below that it is reduced
-    as artwork is. Several sources, "official+sprites", become one set without the
-    pictures that they share. Raises ValueError for an unknown source or size,
-    RuntimeError when more than 5 % of the pictures cannot be used; what `sources.fetch`
-    raises passes through.
-    """
+    canvas it was drawn for; below that it is reduced as artwork is. Raises ValueError
+    for an unknown source or size, RuntimeError when more than 5 % of the pictures
+    cannot be used; what `sources.fetch` raises passes through."""
     sources.describe(source)
     for part in sources.parts(source):
         side = sources.describe(part).pixel_art
@@ -82,38 +74,29 @@ def load(source, size, data_dir=None, progress=print):
             raise ValueError(f"{part} at {size} px; the size must be 8 to 512{wanted}.")
     data_dir = pathlib.Path(data_dir) if data_dir else env.data_dir()
     folder = data_dir / "prepared" / f"{sources.folder_name(source)}-{size}"
-    expected = {
-        "version": prepare.VERSION,
-        "size": size,
-        "listing": sources.listing(source, data_dir / "raw"),
-    }
+    listing = sources.listing(source, data_dir / "raw")
+    expected = {"version": prepare.VERSION, "size": size, "listing": listing}
     ready = _read(source, folder, expected)
-    if ready is not None:
-        _report_duplicates(ready, progress)
-        return ready
-    if folder.exists():
-        progress(f"{folder.name} is damaged or out of date: making it anew")
-    raw = sources.fetch(source, data_dir / "raw", progress)
-    with files.atomic_folder(
-        folder, keep=lambda: _read(source, folder, expected) is not None
-    ) as new:
-        prepare.make(source, raw, new, expected, progress)
-        ready = _read(source, new, expected)
-        if ready is None:
-            raise RuntimeError(f"{new} cannot be read back; is the disk failing?")
-    _report_duplicates(ready, progress)
-    return ready._replace(folder=folder)
-
-
-def _report_duplicates(ready, progress):
+    if ready is None:
+        if folder.exists():
+            progress(f"{folder.name} is damaged or out of date: making it anew")
+        raw = sources.fetch(source, data_dir / "raw", progress)
+        with files.atomic_folder(
+            folder, keep=lambda: _read(source, folder, expected) is not None
+        ) as new:
+            prepare.make(source, raw, new, expected, progress)
+            ready = _read(source, new, expected)
+            if ready is None:
+                raise RuntimeError(f"{new} cannot be read back; is the disk failing?")
     pairs = ready.report.get("duplicates")
     if pairs:
         example = [pairs[0][key].removeprefix("../") for key in ("file", "same_as")]
         progress(
-            f"Warning: {ready.source} mixes sources that share pictures. {len(pairs)} "
+            f"Warning: {source} mixes sources that share pictures. {len(pairs)} "
             f"are left out because an earlier source has them, such as {example[0]}, "
             f"which is {example[1]}; {len(ready.images)} remain (see report.json)."
         )
+    return ready._replace(folder=folder)
 
 
 def _read(source, folder, expected):
@@ -130,23 +113,18 @@ def _read(source, folder, expected):
             return None
         if prepare.fingerprint(array, table) != report["fingerprint"]:
             return None
-        meta = {column: _column(column, rows) for column in prepare.COLUMNS}
+        meta = {c: _column(c, [row[c] for row in rows]) for c in prepare.COLUMNS}
     except (OSError, ValueError, KeyError, AttributeError, EOFError, csv.Error):
         return None
     return PictureSet(source, size, array, meta, report, folder)
 
 
-def _column(column, rows):
-    """Returns a column of meta.csv as an array."""
-    values = [row[column] for row in rows]
-    if column == "shiny":
+def _column(name, values):
+    if name == "shiny":
         return np.array([value == "1" for value in values])
-    if column in prepare.NUMBERS:
+    if name in prepare.NUMBERS:
         return np.array([int(value or 0) for value in values], np.int32)
     return np.array(values, dtype=str)
-
-
-# ---------------------------------------------------------------------------- batches
 
 
 def to_float(pictures):
@@ -155,52 +133,48 @@ def to_float(pictures):
 
 
 def check_range(pictures):
-    """Raises ValueError unless these are training pictures as `load` gives them.
-
-    That is uint8 premultiplied RGBA (n, size, size, 4), at least two different ones,
-    with transparent corners in most.
-    """
+    """Raises ValueError unless these are training pictures as `load` gives them: uint8
+    premultiplied RGBA, at least two different ones, most with transparent corners."""
     images.check(pictures, channels=(4,))
     count, height, width, _ = pictures.shape
     if height != width or count < 2:
         raise ValueError(f"got {pictures.shape}; expected (n >= 2, size, size, 4).")
     if (pictures[..., :3] > pictures[..., 3:]).any():
-        raise ValueError(
-            "some colours are brighter than their alpha: this is straight RGBA; "
-            "pass it through images.premultiply."
-        )
+        raise ValueError("this is straight RGBA; pass it through images.premultiply.")
     if (pictures == pictures[0]).all():
         raise ValueError("all pictures are identical; was one read again and again?")
     opaque = (pictures[:, [0, 0, -1, -1], [0, -1, 0, -1], 3] > 127).mean()
     if opaque > 0.5:
-        raise ValueError(
-            f"{opaque:.0%} of the corner pixels are opaque: the background was painted "
-            "in; keep alpha, or cut it away with images.cut_ground."
+        what = (
+            f"{opaque:.0%} of the corner pixels are opaque: a background is painted in"
         )
+        raise ValueError(f"{what}; keep alpha, or use images.cut_ground.")
 
 
 def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):
     """Returns which pictures each training step sees, and which of them are flipped:
-    int32 and bool (steps, batch), from step `start` on.
-
-    Every epoch of count // batch steps is a fresh permutation and depends on nothing
-    but (seed, epoch), so a resumed run sees exactly what an uninterrupted one would.
-    With `weights` (count,), a picture comes as often in an epoch as its share of them
-    says, rounded up or down at random. Without `reshuffle`, all epochs are the first.
-    Raises ValueError when `batch` exceeds `count`, or a weight is not positive.
-    """
+    int32 and bool (steps, batch), from step `start` on. Every epoch of count // batch
+    steps is a permutation that depends on (seed, epoch) only, so that runs resume
+    exactly. With `weights` (count,), a picture comes as often as its share of them,
+    rounded up or down at random. Without `reshuffle`, all epochs are the first. Raises
+    ValueError when `batch` exceeds `count`, or a weight is not positive."""
     if not 1 <= batch <= count:
         raise ValueError(f"a batch of {batch} from {count} pictures; use 1 to {count}.")
-    weights = _unequal(weights, count)
+    if weights is not None:
+        weights = np.asarray(weights, np.float64)
+        good = np.isfinite(weights) & (weights > 0)
+        if weights.shape != (count,) or not good.all():
+            expected = f"expected ({count},), one per picture, all of them positive"
+            raise ValueError(f"weights of shape {weights.shape}; {expected}.")
+        weights = weights if np.ptp(weights) else None
     per_epoch = count // batch
     indices = np.empty((steps, batch), np.int32)
     flips = np.empty((steps, batch), bool)
     for row, step in enumerate(range(start, start + steps)):
         epoch, place = divmod(step, per_epoch)
         if place == 0 or row == 0:
-            rng = np.random.Generator(
-                np.random.Philox(key=[seed, epoch if reshuffle else 0])
-            )
+            key = [seed, epoch if reshuffle else 0]
+            rng = np.random.Generator(np.random.Philox(key=key))
             deck, coins = _deck(rng, count, weights), rng.random(count) < 0.5
         cards = slice(place * batch, (place + 1) * batch)
         indices[row], flips[row] = deck[cards], coins[cards]
@@ -213,35 +187,18 @@ def _deck(rng, count, weights):
     if weights is None:
         return deck
     # Systematic sampling: marks at equal distances along a line on which each picture
-    # is as long as its weight. They hit it as often as its share says, give or take
-    # less than one; drawn one by one, some would come again and again, others never.
+    # is as long as its weight. Drawn one by one, some would come again and again.
     ends = np.cumsum(weights[deck])
     marks = (rng.random() + np.arange(count)) * (ends[-1] / count)
     hit = np.searchsorted(ends, marks, side="right").clip(max=count - 1)
     return rng.permutation(deck[hit])
 
 
-def _unequal(weights, count):
-    """Returns weights as an array, or None where they make no difference."""
-    if weights is None:
-        return None
-    weights = np.asarray(weights, np.float64)
-    if weights.shape != (count,) or not (np.isfinite(weights) & (weights > 0)).all():
-        raise ValueError(
-            f"weights of shape {weights.shape}; expected ({count},), one per picture, "
-            "all of them positive."
-        )
-    return None if np.ptp(weights) == 0 else weights
-
-
 def batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
-    """Returns a finite tf.data.Dataset of `steps` float32 batches in [-1, 1].
-
-    `pictures` is uint8 (n, size, size, channels); which come when is up to `order`,
-    with `places`: its start, reshuffle and weights. With `mirror` about half of the
-    pictures are flipped left-right. With `labels`, an array (n, ...), a batch is a pair
-    (pictures, their labels).
-    """
+    """Returns a tf.data.Dataset of `steps` float32 batches, in [-1, 1], of `pictures`.
+    `places` are the start, reshuffle and weights of `order`. With `mirror` about half
+    of the pictures are flipped left-right. With `labels`, an array (n, ...), a batch is
+    a pair (pictures, their labels)."""
     import tensorflow as tf
 
     indices, flips = order(len(pictures), batch, steps, seed, **places)

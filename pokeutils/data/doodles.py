@@ -14,7 +14,7 @@ COUNT = 256
 SIZE = 128  # pixels of the finished picture
 SCALE = 3  # drawn this much larger, then reduced: smooth edges
 LINE = 5  # width of the outline, in large pixels
-INK, WHITE = (45, 38, 56, 255), (255, 255, 255, 255)
+INK, WHITE, PINK = (45, 38, 56, 255), (255, 255, 255, 255), (255, 140, 150, 255)
 
 
 def draw(number):
@@ -47,11 +47,9 @@ def _palette(rng):
 
 
 class _Pen:
-    """Lays outlined shapes over each other on one large canvas (units: -110 to 110).
-
-    A shape is a list of discs (x, y, radius) and polygons (lists of points). What is
-    drawn `inside` another shape is clipped to it, and has no outline.
-    """
+    """Lays outlined shapes over each other on one large canvas (units: -110 to 110). A
+    shape is a list of discs (x, y, radius) and polygons (lists of points). What is
+    drawn `inside` another shape is clipped to it, and has no outline."""
 
     def __init__(self, palette):
         self.palette = palette
@@ -61,10 +59,14 @@ class _Pen:
         return self.fill(colour, _oval(x, y, width, height, turn), **how)
 
     def polygon(self, colour, points, **how):
-        return self.fill(colour, _polygon(points), **how)
+        return self.fill(colour, [points], **how)
 
     def stroke(self, colour, points, start, end, **how):
-        return self.fill(colour, _stroke(points, start, end), **how)
+        """A soft line along a curve, from radius `start` to radius `end`."""
+        path = _smooth(points)
+        radii = np.linspace(start, end, len(path))
+        discs = [(x, y, radius) for (x, y), radius in zip(path, radii, strict=True)]
+        return self.fill(colour, discs, **how)
 
     def fill(self, colour, shape, inside=None, line=True):
         """Paints a shape with a dark outline around it; returns the shape."""
@@ -103,18 +105,7 @@ def _oval(x, y, width, height, turn=0):
     angles = np.linspace(0, 2 * math.pi, 48, endpoint=False)
     points = np.stack([np.cos(angles) * width, np.sin(angles) * height], axis=1)
     cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
-    return _polygon(points @ np.array([[cos, sin], [-sin, cos]]) + (x, y))
-
-
-def _polygon(points):
-    return [[tuple(point) for point in points]]
-
-
-def _stroke(points, start, end):
-    """A soft line along a curve, from radius `start` to radius `end`."""
-    path = _smooth(points)
-    radii = np.linspace(start, end, len(path))
-    return [(x, y, radius) for (x, y), radius in zip(path, radii, strict=True)]
+    return [points @ np.array([[cos, sin], [-sin, cos]]) + (x, y)]
 
 
 def _smooth(points, count=40):
@@ -126,9 +117,6 @@ def _smooth(points, count=40):
             points = np.repeat(points[:, None], count, axis=1)
         points = points[:-1] * (1 - t) + points[1:] * t
     return points[0]
-
-
-# ------------------------------------------------------------------------ body plans
 
 
 def _walker(pen, rng):
@@ -210,18 +198,9 @@ def _serpent(pen, rng):
     _tail(pen, rng, turn * 54, low, turn)
     body = pen.stroke("body", path, 8, thick)
     for index, (x, y) in enumerate(_smooth(path)[4:-6:6]):
-        pen.oval(
-            "accent" if index % 2 else "belly",
-            x,
-            y,
-            thick * 0.34,
-            thick * 0.34,
-            inside=body,
-        )
+        spot = (x, y, thick * 0.34, thick * 0.34)
+        pen.oval("accent" if index % 2 else "belly", *spot, inside=body)
     _head(pen, rng, turn * 22, -42, rng.uniform(30, 40))
-
-
-# ----------------------------------------------------------------------------- parts
 
 
 def _head(pen, rng, x, y, size, side=False, beak=False):
@@ -250,21 +229,16 @@ def _ears(pen, rng, x, y, size):
             small = [core + (np.array(p) - core) * 0.45 for p in (inner, tip, outer)]
             pen.polygon("accent", small, line=False)
         elif kind == "long":
-            ear = (at, y - tall * 0.45, size * 0.24, tall * 0.62)
-            pen.oval("body", *ear, side * 14)
-            pen.oval(
-                "accent", *ear[:2], ear[2] * 0.45, ear[3] * 0.65, side * 14, line=False
-            )
+            turn, wide, high = side * 14, size * 0.24, tall * 0.62
+            pen.oval("body", at, y - tall * 0.45, wide, high, turn)
+            core = (at, y - tall * 0.45, wide * 0.45, high * 0.65)
+            pen.oval("accent", *core, turn, line=False)
         elif kind == "round":
             pen.oval("body", at + side * 6, y, size * 0.38, size * 0.38)
             pen.oval("accent", at + side * 6, y, size * 0.2, size * 0.2, line=False)
         elif kind == "horns":
-            horn = [
-                (at, y + 10),
-                (at + side * 12, y - 14),
-                (at + side * 4, y - tall * 0.5),
-            ]
-            pen.stroke("belly", horn, 8, 1)
+            middle, tip = (at + side * 12, y - 14), (at + side * 4, y - tall * 0.5)
+            pen.stroke("belly", [(at, y + 10), middle, tip], 8, 1)
 
 
 def _face(pen, rng, face, x, y, size, beak=False):
@@ -273,18 +247,11 @@ def _face(pen, rng, face, x, y, size, beak=False):
         at = x + side * apart
         pen.oval(WHITE, at, y, eye, eye * 1.25, line=False)
         pen.oval(INK, at, y + eye * 0.1, eye * 0.8, eye * 1.05, line=False)
-        pen.oval(
-            WHITE, at - eye * 0.25, y - eye * 0.4, eye * 0.34, eye * 0.38, line=False
-        )
+        shine = (at - eye * 0.25, y - eye * 0.4, eye * 0.34, eye * 0.38)
+        pen.oval(WHITE, *shine, line=False)
         if size > 30:
-            pen.oval(
-                (255, 140, 150, 255),
-                at + side * eye,
-                y + eye * 1.9,
-                eye * 0.7,
-                eye * 0.45,
-                inside=face,
-            )
+            cheek = (at + side * eye, y + eye * 1.9, eye * 0.7, eye * 0.45)
+            pen.oval(PINK, *cheek, inside=face)
     low = y + size * 0.42
     if beak:
         wide = size * 0.26
@@ -306,7 +273,7 @@ def _tail(pen, rng, x, y, side):
     elif kind == "flame":
         pen.stroke("body", [(x, y), (x + side * 36, y + 6), (far, high)], 8, 5)
         drop = [(far - 12, high), (far - side * 4, high - 34), (far + 12, high)]
-        pen.fill("accent", _polygon(drop) + _oval(far, high, 13, 12))
+        pen.fill("accent", [drop] + _oval(far, high, 13, 12))
     elif kind == "thin":
         pen.stroke("shade", [(x, y), (x + side * 40, y), (far, high)], 6, 4)
         pen.oval("accent", far, high, 10, 10)
@@ -317,17 +284,17 @@ def _tail(pen, rng, x, y, side):
 
 def _wings(pen, rng, x, y):
     span, lift = rng.uniform(36, 48), rng.uniform(8, 42)
+    outline = [
+        (0, -12),
+        (1, -lift),
+        (0.86, 2),
+        (0.62, 0),
+        (0.5, 20),
+        (0.26, 14),
+        (0, 28),
+    ]
     for side in (-1, 1):
-        root, tip = side * x, (side * (x + span), y - lift)
-        feathers = [
-            (root, y - 12),
-            tip,
-            (side * (x + span * 0.86), y + 2),
-            (side * (x + span * 0.62), y + 0),
-            (side * (x + span * 0.5), y + 20),
-            (side * (x + span * 0.26), y + 14),
-            (root, y + 28),
-        ]
+        feathers = [(side * (x + span * out), y + down) for out, down in outline]
         pen.polygon("accent", feathers)
 
 
@@ -336,8 +303,9 @@ def _back(pen, rng, x, y, long):
     if kind == "spikes":
         for step in (-0.6, -0.2, 0.2):
             at = x + step * long
-            points = [(at - 11, y + 9), (at - 4, y - 16), (at + 11, y + 7)]
-            pen.polygon("accent", points)
+            pen.polygon(
+                "accent", [(at - 11, y + 9), (at - 4, y - 16), (at + 11, y + 7)]
+            )
     elif kind == "shell":
         shell = pen.oval("accent", x - 4, y + 8, long * 0.7, 24)
         pen.oval("belly", x - 8, y, long * 0.4, 8, inside=shell)
@@ -353,6 +321,5 @@ def _pattern(pen, rng, body, x, y, wide, tall):
     elif kind == "stripes":
         for step in (-0.55, 0, 0.55):
             at = x + step * wide
-            pen.stroke(
-                "shade", [(at, y - tall), (at + 6, y + tall * 0.2)], 7, 2, inside=body
-            )
+            stripe = [(at, y - tall), (at + 6, y + tall * 0.2)]
+            pen.stroke("shade", stripe, 7, 2, inside=body)

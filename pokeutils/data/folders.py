@@ -21,10 +21,8 @@ def path(name):
 
 
 def state(name):
-    """Returns a hash of the names, sizes and times of the pictures in a folder.
-
-    Raises ValueError when the folder is missing or holds fewer than two pictures.
-    """
+    """Returns a hash of the names, sizes and times of the pictures in a folder. Raises
+    ValueError when it is missing or holds fewer than two pictures."""
     folder = path(name)
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; folder:<path> needs one.")
@@ -67,14 +65,14 @@ def fill(name, new, progress):
 def _species(stem):
     """Returns (number, form) of a name such as 006, 6-mega-x, pikachu; 0 if none."""
     match = re.match(r"0*(\d{1,4})(?!\d)-?(.*)", stem)
-    if not match:
+    if match:
+        number, form = int(match[1]), match[2].lower()
+    else:
         number, form = species.find(stem.lower())
-        return (number, form) if "type1" in species.facts(number, form) else (0, "")
-    number, form = int(match[1]), match[2].lower()
-    if not 1 <= number <= species.COUNT:
-        return 0, ""
     # What follows a number can be anything; it is a form only if it is known as one.
-    return number, form if "type1" in species.facts(number, form) else ""
+    if "type1" in species.facts(number, form):
+        return number, form
+    return (number if match and species.facts(number) else 0), ""
 
 
 def _pictures(folder):

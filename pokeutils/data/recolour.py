@@ -15,34 +15,24 @@ CHUNK = 64  # pictures at a time, so that floats of a whole set never exist
 
 
 def with_copies(pictures, changes):
-    """Returns the pictures followed by one changed copy of all of them for each of
-    `changes`: (n * (1 + len(changes)), h, w, c).
-
-    A change is a number of degrees (hue), "mirrored" or "jittered". Raises ValueError
-    for anything else.
-    """
-    return np.concatenate([pictures, *(_copy(pictures, c) for c in changes)])
-
-
-def _copy(pictures, change):
-    if change == "mirrored":
-        return pictures[:, :, ::-1]
-    if change == "jittered":
-        return jitter(pictures)
-    if isinstance(change, int | float):
-        return turn_hue(pictures, change)
-    raise ValueError(
-        f"Unknown change {change!r}: expected degrees, 'mirrored' or 'jittered'."
-    )
+    """Returns the pictures followed by a changed copy of all of them for each of
+    `changes`: degrees (hue), "mirrored" or "jittered". Raises ValueError for others."""
+    named = {"mirrored": images.mirror, "jittered": jitter}
+    copies = [pictures]
+    for change in changes:
+        if change in named:
+            copies.append(named[change](pictures))
+        elif isinstance(change, int | float):
+            copies.append(turn_hue(pictures, change))
+        else:
+            known = "degrees, 'mirrored' or 'jittered'"
+            raise ValueError(f"Unknown change {change!r}: expected {known}.")
+    return np.concatenate(copies)
 
 
 def turn_hue(pictures, degrees):
-    """Turns every colour around the colour wheel: 120 makes red green, 180 makes a
-    yellow creature blue.
-
-    Brightness (the largest channel) and saturation stay, so a black, grey or white
-    pixel cannot change; dark outlines and pale highlights, which have a little colour
-    in most artwork, are left alone too (`DARK`, `PALE`).
+    """Turns every colour around the colour wheel: 120 makes red green. Brightness and
+    saturation stay; dark outlines and pale highlights are left alone (`DARK`, `PALE`).
     """
     images.check(pictures)
     changed = np.empty_like(pictures)
@@ -82,11 +72,8 @@ def _hue(colour, most, spread):
     """Returns the hue of RGB (..., 3) in sixths of the wheel, 0 to 6; 0 for greys."""
     red, green, blue = np.moveaxis(colour, -1, 0)
     safe = np.maximum(spread, 1e-6)
-    hue = np.where(
-        most == red,
-        (green - blue) / safe,
-        np.where(most == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
+    hue = np.where(most == green, 2 + (blue - red) / safe, 4 + (red - green) / safe)
+    hue = np.where(most == red, (green - blue) / safe, hue)
     return np.where(spread > 0, hue, 0) % 6
 
 
@@ -99,10 +86,7 @@ def _ramp(values, ends):
 def jitter(pictures, brightness=0.5, contrast=0.5, saturation=0.5, seed=0):
     """Multiplies brightness, contrast and saturation of every picture by a random
     factor each, from 1 - x to 1 + x, in a random order, as PyTorch's ColorJitter does.
-
-    It changes the background as well: half of the white ones become grey, and a
-    generator learns to draw grey ones. Project 002 does so.
-    """
+    It greys half of the white backgrounds, too: project 002 does so."""
     images.check(pictures)
     random = np.random.default_rng(seed)
     amounts = np.array([brightness, contrast, saturation])

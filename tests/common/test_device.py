@@ -15,15 +15,11 @@ pytestmark = pytest.mark.usefixtures("bare_machine")
 T4 = {"name": "Tesla T4", "capability": 7.5, "memory": 15360}
 
 
-# ------------------------------------------------------ what an import does; settle
-
-
 def fresh_python(code, **variables):
     """Runs code in a process with these environment variables; returns its JSON."""
     command = [sys.executable, "-W", "error", "-c", f"import json, os, sys; {code}"]
-    answer = subprocess.run(
-        command, cwd=env.ROOT, env=variables, capture_output=True, text=True
-    )
+    options = {"cwd": env.ROOT, "capture_output": True, "text": True}
+    answer = subprocess.run(command, env=variables, **options)
     assert (answer.returncode, answer.stderr) == (0, "")
     return json.loads(answer.stdout)  # nothing else was printed
 
@@ -50,9 +46,6 @@ def test_tensorflow_is_settled_before_it_is_imported(call):
     )
     assert fresh_python(code) == ["1", "3", False]
     assert fresh_python(code, **dict.fromkeys(names, "0")) == ["0", "0", False]
-
-
-# -------------------------------------------------------------------------- the device
 
 
 def test_a_gpu_counts_if_tensorflow_can_use_it_and_it_is_not_hidden(
@@ -98,9 +91,6 @@ def test_jax_computes_on_a_gpu_with_its_plugin_only(monkeypatch, capsys, tmp_pat
     assert device.accelerator() == "gpu"
 
 
-# --------------------------------------------------------------------------- precision
-
-
 @pytest.mark.parametrize(
     "answer, dtype",
     [
@@ -117,11 +107,11 @@ def test_dtype_of_gpus(add_gpu, answer, dtype):
     assert (device.gpu() is None) == answer.startswith("No")
 
 
-@pytest.mark.parametrize("flag", ["amx_bf16", "avx512_bf16"])
-def test_dtype_of_cpus(monkeypatch, flag):
+def test_dtype_of_cpus(monkeypatch):
     assert device.compute_dtype() == "float32"
-    monkeypatch.setattr(device, "_cpu", lambda: ("Some CPU", frozenset({"avx2", flag})))
-    assert device.compute_dtype() == "mixed_bfloat16"
+    for flag in ("amx_bf16", "avx512_bf16"):
+        monkeypatch.setattr(device, "_cpu", lambda f=flag: ("Some CPU", frozenset({f})))
+        assert device.compute_dtype() == "mixed_bfloat16"
 
 
 def test_trainings_compute_in_what_has_been_tried_or_is_asked_for(monkeypatch, add_gpu):
@@ -133,9 +123,6 @@ def test_trainings_compute_in_what_has_been_tried_or_is_asked_for(monkeypatch, a
     monkeypatch.setenv("POKEUTILS_DTYPE", "half")
     with pytest.raises(ValueError, match="'half'; expected one of float32, mixed_bf"):
         device.training_dtype()
-
-
-# ------------------------------------------------------------------ TensorFlow, tuned
 
 
 def test_sums_add_up_in_the_order_in_which_they_are_written():

@@ -21,22 +21,20 @@ def test_platform(monkeypatch):
     assert env.platform() == "kaggle"
 
 
-def test_folders_are_in_the_project_or_where_the_variables_say(monkeypatch, tmp_path):
+def test_folders_are_in_the_project_or_beside_it(monkeypatch, tmp_path):
     assert env.data_dir() == env.ROOT / "data"
     monkeypatch.setenv("POKEUTILS_DATA", str(tmp_path / "pictures"))
     assert env.data_dir() == tmp_path / "pictures"
     assert env.outputs_dir() == env.ROOT / "outputs"
-
-
-def test_folders_beside_a_project_that_cannot_be_written(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(env, "ROOT", tmp_path / "site-packages")  # no pyproject.toml
+    monkeypatch.setattr(env, "ROOT", tmp_path / "site-packages")  # cannot be written
     assert env.outputs_dir() == tmp_path / "outputs"
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
     assert env.outputs_dir() == pathlib.Path("/kaggle/working/outputs")
 
 
 def test_profile_follows_the_device_unless_told(monkeypatch, add_gpu):
+    assert env.source() == "artwork"
     assert env.profile() == "quick"
     add_gpu("Tesla T4, 7.5, 15360")
     assert env.profile() == "full"
@@ -54,14 +52,6 @@ def test_pick(monkeypatch):
     monkeypatch.setenv("POKEUTILS_PROFILE", "tiny")
     assert env.pick(quick=2, full=3) == 2
     assert env.pick(tiny=None, quick=2, full=3) is None
-    with pytest.raises(TypeError, match="quick"):
-        env.pick(full=3)
-
-
-def test_source(monkeypatch):
-    assert env.source() == "artwork"
-    monkeypatch.setenv("POKEUTILS_SOURCE", "folder:/some/pictures")
-    assert env.source() == "folder:/some/pictures"
 
 
 def test_versions():
@@ -83,22 +73,14 @@ def test_commit(monkeypatch, tmp_path):
     assert env.git_commit().endswith("-dirty")
 
 
-# ------------------------------------------------------------------------------ report
-
-
-def test_report_names_no_folder_of_this_machine(capsys):
-    env.report()
-    text = capsys.readouterr().out
-    assert "folders   data/, outputs/" in text
-    assert str(env.ROOT) not in text and str(pathlib.Path.home()) not in text
-    assert "No GPU" not in text  # nothing to click on at home
-
-
 def test_report_says_where_to_click_and_what_is_not_used(monkeypatch, capsys, add_gpu):
     def report():
         env.report()
         return capsys.readouterr().out
 
+    text = report()
+    assert "folders   data/, outputs/" in text and "No GPU" not in text
+    assert str(env.ROOT) not in text and str(pathlib.Path.home()) not in text
     monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab")
     assert "Runtime > Change runtime type" in report()
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
@@ -111,9 +93,6 @@ def test_report_says_where_to_click_and_what_is_not_used(monkeypatch, capsys, ad
     text = report()
     assert "No GPU" not in text and "does not use" not in text
     assert "; mixed_float16\n" in text
-
-
-# ---------------------------------------------------------------------- what is missing
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it():

@@ -22,25 +22,21 @@ def creature(size=256):
     return np.asarray(small.convert("RGBA"))
 
 
-# ---------------------------------------------------------------------------- resizing
-
-
 def test_premultiplied_resizing_has_no_dark_fringe():
     rgba = creature()
     left, top, right, bottom = images.box(rgba)
     ours = images.composite(images.fit(rgba, 64)).astype(float)
 
     # The truth: on white first, then resized. The mistake: each channel for itself.
-    def resized(array, size=(right - left, bottom - top)):
-        inner = round(64 * 0.92)
-        scale = inner / max(size)
-        shape = round(size[0] * scale), round(size[1] * scale)
-        cut = Image.fromarray(array).crop((left, top, right, bottom))
-        planes = [plane.resize(shape, Image.LANCZOS) for plane in cut.split()]
-        small = np.asarray(Image.merge(cut.mode, planes))
+    def resized(array):
+        image = Image.fromarray(array).crop((left, top, right, bottom))
+        scale = round(64 * 0.92) / max(image.size)
+        shape = [round(side * scale) for side in image.size]
+        planes = [plane.resize(shape, Image.LANCZOS) for plane in image.split()]
+        small = np.asarray(Image.merge(image.mode, planes))
         canvas = np.zeros((64, 64, small.shape[2]), np.uint8)
         canvas[..., :3] = 255 if small.shape[2] == 3 else 0
-        y, x = (64 - shape[1]) // 2, (64 - shape[0]) // 2
+        x, y = ((64 - side) // 2 for side in shape)
         canvas[y : y + shape[1], x : x + shape[0]] = small
         return canvas
 
@@ -63,12 +59,9 @@ def test_fit_centres_the_creature_with_a_margin():
     assert images.box(fitted) == (2, 2, 61, 61)  # 59 px = 92 % of 64
     assert (fitted[..., :3] <= fitted[..., 3:]).all()
     assert tuple(fitted[30, 30]) == (10, 200, 30, 255)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 400), (300, 2), (7, 5)])
-def test_fit_takes_any_shape(shape):
-    fitted = images.fit(np.full((*shape, 4), 255, np.uint8), 32)
-    assert fitted.shape == (32, 32, 4) and fitted[..., 3].any()
+    for shape in ((1, 1), (1, 400), (300, 2)):
+        fitted = images.fit(np.full((*shape, 4), 255, np.uint8), 32)
+        assert fitted.shape == (32, 32, 4) and fitted[..., 3].any()
 
 
 def test_place_keeps_every_pixel():
@@ -81,14 +74,8 @@ def test_place_keeps_every_pixel():
     assert (placed[6:26, 9:22] == art).all() and placed[..., 3].sum() == 255 * 260
     with pytest.raises(ValueError, match="33 x 5 px does not fit 32 x 32"):
         images.place(np.full((5, 33, 4), 255, np.uint8), 32)
-
-
-def test_an_empty_picture_is_refused():
     with pytest.raises(ValueError, match="every pixel is transparent"):
         images.fit(np.zeros((9, 9, 4), np.uint8), 32)
-
-
-# -------------------------------------------------------------------------- arithmetic
 
 
 def test_premultiply_round_trip_and_composite():
@@ -106,20 +93,9 @@ def test_premultiply_round_trip_and_composite():
         assert abs(images.composite(premultiplied, ground) - truth).max() <= 1.01
 
 
-def test_a_transparent_corner_becomes_the_background():
-    fitted = images.fit(creature(), 32)
-    assert tuple(fitted[0, 0]) == (0, 0, 0, 0)
-    assert tuple(images.composite(fitted)[0, 0]) == (255, 255, 255)
-    assert tuple(images.composite(fitted, (0, 99, 7))[0, 0]) == (0, 99, 7)
-
-
-def test_mirror_flips_left_and_right_only():
+def test_to_uint8_rounds_and_clips_and_mirror_flips():
     batch = np.arange(2 * 2 * 3 * 4, dtype=np.uint8).reshape(2, 2, 3, 4)
     assert (images.mirror(batch) == batch[:, :, [2, 1, 0]]).all()
-    assert (images.mirror(batch[1]) == batch[1][:, [2, 1, 0]]).all()
-
-
-def test_to_uint8_rounds_and_clips():
     x = np.array([-2.0, -1.0, 0.0, 0.9999, 1.0, 3.0])
     np.testing.assert_array_equal(images.to_uint8(x), [0, 0, 128, 255, 255, 255])
 
@@ -128,10 +104,10 @@ def test_over_puts_transparent_corners_on_the_ground():
     pictures = np.zeros((1, 2, 2, 4), "uint8")
     pictures[0, 0, 0] = (100, 50, 0, 128)  # premultiplied, half transparent
     white = images.over(pictures)[0]
-    np.testing.assert_array_equal(white[1, 1], [255, 255, 255])
-    np.testing.assert_array_equal(white[0, 0], [227, 177, 127])
-    red = images.over(pictures, (255, 0, 0))[0]
-    np.testing.assert_array_equal(red[1, 1], [255, 0, 0])
+    assert white[1, 1].tolist() == [255, 255, 255]
+    assert white[0, 0].tolist() == [227, 177, 127]
+    assert images.over(pictures, (255, 0, 0))[0, 1, 1].tolist() == [255, 0, 0]
+    assert images.over(white) is white
 
 
 def test_shrink_takes_block_means_by_whole_factors():
@@ -143,15 +119,6 @@ def test_shrink_takes_block_means_by_whole_factors():
         small[1, 2, 3], pictures[1, 4:6, 6:8].mean(axis=(0, 1)), atol=0.5
     )
     assert images.shrink(pictures, 7) is pictures
-
-
-# ----------------------------------------------------------------------------- checks
-
-
-def test_pictures_are_let_through_as_an_array():
-    pictures = np.zeros((2, 4, 4, 3), "uint8")
-    assert images.check(pictures) is pictures
-    assert images.check(list(pictures)).shape == pictures.shape
 
 
 @pytest.mark.parametrize(
@@ -166,11 +133,10 @@ def test_pictures_are_let_through_as_an_array():
     ],
 )
 def test_what_is_no_picture_is_refused(wrong, channels, message):
+    pictures = np.zeros((2, 4, 4, 3), "uint8")
+    assert images.check(pictures) is pictures
     with pytest.raises(ValueError, match=message):
         images.check(wrong, channels)
-
-
-def test_straight_colours_are_refused():
     straight = np.array([[[[200, 0, 0, 100]]]], "uint8")
     with pytest.raises(ValueError, match="straight RGBA. Use images.premultiply"):
         images.check_premultiplied(straight)
@@ -185,9 +151,6 @@ def test_bilinear_reads_between_pixels_and_beyond_the_border():
     columns = np.array([[[2, 1.5, 0, 0, 2.5]]])
     values = images.bilinear(picture, rows, columns, outside=80)
     assert values.ravel().tolist() == [200, 175, 12.5, 80, 140]
-
-
-# ----------------------------------------------------------------------------- reading
 
 
 @pytest.mark.parametrize(
@@ -231,10 +194,6 @@ def test_the_rings_of_a_poor_jpeg_go_with_the_ground(tmp_path):
     assert abs(np.array(images.box(poor)) - images.box(whole)).max() <= 1
     outside = poor[(whole[..., 3] == 0) & (poor[..., 3] > 0)]
     assert len(outside) < 0.1 * (whole[..., 3] > 0).sum()
-    rough = images.cut_ground(
-        np.asarray(Image.open(tmp_path / "a.jpg").convert("RGBA"))
-    )
-    assert abs(np.array(images.box(rough)) - images.box(whole)).max() > 1
 
 
 def test_the_ground_does_not_leak_through_a_diagonal_line():
@@ -260,12 +219,9 @@ def test_greys_of_16_bits_keep_their_shades(tmp_path, see_through):
     assert (shown[..., 3] == 255).all() and (rgba[-1, :, 3] == 0).all()
 
 
-def test_large_rasters_are_reduced(tmp_path):
+def test_svgs_and_large_rasters_are_made_to_fit(tmp_path):
     Image.fromarray(creature(700)).save(tmp_path / "a.png")
     assert images.read(tmp_path / "a.png", long_side=256).shape == (256, 256, 4)
-
-
-def test_svgs_are_drawn_to_fit(tmp_path):
     for width, height, shape in [(30, 60, (256, 128)), (600, 200, (86, 256))]:
         (tmp_path / "a.svg").write_text(SVG.format(width, height, RED))
         rgba = images.read(tmp_path / "a.svg")
@@ -279,10 +235,6 @@ def test_an_svg_cannot_read_other_files(tmp_path):
         (tmp_path / "a.svg").write_text(SVG.format(9, 9, link))
         with pytest.raises(ValueError, match="embeds other files"):
             images.read(tmp_path / "a.svg")
-    entity = '<!DOCTYPE svg [<!ENTITY a "b">]>' + SVG.format(9, 9, "&a;")
-    (tmp_path / "a.svg").write_text(entity)
-    with pytest.raises(ValueError, match="entities"):
-        images.read(tmp_path / "a.svg")
 
 
 def test_files_that_are_no_pictures_say_why(tmp_path):
@@ -303,13 +255,11 @@ def test_files_that_are_no_pictures_say_why(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "good, bad",
-    [
-        (b"\x01\x0f\x00\x02", b"\x01\x02\x00\x02"),  # makes Pillow raise struct.error
-        (b"\x01\x0f\x00\x02", b"\x01\x0f\x00\x0b"),  # AttributeError
-    ],
+    "bad",  # Pillow raises struct.error and AttributeError
+    [b"\x01\x02\x00\x02", b"\x01\x0f\x00\x0b"],
 )
-def test_what_a_camera_wrote_may_be_broken(tmp_path, good, bad):
+def test_what_a_camera_wrote_may_be_broken(tmp_path, bad):
+    good = b"\x01\x0f\x00\x02"
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "maker"  # lies on its side
     exif[0x8769] = {0x9003: "2020:01:01 00:00:00"}
@@ -327,9 +277,6 @@ def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path, monkeypatch
     assert (tmp_path / "bomb.png").stat().st_size < 20_000
     with pytest.raises(ValueError, match="9000 x 8000 px is too large"):
         images.read(tmp_path / "bomb.png")
-    Image.new("1", (20000, 10000)).save(tmp_path / "worse.png")
-    with pytest.raises(ValueError, match="20000 x 10000|exceeds limit"):
-        images.read(tmp_path / "worse.png")
     monkeypatch.setattr(images, "MAX_BYTES", 100)
     with pytest.raises(ValueError, match="at most"):
         images.read(tmp_path / "bomb.png")

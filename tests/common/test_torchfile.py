@@ -62,11 +62,9 @@ def test_a_tensor_outside_its_storage_is_refused(monkeypatch, offset, shape, str
 
 def test_a_truncated_file_is_refused(monkeypatch):
     content = torch_file(monkeypatch, range(8), 0, (8,), (1,))
-    for length in range(1, len(content)):
+    for length in range(len(content)):
         with pytest.raises((ValueError, pickle.UnpicklingError)):
             torchfile.read(content[:length])
-    with pytest.raises(ValueError, match="no torch file"):
-        torchfile.read(b"")
 
 
 def zip_file(monkeypatch, index, parts):
@@ -93,16 +91,18 @@ def test_a_zip_file_is_read_and_checked(monkeypatch):
     stored, deflated = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
     content = zip_file(monkeypatch, None, [("7", VALUES, stored)])
     assert torchfile.read(content)["w"].tolist() == [[2, 4, 6], [3, 5, 7]]
-    short = zip_file(monkeypatch, None, [("7", VALUES[:-4], stored)])
-    with pytest.raises(ValueError, match="Tensor w"):
-        torchfile.read(short)
     packed = zip_file(monkeypatch, None, [("7", VALUES, deflated)])
-    with pytest.raises(ValueError, match="compressed"):
-        torchfile.read(packed)
-    with pytest.raises(ValueError, match="damaged one: KeyError"):
-        torchfile.read(zip_file(monkeypatch, None, []))
-    with pytest.raises(ValueError, match="damaged one: BadZipFile"):
-        torchfile.read(content[:-30])
+    empty = zip_file(monkeypatch, None, [])
+    short = zip_file(monkeypatch, None, [("7", VALUES[:-4], stored)])
+    reasons = {
+        short: "Tensor w",
+        packed: "compressed",
+        empty: "KeyError",
+        content[:-30]: "BadZipFile",
+    }
+    for broken, reason in reasons.items():
+        with pytest.raises(ValueError, match=reason):
+            torchfile.read(broken)
     evil = b"cbuiltins\neval\n(V1\ntR."
     with pytest.raises(pickle.UnpicklingError, match="Refused to load builtins.eval"):
         torchfile.read(zip_file(monkeypatch, evil, []))

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from drawn import save_disc
+from drawings import save_disc
 
 
 @pytest.fixture

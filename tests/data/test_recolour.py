@@ -30,14 +30,6 @@ def expected(colour, degrees):
     return np.array(turned) * 255
 
 
-def test_a_yellow_creature_turns_blue(creature):
-    blue = recolour.turn_hue(creature, 180)
-    body = blue[0, 10, 10].astype(int)
-    assert body[2] == 255 and body[2] > body[0] + 100 and body[2] > body[1] + 100
-    np.testing.assert_allclose(body[:3], expected(YELLOW, 180), atol=1)
-    np.testing.assert_allclose(blue[0, 8, 8, :3], expected(CHEEK, 180), atol=1)
-
-
 def test_outline_white_and_background_stay(creature):
     for degrees in (60, 180, -60):
         changed = recolour.turn_hue(creature, degrees)
@@ -50,6 +42,8 @@ def test_outline_white_and_background_stay(creature):
 
 def test_half_transparent_pixels_turn_like_opaque_ones(creature):
     changed = recolour.turn_hue(creature, 180)
+    np.testing.assert_allclose(changed[0, 10, 10, :3], expected(YELLOW, 180), atol=1)
+    np.testing.assert_allclose(changed[0, 8, 8, :3], expected(CHEEK, 180), atol=1)
     edge = images.unpremultiply(changed[0])[3, 6, :3]
     np.testing.assert_allclose(edge, changed[0, 10, 10, :3], atol=3)
 
@@ -64,13 +58,6 @@ def test_bright_colours_follow_the_colour_wheel(degrees):
     changed = recolour.turn_hue(colours[None, None], degrees)[0, 0]
     for before, after in zip(colours, changed, strict=True):
         np.testing.assert_allclose(after, expected(before, degrees), atol=1)
-
-
-def test_rgb_on_white_keeps_its_background(creature):
-    rgb = images.composite(creature)
-    changed = recolour.turn_hue(rgb, 120)
-    assert (changed[0, 0] == 255).all() and changed.shape == rgb.shape
-    np.testing.assert_allclose(changed[0, 10, 10], expected(YELLOW, 120), atol=1)
 
 
 def test_jitter_is_a_function_of_its_seed_and_reaches_its_ends():
@@ -98,8 +85,3 @@ def test_copies_are_appended_in_order(creature):
     np.testing.assert_array_equal(tripled[4:], recolour.turn_hue(pictures, 180))
     with pytest.raises(ValueError, match="'upside down'.*degrees"):
         recolour.with_copies(pictures, ("upside down",))
-
-
-def test_floats_are_refused():
-    with pytest.raises(ValueError, match="float64.*expected uint8"):
-        recolour.turn_hue(np.zeros((1, 4, 4, 3)), 90)

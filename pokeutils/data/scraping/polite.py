@@ -5,6 +5,7 @@ can help, and leaves when a site puts up a challenge page: that is a no.
 """
 
 import collections
+import contextlib
 import math
 import time
 import urllib.parse
@@ -35,12 +36,8 @@ CHALLENGES = (
     *(b"_Incapsula_Resource", b"Pardon Our Interruption", b"Incapsula incident"),
     *(b"cf_chl_opt", b"__cf_chl", b"Just a moment..."),
 )
-KINDS = {  # how a file begins, and the suffix it gets, whatever its address says
-    b"\x89PNG\r\n\x1a\n": ".png",
-    b"\xff\xd8\xff": ".jpg",
-    b"GIF87a": ".gif",
-    b"GIF89a": ".gif",
-}
+# How a file begins, and the suffix it gets, whatever its address says.
+KINDS = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif"}
 
 Answer = collections.namedtuple("Answer", "status headers body")
 Kept = collections.namedtuple("Kept", "path sha256 bytes")
@@ -64,20 +61,27 @@ class Unanswered(Failed):
 
 class Visitor:
     """A guest on one web site, who asks for one thing at a time and waits in between.
-
     `origins` are the only "https://host" that are ever asked, also after redirects.
-    `contact` (an address of yours) goes into the User-Agent. `sleep` takes seconds.
-    Blocked means that the run must end; Missing and Failed concern one address only.
-    """
+    `contact` (an address of yours) goes into the User-Agent. Blocked means that the run
+    must end; Missing and Failed concern one address only."""
 
     def __init__(self, origins, contact="", progress=print, sleep=time.sleep):
+        import requests
+
         env.need("protego", PROTEGO, progress)
         if not (contact.isascii() and contact.isprintable()):
             raise ValueError(f"contact {contact!r} must be plain ASCII on one line.")
         self.origins, self.progress, self.sleep = tuple(origins), progress, sleep
         self.requests = 0  # asked so far
         self._robots, self._last_answer = {}, -math.inf
-        self._session = _session(contact, hosts=len(self.origins))
+        purpose = "; ".join(filter(None, ["pictures for private study", contact]))
+        self._session = requests.Session()
+        self._session.headers = {
+            "User-Agent": f"{NAME}/{pokeutils.__version__} ({purpose})",
+            "Accept-Encoding": "gzip",
+        }
+        # requests would read the body of a redirect on its own, and without a limit.
+        self._session.get_redirect_target = lambda answer: None
 
     def __enter__(self):
         return self
@@ -91,10 +95,7 @@ class Visitor:
 
     def picture(self, url, path):
         """Saves the picture at `url` as `path` plus the suffix of its kind: a Kept.
-
-        It is kept only if it begins like a picture, decodes, and is no placeholder.
-        Raises Blocked, Missing or Failed.
-        """
+        Raises Blocked, Missing, or Failed unless it decodes and is no placeholder."""
         body = self._get(url)
         suffixes = [suffix for start, suffix in KINDS.items() if body.startswith(start)]
         if not suffixes:
@@ -112,8 +113,6 @@ class Visitor:
                 raise Failed(f"{width} x {height} px: a placeholder")
         return Kept(path, files.sha256(body), len(body))
 
-    # -------------------------------------------------------------- where it may go
-
     def _get(self, url):
         """Returns the body at `url`, where robots.txt allows to ask for it."""
         answer = self._follow(url, obey=True)
@@ -128,7 +127,14 @@ class Visitor:
     def _follow(self, url, obey):
         """Returns the Answer at the end of a few redirects."""
         for _ in range(MAX_REDIRECTS + 1):
-            origin = self._origin(url)
+            try:
+                parts = urllib.parse.urlsplit(url)
+            except ValueError:
+                raise Failed(f"{url!r} is not a web address") from None
+            origin = f"{parts.scheme}://{parts.netloc}"
+            if origin not in self.origins:
+                allowed = ", ".join(self.origins)
+                raise Failed(f"{url} leads away from {allowed}: not followed")
             rules, delay = self.robots(origin) if obey else (None, DELAY)
             if rules and not rules.can_fetch(url, NAME):
                 raise Failed(f"{origin}/robots.txt forbids {url}")
@@ -136,29 +142,15 @@ class Visitor:
             place = answer.headers.get("Location")
             if answer.status not in REDIRECTS or not place:
                 return answer
-            try:
-                url = urllib.parse.urljoin(url, place)
-            except ValueError:
-                raise Failed(f"sent to {place!r}: not a web address") from None
+            with contextlib.suppress(ValueError):
+                place = urllib.parse.urljoin(url, place)
+            url = place
         raise Failed(f"redirected more than {MAX_REDIRECTS} times")
-
-    def _origin(self, url):
-        try:
-            parts = urllib.parse.urlsplit(url)
-        except ValueError:
-            raise Failed(f"{url!r} is not a web address") from None
-        origin = f"{parts.scheme}://{parts.netloc}"
-        if origin not in self.origins:
-            allowed = ", ".join(self.origins)
-            raise Failed(f"{url} leads away from {allowed}: not followed")
-        return origin
 
     def robots(self, origin):
         """Returns what robots.txt says, asked for once: (protego.Protego, seconds to
-        wait between requests).
-
-        A client error (404 and the like) means that it has no rules (RFC 9309). Raises
-        Blocked when it cannot be had, as then everything is forbidden.
+        wait between requests). By RFC 9309, a client error such as 404 means that there
+        are no rules; where it cannot be had, nothing may be asked for: raises Blocked.
         """
         if origin not in self._robots:
             url = f"{origin}/robots.txt"
@@ -175,13 +167,13 @@ class Visitor:
             self._robots[origin] = _parse_robots(url, text(body))
         return self._robots[origin]
 
-    # ---------------------------------------------------------------------- asking
-
     def _persist(self, url, delay):
         """Returns the Answer to a request, made again after 429, 5xx and timeouts."""
         wait = delay
         for attempt in range(ATTEMPTS):
-            self._wait(wait)
+            rest = self._last_answer + wait - time.monotonic()
+            if rest > 0:
+                self.sleep(rest)
             try:
                 answer = self._ask(url)
             except Unanswered as error:
@@ -204,12 +196,6 @@ class Visitor:
             raise Blocked(f"{url}: the site asks for fewer requests ({reason}).")
         raise Unanswered(f"{reason}, {ATTEMPTS} times")
 
-    def _wait(self, seconds):
-        """Sleeps until `seconds` have passed since the last answer."""
-        rest = self._last_answer + seconds - time.monotonic()
-        if rest > 0:
-            self.sleep(rest)
-
     def _ask(self, url):
         """Returns the Answer to one request. Raises Unanswered or Failed."""
         import requests
@@ -223,31 +209,10 @@ class Visitor:
                 return Answer(answer.status_code, answer.headers, body)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             raise Unanswered(f"no answer in {TIMEOUT} s") from None
-        except requests.exceptions.SSLError as error:
-            raise Failed(f"no safe connection: {_root(error)}") from None
         except (requests.ConnectionError, urllib3.exceptions.ProtocolError) as error:
             raise Unanswered(f"no whole answer: {_root(error)}") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise Failed(f"no usable answer: {_root(error)}") from None
-
-
-def _session(contact, hosts):
-    """Returns a requests session that says who we are."""
-    import requests
-
-    purpose = "; ".join(filter(None, ["pictures for private study", contact]))
-    session = requests.Session()
-    session.headers = {
-        "User-Agent": f"{NAME}/{pokeutils.__version__} ({purpose})",
-        "Accept-Encoding": "gzip",
-    }
-    # requests would read the body of a redirect on its own, and without a limit.
-    session.get_redirect_target = lambda answer: None
-    # One connection for each host, kept open and used again.
-    adapter = requests.adapters.HTTPAdapter(hosts, pool_maxsize=1)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
 
 
 def _read_limited(answer):
@@ -268,8 +233,8 @@ def _read_limited(answer):
 
 
 def _parse_robots(url, content):
-    """Returns (protego.Protego, seconds between requests). Raises Blocked when there
-    are too many rules to read, or when it asks for more patience than there is."""
+    """Returns what `robots` does. Raises Blocked for more rules, or a longer wait, than
+    there is patience for."""
     import protego
 
     lines = content.splitlines()
@@ -294,14 +259,13 @@ def _refuse_challenge(url, answer):
     if marked or answer.headers.get("cf-mitigated") == "challenge":
         raise Blocked(
             f"{url} answered with a challenge page (HTTP status {answer.status}): the "
-            "site lets people in, not programs. This program does not try to get "
-            "around that."
+            "site lets people in, not programs."
         )
 
 
 def retry_after(value):
-    """Returns the seconds that a Retry-After header (a number or an HTTP date) asks
-    for, at most a day; 0 where it is absent or says nothing."""
+    """Returns the seconds that a Retry-After header asks for, a number or an HTTP date,
+    at most a day; 0 where it says nothing."""
     import urllib3
 
     try:
@@ -312,11 +276,8 @@ def retry_after(value):
 
 
 def text(body):
-    """Decodes a page: UTF-8 where it is that, else the Latin-1 of older sites.
-
-    What a page says about itself is not asked: it is sometimes wrong, and a Latin-1
-    page with an accent in it is never valid UTF-8.
-    """
+    """Decodes a page: UTF-8 where it is that, else the Latin-1 of older sites. What a
+    page says about itself is not asked: it is sometimes wrong."""
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:

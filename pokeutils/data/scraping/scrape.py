@@ -22,9 +22,7 @@ UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError
 
 def notice(name):
     """Returns what a person should know before scraping a site, as one paragraph.
-
-    Raises ValueError for a name that is not in sites.SITES.
-    """
+    Raises ValueError for a name that is not in sites.SITES."""
     if name not in sites.SITES:
         known = ", ".join(sites.SITES)
         raise ValueError(f"unknown site {name!r}; expected one of {known}.")
@@ -42,14 +40,11 @@ def notice(name):
 
 def fetch(name, agree=False, limit=None, contact="", raw_dir=None, progress=print):
     """Returns the raw folder of a scraped site, asking the site for what is missing.
-
-    `limit` takes only the first so many species of the site's list; more can follow.
-    `contact` (a mail or web address) is passed on to the site, which is good manners.
-    What was kept or is known to be absent is not asked for again: delete the folder to
-    start anew. Raises ValueError with the notice unless `agree` is True,
-    SourceUnavailable when the site cannot or does not want to be asked (what was kept
-    stays), RuntimeError when another process is at work in the folder.
-    """
+    `limit` takes the first so many species only; more can follow. `contact`, a mail or
+    web address, is told to the site. What was kept or is known to be absent is not
+    asked for again: delete the folder to start anew. Raises ValueError with the notice
+    unless `agree` is True, SourceUnavailable when the site cannot or does not want to
+    be asked, RuntimeError when another process is at work in the folder."""
     text = notice(name)
     if agree is not True:
         raise ValueError(text)
@@ -87,22 +82,41 @@ class _Run:
         self.name, self.site, self.raw, self.journal = name, site, raw, journal
         self.visitor, self.progress = visitor, progress
         self.patience, self.failed = PATIENCE, {}
-        self.last_report, self.seconds = time.monotonic(), []  # per species asked for
+        self.last_report = time.monotonic()
 
     def go(self, limit):
-        """Fetches what is missing, then writes the bookkeeping of the raw folder."""
-        every = self.species()[:limit]
+        """Fetches what is missing, then writes manifest.csv and source.json."""
+        rows, every = [], self.species()[:limit]
         self.report(0, len(every))
         for done, species in enumerate(every, 1):
-            begin, before = time.monotonic(), self.visitor.requests
             for picture in self.pictures(species):
-                if picture["url"] not in self.journal:
-                    self.keep(picture)
-            if self.visitor.requests > before:
-                self.seconds.append(time.monotonic() - begin)
+                file = self.file(picture["url"], self.raw / picture["file"])
+                if file:
+                    row = {key: picture[key] for key in ("species_id", "slug", "form")}
+                    row |= {"file": file, "shiny": int(picture["shiny"])}
+                    rows.append({**row, "url_or_package": picture["url"]})
             if time.monotonic() - self.last_report > REPORT_SECONDS:
                 self.report(done, len(every))
-        self.write(every, limit)
+        if not rows:
+            raise SourceUnavailable("no picture at all was found.")
+
+        sources.write_manifest(self.raw, rows)
+        missing = {url: entry.get("missing") for url, entry in self.journal.items()}
+        story = {
+            "source": self.name,
+            "files": len(rows),
+            "listing": files.sha256(self.raw / "manifest.csv"),
+            "from": self.site.origins[0],
+            "verified": "every file was decoded when it came",
+            "limit": limit,
+            "left_out": [f"{url}: {why}" for url, why in missing.items() if why],
+            "dropped": [{"file": u, "reason": r} for u, r in self.failed.items()],
+        }
+        files.write_json(self.raw / "source.json", story)
+        absent = f"{len(story['left_out'])} absent, {len(self.failed)} dropped"
+        self.progress(
+            f"{self.name}: {len(rows)} pictures of {len(every)} species; {absent}"
+        )
 
     def species(self):
         """Returns [{"url", "slug", "species_id", ...}]: what to visit."""
@@ -117,8 +131,7 @@ class _Run:
             if not listed:
                 raise SourceUnavailable(
                     f"{home} answered, but its list of species is not where it was; "
-                    "the site has changed, and pokeutils/data/scraping/sites.py must "
-                    "follow."
+                    "the site has changed, and scraping/sites.py must follow."
                 )
             self.journal.add(home, found=listed)
         return self.journal[home]["found"]
@@ -129,24 +142,24 @@ class _Run:
         if url not in self.journal:
             page = self.ask(self.visitor.page, url)
             if page is not None:
-                by_file = {}
+                found, names = {}, {k: species[k] for k in ("slug", "species_id")}
                 for picture in self.site.pictures(sites.soup(page), species):
-                    names = {key: species[key] for key in ("slug", "species_id")}
-                    by_file.setdefault(picture["file"], names | picture)
-                if by_file:
-                    self.journal.add(url, found=list(by_file.values()))
+                    found.setdefault(picture["file"], names | picture)
+                if found:
+                    self.journal.add(url, found=list(found.values()))
                 else:
                     self.fail(url, "no pictures where they used to be on this page")
         return self.journal.get(url, {}).get("found", [])
 
-    def keep(self, picture):
-        """Fetches one picture, if it can be had."""
-        path = self.raw / picture["file"]
-        kept = self.ask(self.visitor.picture, picture["url"], path)
-        if kept is not None:
-            self.patience = PATIENCE
-            file = kept.path.relative_to(self.raw).as_posix()
-            self.journal.add(picture["url"], file=file, sha256=kept.sha256)
+    def file(self, url, path):
+        """Returns the name of a picture's file, fetched if need be, or None."""
+        if url not in self.journal:
+            kept = self.ask(self.visitor.picture, url, path)
+            if kept is not None:
+                self.patience = PATIENCE
+                file = kept.path.relative_to(self.raw).as_posix()
+                self.journal.add(url, file=file, sha256=kept.sha256)
+        return self.journal.get(url, {}).get("file")
 
     def ask(self, get, url, *path):
         """Returns what comes from an address, or None after noting why nothing did."""
@@ -154,19 +167,17 @@ class _Run:
             return get(url, *path)
         except polite.Missing as error:
             self.journal.add(url, missing=str(error))  # not asked for again
-            self.lose_patience(url, str(error))
-        except polite.Unanswered as error:
-            self.fail(url, str(error), cost=4)
+            self.lose_patience(url, error)
         except polite.Failed as error:
-            self.fail(url, str(error))
+            self.fail(url, error)
 
-    def fail(self, url, reason, cost=1):
-        self.failed[url] = reason  # asked for again by the next run
-        self.lose_patience(url, reason, cost)
+    def fail(self, url, reason):
+        self.failed[url] = str(reason)  # asked for again by the next run
+        self.lose_patience(url, reason)
 
-    def lose_patience(self, url, reason, cost=1):
+    def lose_patience(self, url, reason):
         self.progress(f"{self.name}: {url}: {reason}")
-        self.patience -= cost
+        self.patience -= 4 if isinstance(reason, polite.Unanswered) else 1
         if self.patience <= 0:
             raise SourceUnavailable(
                 f"address after address brings no picture, the last one {url}: "
@@ -175,78 +186,31 @@ class _Run:
 
     def report(self, done, total):
         """Says how far it is, and how long it will take."""
-        guess = 3 * polite.DELAY  # a page and two pictures
-        each = sum(self.seconds) / len(self.seconds) if self.seconds else guess
-        left = (total - done) * each
-        left = f"{left / 60:.0f} min" if left > 90 else f"{left:.0f} s"
+        left = (total - done) * 3 * polite.DELAY / 60  # a page and two pictures each
         self.last_report = time.monotonic()
         self.progress(
             f"{self.name}: {done} of {total} species, {self.journal.kept()} pictures, "
-            f"about {left} left"
+            f"about {left:.0f} min left"
         )
-
-    def write(self, every, limit):
-        """Writes manifest.csv and source.json, which make the folder a raw folder."""
-        rows, left_out = [], []
-        for species in every:
-            shown = self.journal.get(species["url"], {}).get("found", [])
-            for picture in shown:
-                entry = self.journal.get(picture["url"], {})
-                if "file" in entry:
-                    rows.append(_row(picture, entry["file"]))
-            for url in (species["url"], *(picture["url"] for picture in shown)):
-                if "missing" in self.journal.get(url, {}):
-                    left_out.append(f"{url}: {self.journal[url]['missing']}")
-        if not rows:
-            raise SourceUnavailable("no picture at all was found.")
-
-        sources.write_manifest(self.raw, rows)
-        story = {
-            "source": self.name,
-            "files": len(rows),
-            "listing": files.sha256(self.raw / "manifest.csv"),
-            "from": self.site.origins[0],
-            "verified": "every file was decoded when it came",
-            "limit": limit,
-            "left_out": left_out,
-            "dropped": [{"file": u, "reason": r} for u, r in self.failed.items()],
-        }
-        files.write_json(self.raw / "source.json", story)
-        self.progress(
-            f"{self.name}: {len(rows)} pictures of {len(every)} species; "
-            f"{len(left_out)} absent, {len(self.failed)} dropped (see source.json)"
-        )
-
-
-def _row(picture, file):
-    """Returns what manifest.csv says about a kept picture."""
-    row = {key: picture[key] for key in ("species_id", "slug", "form")}
-    row |= {"file": file, "shiny": int(picture["shiny"])}
-    return row | {"url_or_package": picture["url"]}
 
 
 class _Journal(dict):
-    """What is known of each address, kept in a file, so that the next run goes on.
-
-    It maps an address to {"found": [...]} (a page), {"file", "sha256"} (a picture whose
-    file is there and unharmed) or {"missing": reason}.
-    """
+    """What is known of each address, kept in a file, so that the next run goes on. It
+    maps an address to {"found": [...]} (a page), {"file", "sha256"} (a picture whose
+    file is there and unharmed) or {"missing": reason}."""
 
     def __init__(self, raw):
-        self._file = open(
-            raw / "journal.jsonl", "a+", encoding="utf-8", errors="replace"
-        )
+        path = raw / "journal.jsonl"
+        self._file = open(path, "a+", encoding="utf-8", errors="replace")
         self._file.seek(0)
         for line in self._file:
             with contextlib.suppress(OSError, *UNREADABLE):
                 entry = json.loads(line)
                 url = entry.pop("url")
                 self.pop(url, None)
-                if "file" in entry:
-                    if files.sha256(raw / entry["file"]) != entry["sha256"]:
-                        continue
-                self[url] = entry
-
+                file = entry.get("file")
+                if not file or files.sha256(raw / file) == entry["sha256"]:
+                    self[url] = entry
         for path in raw.rglob(".*.tmp.*"):  # what a killed process was writing
             path.unlink()
 

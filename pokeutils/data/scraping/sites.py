@@ -39,9 +39,6 @@ def address(image, base):
         return base
 
 
-# ------------------------------------------------------------------------ pokemon.com
-
-
 def _pokedex_species(read, home):
     # The "kalos" list covers the national dex. Forms are rows of their own with the
     # same id; `number` has been padded in two ways, so that only `id` counts.
@@ -72,9 +69,6 @@ def _pokedex_pictures(page, species):
             form = match[2] or ""
             file = f"{number:03d}{form and '-'}{form}"
             yield {"url": url, "file": file, "form": form, "shiny": False}
-
-
-# ----------------------------------------------------------------------- serebii.net
 
 
 def _serebii_species(read, home):

@@ -19,7 +19,7 @@ WALL = b"""<html><head><noscript><title>Pardon Our Interruption</title></noscrip
 
 @pytest.fixture
 def visitor(site):
-    """A guest of the fake site, who is lines to sleep but does not."""
+    """A guest of the fake site, who is told to sleep but does not."""
     slept, lines = [], []
     me = "me@example.org"
     with polite.Visitor([site.url], me, lines.append, slept.append) as visitor:
@@ -34,9 +34,6 @@ def picture(visitor, site, tmp_path, path="/a.png"):
 def nothing_kept(tmp_path):
     folder = tmp_path / "kept"
     return not folder.exists() or os.listdir(folder) == []
-
-
-# ------------------------------------------------------------------------- good answers
 
 
 def test_a_page_is_asked_for_once_by_name_after_robots(site, visitor):
@@ -55,9 +52,8 @@ def test_pages_are_decoded_whatever_they_claim(site, visitor):
     header = {"Content-Type": "text/html; charset=utf-8"}
     site.replies["/latin"] = Reply("<title>Pokédex".encode("latin-1"), headers=header)
     site.replies["/bom"] = "\ufeffFlabébé".encode()
-    site.replies["/packed"] = Reply(
-        gzip.compress("Pokédex".encode()), headers={"Content-Encoding": "gzip"}
-    )
+    packed = gzip.compress("Pokédex".encode())
+    site.replies["/packed"] = Reply(packed, headers={"Content-Encoding": "gzip"})
     assert visitor.page(site.url + "/latin") == "<title>Pokédex"
     assert visitor.page(site.url + "/bom") == "Flabébé"
     assert visitor.page(site.url + "/packed") == "Pokédex"
@@ -73,9 +69,6 @@ def test_a_picture_is_kept_with_the_suffix_of_its_kind(site, visitor, tmp_path):
     assert kept.bytes == len(png())
     assert picture(visitor, site, tmp_path, "/b.png").path.suffix == ".jpg"
     assert sorted(os.listdir(tmp_path / "kept")) == ["a.jpg", "a.png"]
-
-
-# ----------------------------------------------------------------------------- manners
 
 
 def test_it_waits_two_seconds_between_requests(site, visitor, monkeypatch):
@@ -170,12 +163,7 @@ User-Agent: quxbot"""
             "/foo/ /bar /baz",
         ),
         # 2.2.2: what is percent-encoded, and need not be, is the same as plain.
-        (
-            "",
-            "User-agent: *\nDisallow: /foo/bar?baz=quz",
-            "/foo/bar",
-            "/foo/bar?baz=quz",
-        ),
+        ("", "User-agent: *\nDisallow: /foo?baz=quz", "/foo", "/foo?baz=quz"),
         ("", "User-agent: *\nDisallow: /a/ツ", "/a/", "/a/ツ /a/%E3%83%84"),
         ("", "User-agent: *\nDisallow: /a/%62%61%7A", "/a/", "/a/baz /a/%62%61%7A"),
         # 2.2.3: a star, or a dollar, that means itself; remarks.
@@ -220,12 +208,8 @@ def test_an_absurd_robots_txt_ends_the_run(site, visitor, rules, reason):
     "line",
     [
         *("Crawl-delay: \xb2", "Crawl-delay: 1e400", "Crawl-delay: nan"),
-        *(
-            "Request-rate: 0/1",
-            "Request-rate: a/b",
-            "Disallow: http://[x",
-            "Allow: %zz",
-        ),
+        *("Request-rate: 0/1", "Request-rate: a/b"),
+        *("Disallow: http://[x", "Allow: %zz"),
         *("Visit-time: 9", ":", "\0\0", "\n" * 300_000, "Disallow: /" + "*a" * 50_000),
     ],
 )
@@ -260,9 +244,6 @@ def test_a_robots_txt_that_cannot_be_read_forbids_all(site, visitor, reply, reas
     assert "/page" not in site.asked
 
 
-# ------------------------------------------------------------------------ asking again
-
-
 def test_500_twice_then_good(site, visitor, monkeypatch):
     monkeypatch.setattr(polite, "BACK_OFF", 5.0)
     site.replies["/page"] = [Reply(b"", 500), Reply(b"", 502), b"hello"]
@@ -280,18 +261,21 @@ def test_429_waits_as_long_as_it_is_told(site, visitor, as_date):
     assert len(visitor.slept) == 1 and 57 < visitor.slept[0] <= 60
 
 
-def test_a_long_retry_after_ends_the_run(site, visitor):
-    site.replies["/page"] = Reply(b"", 429, {"Retry-After": "3600"})
-    with pytest.raises(polite.Blocked, match="429, come back in 60 min"):
+@pytest.mark.parametrize(
+    "reply, error, reason, asked",
+    [
+        *((Reply(b"", n), polite.Blocked, f"status {n}", 1) for n in (401, 403, 451)),
+        *((Reply(b"", n), polite.Missing, f"status {n}", 1) for n in (404, 410)),
+        *((Reply(b"", n), polite.Failed, f"status {n}", 1) for n in (400, 418)),
+        (Reply(b"", 429, {"Retry-After": "3600"}), polite.Blocked, "in 60 min", 1),
+        (Reply(b"", 429), polite.Blocked, "asks for fewer requests", polite.ATTEMPTS),
+    ],
+)
+def test_an_answer_that_is_a_no(site, visitor, reply, error, reason, asked):
+    site.replies["/page"] = reply
+    with pytest.raises(error, match=reason):
         visitor.page(site.url + "/page")
-    assert site.asked["/page"] == 1
-
-
-def test_429_again_and_again_ends_the_run(site, visitor):
-    site.replies["/page"] = Reply(b"", 429)
-    with pytest.raises(polite.Blocked, match="asks for fewer requests"):
-        visitor.page(site.url + "/page")
-    assert site.asked["/page"] == polite.ATTEMPTS
+    assert site.asked["/page"] == asked
 
 
 @pytest.mark.parametrize("value", [None, "", "soon", "-5", "\xb2", "9" * 5000])
@@ -325,19 +309,6 @@ def test_a_machine_that_is_not_there_fails_in_words(site, visitor):
     site.close = lambda: None
 
 
-@pytest.mark.parametrize("status", [400, 404, 410, 418, 401, 403, 451])
-def test_a_client_error_is_not_asked_for_again(site, visitor, status):
-    site.replies["/page"] = Reply(b"no", status)
-    kind = {404: polite.Missing, 410: polite.Missing, 400: polite.Failed}
-    kind |= {418: polite.Failed}
-    with pytest.raises(kind.get(status, polite.Blocked), match=f"HTTP status {status}"):
-        visitor.page(site.url + "/page")
-    assert site.asked["/page"] == 1
-
-
-# ----------------------------------------------------------------- walls and redirects
-
-
 @pytest.mark.parametrize(
     "reply",
     [
@@ -354,10 +325,8 @@ def test_a_challenge_page_ends_the_run_at_once(site, visitor, tmp_path, reply, p
     with pytest.raises(polite.Blocked, match="challenge page.*people in, not programs"):
         picture(visitor, site, tmp_path)
     assert site.asked[path] == 1 and nothing_kept(tmp_path)
-
-
-def test_a_large_page_with_the_filter_script_is_a_page(site, visitor):
-    site.replies["/page"] = WALL + b"<p>real</p>" * 2000
+    site.replies["/page"] = WALL + b"<p>real</p>" * 2000  # has passed the filter
+    site.replies.pop("/robots.txt", None)
     assert "real" in visitor.page(site.url + "/page")
 
 
@@ -375,13 +344,8 @@ def test_redirects_are_followed_a_few_times(site, visitor):
 @pytest.mark.parametrize(
     "place",
     [
-        "http://example.org/",
-        "//example.org/",
-        "file:///etc/passwd",
-        "https://127.0.0.1/",
-        "http://[",
-        "{host}@example.org/",
-        "{other name}/",
+        *("http://example.org/", "//example.org/", "file:///etc/passwd", "http://["),
+        *("https://127.0.0.1/", "{host}@example.org/", "{other name}/"),
     ],
 )
 def test_no_other_host_is_asked(site, visitor, place):
@@ -393,14 +357,14 @@ def test_no_other_host_is_asked(site, visitor, place):
     assert sum(site.asked.values()) == 2
 
 
-# ------------------------------------------------------------------------- bad pictures
-
-
-def test_a_body_of_200_mb_is_cut_off_early(site, visitor, tmp_path):
+def test_what_is_or_unpacks_to_too_much_is_cut_off_early(site, visitor, tmp_path):
     site.replies["/a.png"] = Reply(200 * 2**20)
     with pytest.raises(polite.Failed, match="200 MB; at most 8 MB"):
         picture(visitor, site, tmp_path)
-    assert nothing_kept(tmp_path)
+    bomb = gzip.compress(bytes(40 * 2**20), 1)
+    site.replies["/a.png"] = Reply(bomb, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(polite.Failed, match="cut off at 8 MB"):
+        picture(visitor, site, tmp_path)
     for status in (200, 302, 404):
         headers, site.sent = {"Location": "/b.png"}, 0
         site.replies["/a.png"] = Reply(200 * 2**20, status, headers, length=False)
@@ -409,13 +373,6 @@ def test_a_body_of_200_mb_is_cut_off_early(site, visitor, tmp_path):
         time.sleep(0.05)
         assert 8 * 2**20 < site.sent < 40 * 2**20, "what the buffers on the way hold"
     assert nothing_kept(tmp_path)
-
-
-def test_a_bomb_is_cut_off_while_it_unpacks(site, visitor, tmp_path):
-    bomb = gzip.compress(bytes(40 * 2**20), 1)
-    site.replies["/a.png"] = Reply(bomb, headers={"Content-Encoding": "gzip"})
-    with pytest.raises(polite.Failed, match="cut off at 8 MB"):
-        picture(visitor, site, tmp_path)
 
 
 def test_a_trickle_is_left_after_a_while(site, visitor, monkeypatch):

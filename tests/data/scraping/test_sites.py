@@ -56,27 +56,7 @@ def pictures(name, page, of):
     }
 
 
-def test_serebii_lists_each_species_once():
-    listed = species("serebii", {f"{HOME}/pokedex-swsh/": SEREBII_INDEX})
-    slugs = [entry["slug"] for entry in listed]
-    assert slugs == ["venusaur", "vulpix", "mr.mime", "sirfetch'd"]
-    assert listed[3]["url"] == f"{HOME}/pokedex-swsh/sirfetch%27d/"
-
-
 VULPIX = {"url": f"{HOME}/pokedex-swsh/vulpix/", "slug": "vulpix", "species_id": ""}
-
-
-def test_serebii_shows_all_forms_in_both_colours():
-    keys, titles = ["037", "037-a"], ["Regular Form", "Alola Form"]
-    page = serebii_page("037", "Vulpix", keys, titles)
-    assert pictures("serebii", page, VULPIX) == {
-        "regular/037": ("/swordshield/pokemon/037.png", 37, "", False),
-        "regular/037-a": ("/swordshield/pokemon/037-a.png", 37, "alola", False),
-        "shiny/037": ("/Shiny/SWSH/037.png", 37, "", True),
-        "shiny/037-a": ("/Shiny/SWSH/037-a.png", 37, "alola", True),
-    }
-    alone = pictures("serebii", serebii_page("037", "Vulpix"), VULPIX)
-    assert list(alone) == ["regular/037", "shiny/037"]
 
 
 def test_a_number_that_the_page_contradicts_stays_empty():
@@ -118,7 +98,10 @@ def test_pokedex_keeps_the_base_and_the_forms():
     def page(*images):
         return f'<div class="profile-images">{"".join(images)}</div>'.encode()
 
-    foreign, own = '<img src="/full/025.png">', '<img class="active" src="/full/006.png">'
+    foreign, own = (
+        '<img src="/full/025.png">',
+        '<img class="active" src="/full/006.png">',
+    )
     lazy = '<img src="/placeholder.gif" data-src="/full/006_f2.png">'
     assert pictures("pokedex", page(foreign), bulbasaur) == {
         "001": ("/detail/001.png", None, "", False)

@@ -25,7 +25,7 @@ data.download data.sources data.doodles data.species data.folders data.kaggle
 data.packs data.traits data.scraping.scrape data.scraping.sites data.scraping.polite
 training.runs
 web.template web.gallery web.hatchery.genome
-web.quiz.quiz web.quiz.collages web.quiz.scores web.quiz.page
+web.quiz.quiz web.quiz.scores web.quiz.page
 """.split()
 
 # Packages that are imported under other names than their own;

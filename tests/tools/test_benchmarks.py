@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from tiny import eagerly
 
-from benchmarks import cases, child, race, tables
-from pokeutils.recipes import catalogue
+from benchmarks import cases, race, tables
 
 # PyTorch is not installed for these tests.
 TAKES_STEPS = [name for name in race.CONTESTANTS if "PyTorch" not in name]
@@ -15,25 +14,6 @@ def test_the_tables_of_the_readme_are_those_of_the_results():
     text = tables.README.read_text("utf-8")
     assert tables.filled(text) == text
     assert "| ours |" in text
-
-
-def test_tables_notice_other_results():
-    row = {
-        "images_per_cpu_second": race.spread([10.0, 20.0, 30.0]),
-        "images_per_second": race.spread([30.0, 30.0, 30.0]),
-        "cpu_seconds_compile": 2.0,
-        "cpu_seconds_first_epoch": 123.4,
-        "memory_mb": 1234.0,
-    }
-    for kind in ("cpu", "wall"):
-        row[f"ours_over_this_{kind}"] = race.spread([0.5, 1.5, 2.5])
-    results = {"race sprites64": {"rows": {"PyTorch": row}}}
-    line = tables.table("race sprites64", results).splitlines()[-1]
-    assert line == (
-        "| PyTorch | 20 (10 to 30) | 1.5 (0.5 to 2.5) | 30 | 2 | 120 | 1.2 |"
-    )
-    with pytest.raises(ValueError, match="No results for 'race modern64'"):
-        tables.table("race modern64", results)
 
 
 # ------------------------------------------------------------------------ contestants
@@ -66,15 +46,6 @@ def test_every_contestant_trains_both_networks(contestant, case, weights):
     assert found["weights"] == weights
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_only_what_can_race_does(monkeypatch, fast):
-    monkeypatch.setattr(race, "bfloat16_is_native", lambda: fast)
-    entered = race.entered(cases.case("modern64"))
-    assert entered == ["ours", "ours, float32"][: 1 + fast]
-    entered = race.entered(cases.case("sprites64"))
-    assert entered[0] == race.OURS and any("bf16" in name for name in entered) == fast
-
-
 def test_a_contestant_that_does_not_train_is_refused():
     old = [[np.zeros(3)], [np.zeros(2)]]
     new = [[np.ones(3)], [np.ones(2)]]
@@ -83,17 +54,6 @@ def test_a_contestant_that_does_not_train_is_refused():
         race.check("x", old, [new[0], old[1]])
     with pytest.raises(RuntimeError, match="generator has weights"):
         race.check("x", old, [[np.full(3, np.nan)], new[1]])
-
-
-def test_the_cases_are_the_recipes():
-    case = cases.case("sprites64")
-    assert (case["size"], case["batch"], case["channels"]) == (64, 64, 3)
-    assert cases.recipe(case).generator_options == (("width", 128),)
-    case = cases.case("modern64")
-    assert (case["size"], case["batch"], case["channels"]) == (64, 8, 4)
-    assert cases.recipe(case) == catalogue.get("modern64")
-    with pytest.raises(ValueError, match="sprites64, modern64"):
-        cases.case("sprites")
 
 
 # ---------------------------------------------------------------------------- figures
@@ -115,26 +75,3 @@ def test_ratios_are_taken_within_a_round():
     assert found["cpu_seconds_compile"] == 3.0  # 4.5 less a step of 1.5
     assert found["cpu_seconds_first_epoch"] == 4.5 + 3 * 1.5
     assert found["memory_mb"] == 7
-
-
-MODULE = """
-def echo(start):
-    print("not an answer")
-    question = yield start
-    while True:
-        question = yield 2 * question
-
-def fail():
-    raise SystemExit(3)
-"""
-
-
-def test_a_child_answers_and_says_when_it_dies(tmp_path):
-    (tmp_path / "answering.py").write_text(MODULE)
-    path = {"PYTHONPATH": str(tmp_path)}
-    with child.Child("answering:echo", path, start=[1]) as process:
-        assert process.first == [1]
-        assert [process.ask(3), process.ask("ab")] == [6, "abab"]
-    assert process.process.returncode == 0
-    with pytest.raises(RuntimeError, match="answering:fail ended with code 3"):
-        child.call("answering:fail", path)

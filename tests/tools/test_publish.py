@@ -10,7 +10,8 @@ from tiny import SILENT
 
 from pokeutils import sampling
 from pokeutils.common import files, images, saved
-from pokeutils.evaluation import features, likeness
+from pokeutils.data import dataset
+from pokeutils.evaluation import features, likeness, measures, report
 from pokeutils.recipes import catalogue
 from pokeutils.training import loop, runs
 
@@ -21,9 +22,8 @@ def test_what_the_repository_ships_is_small_and_draws_creatures():
     assert saved.FLAGSHIP in names and len(names) <= 2
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 12e6
     for name in names:
-        generator = saved.pretrained(name)
         card = saved.card(name)
-        pictures = sampling.sample(generator, 64)
+        pictures = sampling.sample(saved.pretrained(name), 64)
         whole = int((likeness.largest_piece(pictures) >= publish.WHOLE).sum())
         assert 0 < whole < 64 and abs(card["whole"]["64"] - whole) <= 1
         # make train PARAMS=<card> trains what the recipe of that name is.
@@ -34,19 +34,22 @@ def test_what_the_repository_ships_is_small_and_draws_creatures():
         alpha = pictures[..., 3]
         assert 0.05 < (alpha > 128).mean() < 0.8 and np.mean(alpha < 16) > 0.1
         assert len({picture.tobytes() for picture in pictures}) == 64
-        assert (
-            (folder / f"{name}.md").read_text("utf-8").count(f"{card['images_seen']:,}")
-        )
+        page = (folder / f"{name}.md").read_text("utf-8")
+        assert f"{card['images_seen']:,}" in page
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
+    """A run in two parts, whose scores on the way were measured."""
     patch = pytest.MonkeyPatch()
     patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
     folder = tmp_path_factory.mktemp("outputs") / "pretrained"
     folder.mkdir()
     patch.setattr(saved, "folder", lambda: folder)
-    yield loop.train(catalogue.get("tiny16"), "doodles", **SILENT)
+    run = loop.train(catalogue.get("tiny16"), "doodles", **SILENT)
+    params = json.loads((run / "params.json").read_text("utf-8"))
+    files.write_json(run / "params.json", {**params, "parts": ["320 images", "more"]})
+    yield run
     patch.undo()
 
 
@@ -64,30 +67,17 @@ def test_half_precision_draws_the_same_creatures(run, published):
     assert published.stat().st_size < (run / "generator.keras").stat().st_size
 
 
-def test_a_run_in_parts_says_so(run, published):
-    params = json.loads((run / "params.json").read_text("utf-8"))
-    files.write_json(run / "params.json", {**params, "parts": ["320 images", "more"]})
-    try:
-        text = publish.publish(run, [], "parted").with_suffix(".md").read_text()
-    finally:
-        files.write_json(run / "params.json", params)
-    assert "| In parts | 320 images |\n| In parts | more |" in text
-    assert "In parts" not in published.with_suffix(".md").read_text()
-
-
 def test_the_card_says_what_was_done(published):
     card = saved.card("tiny16")
     assert card["images_seen"] >= catalogue.get("tiny16").images
     assert card["recipe"]["name"] == "tiny16" and card["flaws"] == ["It is tiny."]
+    assert card["on_the_way"] == {}
+    assert len({len(values) for values in card["log"].values()}) == 1
     text = published.with_suffix(".md").read_text("utf-8")
-    for part in (
-        "640",
-        "doodles",
-        "make train PARAMS=outputs/pretrained/tiny16.json",
-        "It is tiny.",
-        "NOTICE",
-    ):
+    remake = "make train PARAMS=outputs/pretrained/tiny16.json"
+    for part in ("640", "doodles", remake, "It is tiny.", "NOTICE"):
         assert part in text
+    assert "| In parts | 320 images |\n| In parts | more |" in text
     creatures = sampling.sample(saved.pretrained("tiny16"), 512)
     whole = likeness.largest_piece(creatures) >= publish.WHOLE
     assert abs(card["whole"]["512"] - whole.sum()) <= 5  # half precision: a level
@@ -95,14 +85,9 @@ def test_the_card_says_what_was_done(published):
 
 
 def test_the_card_has_scores_on_the_way_if_they_were_measured(run, published):
-    from pokeutils.data import dataset
-    from pokeutils.evaluation import measures, report
-
-    assert saved.card("tiny16")["on_the_way"] == {}
     reals = dataset.load("doodles", 16).images
     found = report.on_the_way(run, reals, {"random": "random"})
-    sheets = runs.sample_files(run)
-    assert found["images"] == [seen for seen, _ in sheets]
+    assert found["images"] == [seen for seen, _ in runs.sample_files(run)]
     # The first sheet is of the untrained network, the last of what is published.
     last = sampling.sample(saved.load_generator(run / "generator.keras"), 64)
     look = features.random_conv()
@@ -123,8 +108,6 @@ def test_its_pictures_go_to_the_gallery(published):
         assert film.size == (16 * 18 + 2, 2 * 18 + 2) and film.n_frames > 3
     with Image.open(gallery / "tiny16-on-the-way.jpg") as way:
         assert way.size[0] > 8 * 18
-    curves = saved.card("tiny16")["log"]
-    assert len({len(values) for values in curves.values()}) == 1
 
 
 def test_hatching_writes_transparent_creatures(published, tmp_path):
@@ -133,9 +116,6 @@ def test_hatching_writes_transparent_creatures(published, tmp_path):
         with pytest.raises(ValueError, match="count is 1 or more, and seed a whole"):
             sampling.hatch(tmp_path / "none", name="tiny16", **wrong)
     assert not (tmp_path / "none").exists()
-    few = sampling.hatch(tmp_path / "few", count=2, seed=3, name="tiny16")
-    # Another batch size adds up in another order: a level more or less is rounding.
-    assert np.abs(pictures[:2].astype("int16") - few).max() <= 1
     assert len(list(tmp_path.glob("3-0*.png"))) == 5
     read = np.asarray(Image.open(tmp_path / "3-001.png"))
     assert read.shape == (16, 16, 4) and read.dtype == np.uint8

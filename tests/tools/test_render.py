@@ -74,17 +74,12 @@ def test_pictures_get_the_sentence_that_reads_them():
         (new_output("error", ename="E", evalue="no disk", traceback=[]), "no disk"),
         (new_output("display_data", data={"image/png": "A" * 210_000}), "150,000"),
         (new_output("stream", name="stdout", text="a" * 1_300_000), "1,200,000"),
+        (new_output("stream", name="stdout", text="/me/pictures"), "names /me/"),
     ],
 )
-def test_what_cannot_be_shown_is_refused(pair, output, message):
-    with pytest.raises(ValueError, match=message):
-        render.rendered(*pair(output))
-
-
-def test_a_folder_of_this_machine_is_refused(pair, monkeypatch):
+def test_what_cannot_be_shown_is_refused(pair, monkeypatch, output, message):
     monkeypatch.setattr(render.pathlib.Path, "home", lambda: render.pathlib.Path("/me"))
-    output = new_output("stream", name="stdout", text="/me/pictures")
-    with pytest.raises(ValueError, match="names /me/"):
+    with pytest.raises(ValueError, match=message):
         render.rendered(*pair(output))
 
 

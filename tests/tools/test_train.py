@@ -1,11 +1,9 @@
 """tools/train.py: what `make train` trains, and what it says when it cannot."""
 
-import subprocess
-
 import pytest
 import train as program
 
-from pokeutils.common import env, files
+from pokeutils.common import files
 from pokeutils.data import dataset, download
 from pokeutils.recipes import catalogue
 from pokeutils.training import runs
@@ -75,15 +73,3 @@ def test_says_when_the_pictures_cannot_be_had(monkeypatch):
     monkeypatch.setattr(program.training, "train", unreachable)
     with pytest.raises(SystemExit, match="No network."):
         program.main([])
-
-
-@pytest.mark.slow
-def test_goes_on_where_it_stopped(folders):
-    printed = []
-    for minutes in ("0.0001", "10"):
-        command = ["make", "train", "PYTHON=false", f"MINUTES={minutes}"]
-        done = subprocess.run(command, cwd=env.ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        printed.append(done.stdout)
-    assert "Stopping here: the limit" in printed[0]
-    assert "Going on with 001-tiny16" in printed[1] and "640 images" not in printed[1]

@@ -46,10 +46,8 @@ def test_the_policy_allows_the_pages_own_scripts_and_nothing_else():
     page = template.render("page.html", name="a", scripts=["  let one;", "let two;"])
     scripts = re.findall(r"(?s)<script>(.+?)</script>", page)
     assert [script.strip() for script in scripts] == ["let one;", "let two;"]
-    allowed = [
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-        for text in scripts
-    ]
+    digests = [hashlib.sha256(text.encode()).digest() for text in scripts]
+    allowed = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
     rules = policy(page).split("; ")
     assert "default-src 'none'" in rules and "script-src " + " ".join(allowed) in rules
     assert "connect-src" not in policy(page) and "unsafe-eval" not in policy(page)
@@ -64,11 +62,6 @@ def test_what_would_go_wrong_is_refused():
     for script in ("'</SCRIPT>'", "'<!--'"):
         with pytest.raises(ValueError, match="cannot go into a page"):
             template.render("page.html", name="a", scripts=[script])
-
-
-def test_the_style_sheet_asks_for_nothing():
-    style = (template.FOLDER / "style.css").read_text("utf-8")
-    assert "url(" not in style and "@import" not in style
 
 
 @pytest.mark.parametrize(

@@ -29,30 +29,32 @@ LARGEST_MODEL = 8_000_000  # bytes; a page on a phone should not be larger
 # TensorFlow.js is 1 MB in all, and does without WebAssembly where it must. ONNX Runtime
 # Web and LiteRT.js are faster at work, but 14 and 9 MB: too much to put into a page.
 VERSION = "4.22.0"
-PACKAGES = {  # with their sha512, as npm writes it
-    "tfjs-core": "LEkOyzbknKFoWUwfkr59vSB68DMJ4cjwwHgicXN0DUi3a0Vh"
-    "1Er3JQqCI1Hl86GGZQvY8ezVrtDIvqR1ZFW55A==",
-    "tfjs-backend-cpu": "1u0FmuLGuRAi8D2c3cocHTASGXOmHc/4OvoVDENJayjYkS11"
-    "9fcTcQf4iHrtLthWyDIPy3JiPhRrZQC9EwnhLw==",
-    "tfjs-backend-wasm": "/IYhReRIp4jg/wYW0OwbbJZG8ON87mbz0PgkiP3CdcACRSvU"
-    "N0h8rvC0O3YcDtkTQtFWF/tcXq/KlVDyV49wmA==",
-}
-RUNTIME = {  # file: its package, its sha256
-    "tf-core.min.js": (
-        "tfjs-core",
-        "0924438788ff7da57b14d0f7c45a05d81611a5a4b52653da6d065e86d348757c",
+RUNTIME = {  # package: its sha512, as npm writes it, and the sha256 of its files
+    "tfjs-core": (
+        "LEkOyzbknKFoWUwfkr59vSB68DMJ4cjwwHgicXN0DUi3a0Vh"
+        "1Er3JQqCI1Hl86GGZQvY8ezVrtDIvqR1ZFW55A==",
+        {
+            "tf-core.min.js": "0924438788ff7da57b14d0f7c45a05d8"
+            "1611a5a4b52653da6d065e86d348757c"
+        },
     ),
-    "tf-backend-cpu.min.js": (
-        "tfjs-backend-cpu",
-        "4f232e90455e04cc5f69a691295d07a881a4ad93d7f229598459b9b533259d83",
+    "tfjs-backend-cpu": (
+        "1u0FmuLGuRAi8D2c3cocHTASGXOmHc/4OvoVDENJayjYkS11"
+        "9fcTcQf4iHrtLthWyDIPy3JiPhRrZQC9EwnhLw==",
+        {
+            "tf-backend-cpu.min.js": "4f232e90455e04cc5f69a691295d07a8"
+            "81a4ad93d7f229598459b9b533259d83"
+        },
     ),
-    "tf-backend-wasm.min.js": (
-        "tfjs-backend-wasm",
-        "691bbec0ef8b5a7f17f212e9c5d85832030f90d030b46e99acb4dea1fb16f009",
-    ),
-    "tfjs-backend-wasm-simd.wasm": (
-        "tfjs-backend-wasm",
-        "77ebb28a6d34f371dbbf2086b7f2de8994acd8ea5a3cf1fa24d2c26c840cac7b",
+    "tfjs-backend-wasm": (
+        "/IYhReRIp4jg/wYW0OwbbJZG8ON87mbz0PgkiP3CdcACRSvU"
+        "N0h8rvC0O3YcDtkTQtFWF/tcXq/KlVDyV49wmA==",
+        {
+            "tf-backend-wasm.min.js": "691bbec0ef8b5a7f17f212e9c5d85832"
+            "030f90d030b46e99acb4dea1fb16f009",
+            "tfjs-backend-wasm-simd.wasm": "77ebb28a6d34f371dbbf2086b7f2de89"
+            "94acd8ea5a3cf1fa24d2c26c840cac7b",
+        },
     ),
 }
 
@@ -68,16 +70,23 @@ def write(generator, path, source="artwork", runtime=None):
     runtime: what `fetch_runtime` returns; None fetches it
     Raises ValueError for a generator that cannot be converted or is too large.
     """
-    graph, weights = _convert(generator)
-    runtime = runtime or fetch_runtime()
+    graph, weights = portable.convert(generator)
+    if len(weights) > LARGEST_MODEL:
+        raise ValueError(
+            f"This generator takes {len(weights) / 1e6:.1f} MB; a page should not ask "
+            f"for more than {LARGEST_MODEL / 1e6:.0f} MB. Train a narrower one, such "
+            "as modern64."
+        )
+    runtime = dict(runtime or fetch_runtime())
+    wasm = runtime.pop("tfjs-backend-wasm-simd.wasm")
+    comment = rb"(?m)^//# sourceMappingURL=.*$"
+    scripts = [re.sub(comment, b"", script) for script in runtime.values()]
+    scripts += [(FOLDER / name).read_bytes() for name in ("network.js", "page.js")]
     size, channels = generator.output_shape[-2:]
-    scripts = [runtime[name].decode() for name in RUNTIME if name.endswith(".js")]
-    scripts = [re.sub(r"(?m)^//# sourceMappingURL=.*$", "", text) for text in scripts]
-    own = [FOLDER / "network.js", FOLDER / "page.js"]
     page = template.render(
         "hatchery/page.html",
         source,
-        scripts=[*scripts, *(script.read_text("utf-8") for script in own)],
+        scripts=[script.decode() for script in scripts],
         wasm=True,
         facts={
             "size": size,
@@ -89,22 +98,10 @@ def write(generator, path, source="artwork", runtime=None):
         weights=f"{generator.count_params():,}",
         version=VERSION,
         model=base64.b64encode(weights).decode(),
-        wasm_module=base64.b64encode(runtime["tfjs-backend-wasm-simd.wasm"]).decode(),
+        wasm_module=base64.b64encode(wasm).decode(),
     )
     files.write_text(path, page)
     return pathlib.Path(path)
-
-
-def _convert(generator):
-    """Returns what `portable.convert` does; raises ValueError if that is too large."""
-    graph, weights = portable.convert(generator)
-    if len(weights) > LARGEST_MODEL:
-        raise ValueError(
-            f"This generator takes {len(weights) / 1e6:.1f} MB; a page should not ask "
-            f"for more than {LARGEST_MODEL / 1e6:.0f} MB. Train a narrower one, such "
-            "as modern64."
-        )
-    return graph, weights
 
 
 def _check(generator):
@@ -131,27 +128,24 @@ def fetch_runtime(folder=None):
     Every file is checked against the hash written down here, kept or fetched. Kept in
     `folder`, by default data/tensorflowjs. Raises download.SourceUnavailable.
     """
-    folder = folder or env.data_dir() / "tensorflowjs"
-    runtime = _kept(folder)
-    for package in sorted({RUNTIME[name][0] for name in RUNTIME.keys() - runtime}):
-        for name, data in _fetch(package).items():
-            download.check(files.sha256(data), RUNTIME[name][1], name)
-            files.write_bytes(folder / name, data)
-            runtime[name] = data
+    folder, runtime = folder or env.data_dir() / "tensorflowjs", {}
+    for package, (sha512, hashes) in RUNTIME.items():
+        paths = [folder / name for name in hashes if (folder / name).exists()]
+        content = {path.name: path.read_bytes() for path in paths}
+        if {n: files.sha256(data) for n, data in content.items()} != hashes:
+            content = _fetch(package, sha512, hashes)
+            for name, data in content.items():
+                download.check(files.sha256(data), hashes[name], name)
+                files.write_bytes(folder / name, data)
+        runtime |= content
     return runtime
 
 
-def _kept(folder):
-    paths = {name: folder / name for name in RUNTIME}
-    kept = {name: path.read_bytes() for name, path in paths.items() if path.exists()}
-    return {n: data for n, data in kept.items() if files.sha256(data) == RUNTIME[n][1]}
-
-
-def _fetch(package):
-    spec, sha512 = f"@tensorflow/{package}@{VERSION}", f"sha512-{PACKAGES[package]}"
+def _fetch(package, sha512, names):
+    spec = f"@tensorflow/{package}@{VERSION}"
+    wanted = download.Package(spec, f"sha512-{sha512}", "")
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            wanted = download.Package(spec, sha512, "")
             tarball = download.npm_pack(wanted, pathlib.Path(scratch))
         except download.SourceUnavailable as error:
             reason = str(error).removesuffix(download.OFFLINE).strip()
@@ -159,7 +153,6 @@ def _fetch(package):
                 f"The hatchery's runtime could not be fetched: {reason} Once it has "
                 "been, no network is needed."
             ) from None
-        names = [name for name in RUNTIME if RUNTIME[name][0] == package]
         inside = download.unpack(tarball, *(f"dist/{re.escape(n)}$" for n in names))
     return {name: inside[f"dist/{name}"] for name in names}
 
@@ -176,29 +169,25 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m pokeutils.web.hatchery", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--run", help="a run folder, its name, or a .keras file")
+    parser.add_argument("--run", help="a run folder, or its name")
     parser.add_argument(
         "--if-missing",
         action="store_true",
         help="only if the pretrained generator has no page yet, or an older one",
     )
-    parser.add_argument("--source", help="the pictures that the generator learned from")
     options = parser.parse_args(arguments)
-    outputs, source = env.outputs_dir(), options.source
+    path, source = env.outputs_dir() / "hatchery" / "index.html", "artwork"
     try:
-        if options.run is None:
-            path = outputs / "hatchery" / "index.html"
-            if options.if_missing and up_to_date(path):
-                return 0
-            generator = saved.pretrained()
+        if options.run:
+            run = runs.find_run(options.run)
+            path = env.outputs_dir() / "latest" / "hatchery.html"
+            source = runs.read_params(run).get("data", {}).get("source", source)
+            generator = saved.load_generator(run / "generator.keras")
+        elif options.if_missing and up_to_date(path):
+            return 0
         else:
-            file, path = pathlib.Path(options.run), outputs / "latest" / "hatchery.html"
-            if file.suffix != ".keras":
-                run = runs.find_run(options.run)
-                file = run / "generator.keras"
-                source = source or runs.read_params(run).get("data", {}).get("source")
-            generator = saved.load_generator(file)
-        path = write(generator, path, source or "artwork")
+            generator = saved.pretrained()
+        write(generator, path, source)
     except (download.SourceUnavailable, FileNotFoundError, ValueError) as error:
         print(f"No hatchery: {error}", file=sys.stderr)
         return 1

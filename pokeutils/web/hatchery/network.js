@@ -145,13 +145,9 @@ const STEPS = {
   },
   reshape: (s, [x]) => tf.reshape(x, [x.shape[0], ...s.shape]),
   relu: (s, [x]) => tf.relu(x),
-  relu6: (s, [x]) => tf.clipByValue(x, 0, 6),
   tanh: (s, [x]) => tf.tanh(x),
-  sigmoid: (s, [x]) => tf.sigmoid(x),
   leaky: (s, [x]) => tf.leakyRelu(x, s.slope),
-  nearest: (s, [x]) => tf.image.resizeNearestNeighbor(x, s.size, false, true),
   bilinear: (s, [x]) => tf.image.resizeBilinear(x, s.size, false, true),
-  add: (s, [x, y]) => tf.add(x, y),
 };
 
 class Network {

@@ -1,26 +1,17 @@
-"""Converts trained networks to a list of plain steps, for where there is no Keras.
+"""Converts this project's generators to a list of plain steps, for where there is no
+Keras: network.js takes them in a browser.
 
-What is constant after training is folded: batch norm into the weights before it.
 Weights are stored in half precision, and the large matrices of dense layers in eight
 bits: in a generator most weights are in one of those, between latent and first pixels.
 """
-
-import collections
 
 import keras
 import numpy as np
 from keras import layers
 
-from pokeutils.layers import (
-    FusedBatchNorm,
-    Palette,
-    SelfModulation,
-    TypedLatent,
-    UnitLatent,
-)
+from pokeutils.layers import FusedBatchNorm, Palette, SelfModulation, UnitLatent
 
 LARGE = 2**16  # weights; a matrix of so many is stored in eight bits
-ACTIVATIONS = ("relu", "relu6", "tanh", "sigmoid")
 
 
 def convert(model):
@@ -45,71 +36,37 @@ def convert(model):
         raise ValueError(
             f"{model.name} must be a functional model with one input and one output."
         )
-    order = [x for x in model.operations if not isinstance(x, layers.InputLayer)]
-    readers = collections.Counter(
-        id(tensor) for layer in order for tensor in _listed(layer.input)
-    )
     writer, values = _Writer(), {id(model.inputs[0]): 0}
-    for layer in order:
-        inputs = [values[id(tensor)] for tensor in _listed(layer.input)]
-        value = _activate(writer, layer, _rule(layer)(writer, layer, *inputs))
-        values[id(layer.output)] = value
-        if readers[id(layer.output)] > 1:
-            writer.shared.add(value)
+    for layer in model.operations:
+        if not isinstance(layer, layers.InputLayer):
+            of = layer.input if isinstance(layer.input, list) else [layer.input]
+            inputs = [values[id(tensor)] for tensor in of]
+            values[id(layer.output)] = _step(writer, layer, *inputs)
     return writer.finish(values[id(model.outputs[0])])
 
 
-def _listed(tensors):
-    return tensors if isinstance(tensors, (list, tuple)) else [tensors]
-
-
 class _Writer:
-    """Collects steps and arrays. `shared` are the values that several layers read."""
+    """Collects steps and arrays."""
 
     def __init__(self):
-        self.steps, self.arrays, self.shared = [], [], {0}
+        self.steps, self.arrays = [], []
 
     def step(self, op, *of, **settings):
-        """Adds a step; returns the number of its value."""
+        """Adds a step; returns the number of its value. Arrays become numbers."""
+        for name, setting in settings.items():
+            if isinstance(setting, np.ndarray):
+                settings[name] = len(self.arrays)
+                self.arrays.append(setting)
         self.steps.append({"op": op, "of": list(of), **settings})
         return len(self.steps)
 
-    def keep(self, array):
-        """Adds an array of weights; returns its number."""
-        self.arrays.append(np.asarray(array, "float64"))
-        return len(self.arrays) - 1
-
-    def affine(self, value, scale, shift):
-        """Scales and shifts per channel, in the weights before it where that is exact.
-
-        Returns the number of the value that comes of it.
-        """
-        source = value
-        if value and self.steps[value - 1]["op"] == "reshape":
-            source = self.steps[value - 1]["of"][0]
-        before = {} if {value, source} & self.shared else self.steps[source - 1]
-
-        # A step of its own, where nothing before it can be changed.
-        if before.get("op") not in ("dense", "conv", "transposed"):
-            scale, shift = self.keep(scale), self.keep(shift)
-            return self.step("affine", value, scale=scale, shift=shift)
-
-        kernel, bias = before["kernel"], before["bias"]
-        times = self.arrays[bias].size // scale.size  # of a dense layer, reshaped
-        scale, shift = np.tile(scale, times), np.tile(shift, times)
-        wide = scale[:, None] if before["op"] == "transposed" else scale
-        self.arrays[kernel] = self.arrays[kernel] * wide
-        self.arrays[bias] = self.arrays[bias] * scale + shift
-        return value
-
     def finish(self, output):
         """Returns the graph and the weights; see `convert`."""
-        large = [
-            number
-            for number, array in enumerate(self.arrays)
-            if array.ndim == 2 and array.size >= LARGE
-        ]
-        coarse = {n: self.keep(np.abs(self.arrays[n]).max(0)) for n in large}
+        coarse = {}  # matrices that are stored in eight bits, and their scales
+        for number, array in list(enumerate(self.arrays)):
+            if array.ndim == 2 and array.size >= LARGE:
+                coarse[number] = len(self.arrays)
+                self.arrays.append(np.abs(array).max(0))
         rows, halves, eights, counts = [], [], [], [0, 0]
         for number, array in enumerate(self.arrays):
             with np.errstate(over="ignore"):
@@ -136,118 +93,93 @@ class _Writer:
 # One rule per layer -------------------------------------------------------------------
 
 
-def _rule(layer):
-    for kind in type(layer).__mro__:
-        if kind in RULES:
-            return RULES[kind]
-    if isinstance(layer, TypedLatent):
+def _step(writer, layer, *inputs):
+    """Adds what a layer does, its activation included; returns the value's number."""
+    rule = next((RULES[kind] for kind in type(layer).__mro__ if kind in RULES), None)
+    if rule is None:
+        known = ", ".join(sorted(kind.__name__ for kind in RULES))
         raise ValueError(
-            f"{layer.name} chooses the types of the creatures, and the hatchery has no "
-            "buttons for these. Use a generator without types, such as modern64's."
+            f"{layer.name} is a {type(layer).__name__}, which a page cannot compute. "
+            f"It knows {known}: use a generator of these, such as modern64's."
         )
-    known = ", ".join(sorted(kind.__name__ for kind in RULES))
-    raise ValueError(
-        f"{layer.name} is a {type(layer).__name__}, which cannot be converted. Known "
-        f"are {known}: build the network of these, or write a rule for it."
-    )
-
-
-def _activate(writer, layer, value):
+    value = rule(writer, layer, *inputs)
     name = getattr(getattr(layer, "activation", None), "__name__", "linear")
-    if name == "linear":
-        return value
-    if name not in ACTIVATIONS:
-        raise ValueError(f"{layer.name}: the activation {name} cannot be converted.")
-    return writer.step(name, value)
+    if name not in ("linear", "tanh"):
+        raise ValueError(f"{layer.name}: a page cannot compute the activation {name}.")
+    return value if name == "linear" else writer.step(name, value)
 
 
 def _numbers(tensor):
     return keras.ops.convert_to_numpy(tensor).astype("float64")
 
 
-def _linear(op):
-    def rule(writer, layer, x):
-        kernel = _numbers(layer.kernel)
-        wide = {"dense": -1, "conv": -1, "transposed": -2}.get(op)
-        width = kernel.shape[wide] if wide else kernel.shape[-2] * kernel.shape[-1]
-        bias = _numbers(layer.bias) if layer.use_bias else np.zeros(width)
-        settings = {"kernel": writer.keep(kernel), "bias": writer.keep(bias)}
-        if op != "dense":
-            plain = getattr(layer, "dilation_rate", (1, 1)) in (1, (1, 1))
-            if not plain or getattr(layer, "groups", 1) != 1:
-                raise ValueError(f"{layer.name}: dilation and groups are not known.")
-            settings |= {"stride": layer.strides[0], "pad": layer.padding}
-        if op == "transposed":  # several sizes could come out of it
-            settings["size"] = list(layer.output.shape[1:3])
-        return writer.step(op, x, **settings)
+def _weights(layer):
+    """Returns kernel and bias, zeros where a layer has none."""
+    kernel = _numbers(layer.kernel)
+    width = kernel.shape[-2 if isinstance(layer, layers.Conv2DTranspose) else -1]
+    bias = _numbers(layer.bias) if layer.use_bias else np.zeros(width)
+    return {"kernel": kernel, "bias": bias}
 
-    return rule
+
+def _convolution(writer, layer, x):
+    if layer.dilation_rate not in (1, (1, 1)) or getattr(layer, "groups", 1) != 1:
+        raise ValueError(f"{layer.name}: a page knows no dilation and no groups.")
+    settings = {"stride": layer.strides[0], "pad": layer.padding, **_weights(layer)}
+    if not isinstance(layer, layers.Conv2DTranspose):
+        return writer.step("conv", x, **settings)
+    size = list(layer.output.shape[1:3])  # several could come out of it
+    return writer.step("transposed", x, size=size, **settings)
 
 
 def _batch_norm(writer, layer, x):
     scale = _numbers(layer.gamma) if layer.gamma is not None else 1.0
     scale = scale / np.sqrt(_numbers(layer.moving_variance) + layer.epsilon)
     shift = -_numbers(layer.moving_mean) * scale
-    if layer.beta is not None:
-        shift = shift + _numbers(layer.beta)
-    return writer.affine(x, scale, shift)
+    shift = shift if layer.beta is None else shift + _numbers(layer.beta)
+    return writer.step("affine", x, scale=scale, shift=shift)
 
 
 def _normalization(writer, layer, x):
-    mean, spread = (
-        _numbers(v).reshape(-1) for v in (layer.mean, keras.ops.sqrt(layer.variance))
-    )
-    if layer.invert:
-        return writer.affine(x, spread, mean)
-    return writer.affine(x, 1 / spread, -mean / spread)
+    mean, variance = (_numbers(v).reshape(-1) for v in (layer.mean, layer.variance))
+    scale, shift = np.sqrt(variance), mean
+    if not layer.invert:
+        scale, shift = 1 / scale, -mean / scale
+    return writer.step("affine", x, scale=scale, shift=shift)
 
 
 def _modulation(writer, layer, x, z):
     """Takes one product with the latent, which gives 1 + a(z) and b(z) side by side."""
-    kernels = [_numbers(part.kernel) for part in (layer.scale, layer.shift)]
-    biases = [_numbers(layer.scale.bias) + 1, _numbers(layer.shift.bias)]
-    kernel = writer.keep(np.concatenate(kernels, axis=1))
-    both = writer.step(
-        "dense", z, kernel=kernel, bias=writer.keep(np.concatenate(biases))
-    )
-    return writer.step("modulate", x, both)
+    scale, shift = _weights(layer.scale), _weights(layer.shift)
+    kernel = np.concatenate([scale["kernel"], shift["kernel"]], axis=1)
+    bias = np.concatenate([scale["bias"] + 1, shift["bias"]])
+    return writer.step("modulate", x, writer.step("dense", z, kernel=kernel, bias=bias))
 
 
 def _palette(writer, layer, scores, z):
-    dense = layer.colours
-    kernel, bias = (writer.keep(_numbers(v)) for v in (dense.kernel, dense.bias))
-    colours = writer.step("tanh", writer.step("dense", z, kernel=kernel, bias=bias))
+    colours = writer.step("tanh", writer.step("dense", z, **_weights(layer.colours)))
     return writer.step("palette", scores, colours)
 
 
 def _upsampling(writer, layer, x):
     size, how = list(layer.output.shape[1:3]), layer.interpolation
-    if how not in ("nearest", "bilinear"):
-        raise ValueError(f"{layer.name}: {how} interpolation cannot be converted.")
+    if how != "bilinear":
+        raise ValueError(f"{layer.name}: a page cannot interpolate by {how}.")
     return writer.step(how, x, size=size)
 
 
 def _relu(writer, layer, x):
-    if (layer.max_value, layer.negative_slope, layer.threshold) == (None, 0, 0):
-        return writer.step("relu", x)
-    raise ValueError(f"{layer.name}: only a plain ReLU can be converted.")
-
-
-def _reshape(writer, layer, x):
-    return writer.step("reshape", x, shape=list(layer.output.shape[1:]))
+    if (layer.max_value, layer.negative_slope, layer.threshold) != (None, 0, 0):
+        raise ValueError(f"{layer.name}: a page knows only the plain ReLU.")
+    return writer.step("relu", x)
 
 
 RULES = {
-    layers.Dense: _linear("dense"),
-    layers.Conv2D: _linear("conv"),
-    layers.Conv2DTranspose: _linear("transposed"),
-    layers.DepthwiseConv2D: _linear("depthwise"),
+    layers.Dense: lambda writer, layer, x: writer.step("dense", x, **_weights(layer)),
+    layers.Conv2D: _convolution,
+    layers.Conv2DTranspose: _convolution,
     FusedBatchNorm: _batch_norm,
     layers.BatchNormalization: _batch_norm,
     layers.Normalization: _normalization,
-    layers.Rescaling: lambda writer, layer, x: writer.affine(
-        x, np.full(1, layer.scale), np.full(1, layer.offset)
-    ),
     SelfModulation: _modulation,
     UnitLatent: lambda writer, layer, z: writer.step("unit", z),
     Palette: _palette,
@@ -255,11 +187,9 @@ RULES = {
     layers.LeakyReLU: lambda writer, layer, x: writer.step(
         "leaky", x, slope=float(layer.negative_slope)
     ),
-    layers.Activation: lambda writer, layer, x: x,  # `_activate` adds it
-    layers.Dropout: lambda writer, layer, x: x,
-    layers.Reshape: _reshape,
-    layers.Flatten: _reshape,
+    layers.Activation: lambda writer, layer, x: x,  # `_step` adds it
+    layers.Reshape: lambda writer, layer, x: writer.step(
+        "reshape", x, shape=list(layer.output.shape[1:])
+    ),
     layers.UpSampling2D: _upsampling,
-    layers.Add: lambda writer, layer, *of: writer.step("add", *of),
-    layers.GlobalAveragePooling2D: lambda writer, layer, x: writer.step("mean", x),
 }

@@ -141,22 +141,6 @@ function wilson(judged, total, z = 1.959964) {
   return [Math.max(0, middle - half), Math.min(1, middle + half)];
 }
 
-// Which is which. Whoever reads this knows how to look it up, and a page that counts
-// by itself cannot prevent it; the mask is against a glance at the source.
-function unseal(text) {
-  let mask = 2166136261;
-  for (const letter of quiz.id) {
-    mask = Math.imul(mask ^ letter.charCodeAt(0), 16777619) >>> 0;
-  }
-  const bytes = Uint8Array.from(atob(text), (letter) => {
-    mask = (mask ^ (mask << 13)) >>> 0;
-    mask = (mask ^ (mask >>> 17)) >>> 0;
-    mask = (mask ^ (mask << 5)) >>> 0;
-    return letter.charCodeAt(0) ^ ((mask >>> 11) & 255);
-  });
-  return JSON.parse(new TextDecoder().decode(bytes));
-}
-
 function make(tag, parent, text, className) {
   const element = document.createElement(tag);
   if (text !== undefined) element.textContent = text;
@@ -170,20 +154,15 @@ function end() {
   $("shares").replaceChildren();
   $("truth").replaceChildren();
   $("heading").textContent = "Thank you";
-  if (!quiz.sealed) {
-    $("verdict").textContent = "Save your answers and send the file to whoever gave " +
-      "you this page. They have the key, and will tell you which ones were real.";
-    return;
-  }
-  const { groups, labels } = unseal(quiz.sealed);
-  const names = ["real", "faked by hand", "drawn by a network"];
+  const { groups, labels } = JSON.parse(atob(quiz.sealed));
+  const names = ["real", "in other colours", "drawn by a network"];
   const kinds = ["real", "fake", "generated"];
   const of = (group) => groups.map((g, i) => i).filter((i) => groups[i] === group);
   const taken = (group) => of(group).filter((i) => state.judged[i]).length;
   const each = of(0).length;
   $("verdict").textContent = `Of the ${each} that a network drew, you took ` +
-    `${taken(2)} for real; of the ${each} faked by hand, ${taken(1)}; of the ${each} ` +
-    `real ones, ${taken(0)}.`;
+    `${taken(2)} for real; of the ${each} in other colours, ${taken(1)}; of the ` +
+    `${each} real ones, ${taken(0)}.`;
 
   make("h2", $("shares"), "What you took for real");
   const bars = make("div", $("shares"), undefined, "bars");

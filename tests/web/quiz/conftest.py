@@ -7,8 +7,8 @@ from pokeutils.web.quiz import quiz
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return doodle_set(tmp_path_factory.mktemp("data"))
+def data():
+    return doodle_set()
 
 
 @pytest.fixture(scope="module")

@@ -71,20 +71,3 @@ def test_the_drawing_knows_which_way_an_edge_runs(angle):
     one, other, third = likeness.drawing(np.stack([own, inverse, across]))
     assert np.linalg.norm(one - other) < 0.2  # from dark to light, from light to dark
     assert np.linalg.norm(one - third) > 0.7
-
-
-def test_the_largest_piece_is_found_whatever_its_shape():
-    alpha = np.zeros((3, 32, 32), "uint8")  # the last one stays empty
-    alpha[0, 1:31:4, 1:31] = alpha[1, 1:31:4, 1:31] = 200  # rows
-    alpha[0, 2:29:8, 1] = alpha[0, 6:27:8, 30] = 200  # a snake: rows joined at its ends
-    for row in range(3, 29, 4):
-        side = 1 if (row - 3) % 8 == 0 else 30
-        alpha[0, row : row + 2, side] = 200
-        alpha[0, row - 1, side] = 200
-    alpha[1, 30, 31] = 200  # a corner that touches the last row
-    pictures = np.repeat(alpha[..., None], 4, axis=-1)
-    snake, rows, nothing = likeness.largest_piece(pictures)
-    assert snake == 1 and nothing == 0
-    assert rows == pytest.approx(31 / (8 * 30 + 1))
-    pictures[0, 15] = likeness.SEEN  # cut in two, but for what can hardly be seen
-    assert 0.4 < likeness.largest_piece(pictures)[0] < 0.7

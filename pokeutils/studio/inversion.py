@@ -75,6 +75,7 @@ def invert(
             size = tf.reduce_mean(latents**2, axis=-1) - SPREAD
             total = tf.reduce_sum(loss) + prior * tf.reduce_sum(size**2)
         optimizer.apply([tape.gradient(total, latents)], [latents])
+        return tf.reduce_mean(loss)
 
     # Descend; of each picture's searches the best end counts.
     for _ in range(steps):

@@ -148,15 +148,6 @@ def test_a_report_keeps_twins_together(creatures, random_conv, tmp_path):
         report.report(creatures[40:], both, groups=np.arange(80) // 70 + 1, **options)
 
 
-def test_floats_and_transparency_give_the_same_report(random_conv, tmp_path):
-    rgba = drawings.transparent(range(20))
-    network, opaque = {"random": random_conv}, images.composite(rgba)
-    expected = report.report(opaque, opaque[:, ::-1], network, cache=tmp_path)
-    floats = rgba.astype("float32") / 127.5 - 1
-    found = report.report(floats, rgba[:, ::-1], network, cache=tmp_path)
-    assert found == expected
-
-
 # ------------------------------------------------------------------ of runs
 
 
@@ -188,9 +179,6 @@ def test_a_run_by_name_is_compared_on_its_own_ground(folders, random_conv):
         report.on_the_way("002-white", rgba)
 
 
-# ------------------------------------------------------------------ intervals
-
-
 def test_intervals_hold_the_value_of_other_pictures():
     """Of 40 experiments, nearly all intervals must hold the mean of the others."""
     half, values, intervals = 40, [], []
@@ -209,24 +197,11 @@ def test_intervals_hold_the_value_of_other_pictures():
         assert width < 12 * np.std([one[key] for one in values]), key
 
 
-def test_bounds_are_numbers():
-    """NumPy 2.0, which Colab and Kaggle have, does not clip by None twice."""
-    for _, _, _, lowest, highest in report.MEASURES.values():
-        assert lowest < highest
-
-
-# ------------------------------------------------------------------ errors
-
-
 def wrong_pictures():
     good = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3)).astype("uint8")
     floats = good.astype("float32") / 127.5 - 1
-    broken = floats.copy()
-    broken[3, 2, 2, 1] = np.nan
     return {
         "range 0 to 1": ((floats + 1) / 2, "go from 0 to 1.*another range"),
-        "range 0 to 255": (good.astype("float32"), "go from 0 to 255"),
-        "NaN": (broken, "NaN"),
         "too few": (good[:19], "Got 19 samples; at least 20"),
         "constant": (np.repeat(good[:1], 30, 0), "All 30 samples are one and the same"),
         "other size": (good[:, :8, :8], r"Samples are \(8, 8\) and reals \(16, 16\)"),

@@ -96,17 +96,6 @@ def test_the_table_says_what_logs_and_scores_say(copied, tmp_path):
         assert sheet.name == "a.jpg" and picture.size == (8 * 18 + 2, 4 * 18 + 2)
 
 
-def test_scores_are_those_of_the_single_measures(copied):
-    data, backbone = dataset.load("doodles", 16), BACKBONES[""]
-    scores = scoreboard.read_scores(copied / "a-seed0")
-    seen = backbone(data.images)
-    assert (
-        scores["floor"]["kid"] == measures.kid_floor(seen, data.meta["species_id"])[0]
-    )
-    fake = backbone(plots.cut(copied / "a-seed0/snapshots/000000064.png", 16, gap=0))
-    assert scores["64"]["kid"] == measures.kid(seen, fake)[0]
-
-
 def test_a_floor_sees_no_twins(folder, tmp_path, monkeypatch):
     data, backbone = dataset.load("doodles", 16), BACKBONES[""]
     twice = data._replace(

@@ -26,9 +26,6 @@ OWN = colours, drawing  # quick enough to describe every original several times
 Nearest = namedtuple("Nearest", "indices distances mirrored")
 
 
-# ------------------------------------------------------------------ the search
-
-
 def search(samples, reals, held_out=None, features=None, groups=None, plant=50):
     """Looks for the originals of generated pictures; returns `Copies`, which prints.
 
@@ -262,9 +259,6 @@ def side_by_side(samples, reals, copies, chosen, by=None, count=4, columns=2):
             group.append(reals[j][:, ::-1] if turned else reals[j])
         groups.append(np.concatenate([*group, gap], axis=1))
     return plots.tile(np.stack(groups), columns)
-
-
-# ------------------------------------------------------------------ neighbours
 
 
 def nearest_features(vectors, others, count=3, itself=False):

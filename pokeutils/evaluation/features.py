@@ -126,22 +126,16 @@ def on_background(pictures, background=255):
     """Returns pictures on a grey `background`, as uint8 RGB (n, h, w, 3). Raises
     ValueError for another range, NaN, sizes that differ, straight alpha."""
     if np.issubdtype(getattr(pictures, "dtype", int), np.floating) and pictures.size:
-        pictures = _rounded(pictures)
+        low, high = pictures.min(), pictures.max()
+        if not -1.01 <= low < 0 or not high <= 1.01:  # NaN is neither
+            raise ValueError(
+                f"Expected floats in [-1, 1]; these go from {low:.3g} to {high:.3g}: "
+                "another range, or a generator that has diverged to NaN."
+            )
+        pictures = images.to_uint8(pictures)
     pictures = images.check(pictures)
     images.check_premultiplied(pictures)
     return images.over(pictures, background)
-
-
-def _rounded(pictures):
-    low, high = pictures.min(), pictures.max()
-    if not np.isfinite([low, high]).all():
-        raise ValueError("Some pixels are NaN or infinite: the generator has diverged.")
-    if low < -1.01 or high > 1.01 or low >= 0:
-        raise ValueError(
-            f"Expected floats in [-1, 1]; these go from {low:.3g} to {high:.3g}, which "
-            "looks like another range. Convert them to uint8 first."
-        )
-    return images.to_uint8(pictures)
 
 
 def resize(pictures, size):

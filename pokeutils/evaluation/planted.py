@@ -15,11 +15,6 @@ BITS = 0.06  # share of the cells beside a body that have a bit of it
 THIN, CLEAR = 0.1, 0.3  # share of a body's cells, and how much shows through them
 
 
-def mirrored(pictures, random=None):
-    """Exchanges left and right."""
-    return pictures[:, :, ::-1]
-
-
 def warped(pictures, random):
     """Shifts, stretches, shears and turns a little, and bends like rubber: pixels move
     by some 5 % of the picture, in relation to each other by about 2 %."""
@@ -66,7 +61,7 @@ def _sampled(pictures, rows, columns):
 
 def all_at_once(pictures, random):
     """Turns hues, warps and mirrors."""
-    return mirrored(warped(recolour.turn_hues(pictures, random), random))
+    return warped(recolour.turn_hues(pictures, random), random)[:, :, ::-1]
 
 
 def spoilt(pictures, random):
@@ -115,7 +110,7 @@ def _background(pictures):
 
 KINDS = {
     "exact": lambda pictures, random: pictures,
-    "mirrored": mirrored,
+    "mirrored": lambda pictures, random: pictures[:, :, ::-1],
     "hue turned": recolour.turn_hues,
     "warped": warped,
     "all at once": all_at_once,

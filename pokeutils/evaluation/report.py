@@ -28,9 +28,6 @@ MEASURES = {  # key: label, factor and decimals in print, lowest and highest pos
 }
 
 
-# ------------------------------------------------------------------ the report
-
-
 def report(samples, reals, backbones=None, cache=None, seed=0, groups=None):
     """Measures samples against real pictures; returns a `Report`, which prints a table.
 
@@ -214,9 +211,6 @@ class _Pair:
             "authentic": float(measures.authentic_ones(rr, rf).mean()),
             "diversity": measures.mean_distance(ff) / measures.mean_distance(rr),
         }
-
-
-# ------------------------------------------------------------------ the table
 
 
 class Report(dict):

@@ -101,19 +101,15 @@ def score(images, backbones=None, show=print):
         params, scores = runs.read_params(run), read_scores(run)
         recipe, source = params["recipe"], params["data"]["source"]
         place = source, recipe["size"], recipe["background"]
-        taught = report.taught_by_lite0(recipe)
         for path in snapshot_files(run):
             seen = int(path.stem)
             if str(seen) in scores:
                 continue
             if place not in known:
                 known[place] = _Reals(*place, backbones)
-            ends = [
-                end
-                for end in (*backbones, SHAPE)
-                if not (taught and end in OF_LITE0)
-                and (seen >= recipe["images"] or end not in LATE)
-            ]
+            skipped = OF_LITE0 if report.taught_by_lite0(recipe) else ()
+            skipped += LATE if seen < recipe["images"] else ()
+            ends = [end for end in (*backbones, SHAPE) if end not in skipped]
             pictures = plots.cut(path, min(recipe["size"], SIZE), gap=0)
             scores[str(seen)] = row = known[place].score(pictures, ends)
             scores["floor"] = known[place].floor
@@ -237,9 +233,8 @@ def write_table(path, rows, command):
         writer = csv.DictWriter(file, COLUMNS, "", "ignore", lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow(
-                {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
-            )
+            cells = {k: f"{v:.6g}" for k, v in row.items() if isinstance(v, float)}
+            writer.writerow({**row, **cells})
 
 
 def read_table(path):

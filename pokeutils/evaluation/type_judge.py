@@ -133,10 +133,8 @@ class Scores:
         share, chance = (f"{100 * x:.1f} %" for x in self.means)
         lines.append(_line("mean", self.count.sum(), share, "", "", chance))
         low, high = self.interval
-        lines.append(
-            f"{self.ratio:.1f} times as often as chance, 95 % interval {low:.1f} to "
-            f"{high:.1f}"
-        )
+        interval = f"95 % interval {low:.1f} to {high:.1f}"
+        lines.append(f"{self.ratio:.1f} times as often as chance, {interval}")
         right = f"{100 * self.right:.1f} %"
         lines.append(f"{right} of the creatures are assigned one of their types")
         return "\n".join(lines)

@@ -154,7 +154,7 @@ def straight_alpha():
     [
         (np.zeros((2, 8, 8, 3), "float32"), r"go from 0 to 0.*another range"),
         (np.full((2, 8, 8, 3), 255.0), r"floats in \[-1, 1\]; these go from 255"),
-        (np.full((2, 8, 8, 3), np.nan), "NaN"),
+        (np.full((2, 8, 8, 3), np.nan), "go from nan"),
         (np.zeros((2, 8, 8, 1), "uint8"), "expected uint8 pictures"),
         (straight_alpha(), "straight RGBA.*premultiply"),
     ],

@@ -107,7 +107,7 @@ hatchery:
 
 compare:
 	$(set_up)
-	@.venv/bin/python -m pokeutils.evaluation.compare --publish $(if $(IMAGES),--images $(IMAGES)) \
+	@.venv/bin/python -m pokeutils.evaluation.compare $(if $(IMAGES),--images $(IMAGES)) \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 bench:

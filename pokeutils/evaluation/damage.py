@@ -2,10 +2,7 @@
 
 Pictures are uint8 RGB (n, height, width, 3). From hardly visible to ruined: other
 colours, a strong blur, pieces in a wrong order, noise. On artwork, all networks in
-`features` rank them so by KID. On pixel art Lite0 does at 224 px; at 128 it puts the
-shuffle above the noise, and the random network the blur, which takes every crisp edge,
-above the shuffle. Other measures do not rank them in general, and where a creature may
-have any colour, other colours are no damage.
+`features` rank them so by KID; on pixel art not all do.
 """
 
 import numpy as np
@@ -15,11 +12,6 @@ from pokeutils.data import recolour
 
 PIECES = 8  # rows and columns that a picture is cut into
 NOISE = 100  # standard deviation, in levels of 255
-
-
-def palette_swap(pictures, random):
-    """Turns each creature's colours by its own 60 to 300 degrees; shapes stay."""
-    return recolour.turn_hues(pictures, random)
 
 
 def blur(pictures, random=None):
@@ -52,7 +44,7 @@ def noise(pictures, random):
 
 
 KINDS = {
-    "palette swap": palette_swap,
+    "palette swap": recolour.turn_hues,
     "blur": blur,
     "patch shuffle": patch_shuffle,
     "noise": noise,

@@ -15,10 +15,8 @@ from threadpoolctl import threadpool_limits
 from pokeutils.common import device, files, images
 from pokeutils.common.backbones import fid_model, lite0_model, random_model
 
+BATCH = 32  # pictures at a time
 VERSION = 2  # in the names of cached features: raise it whenever features change
-
-
-# ------------------------------------------------------------------ the interface
 
 
 class FeatureNetwork:
@@ -34,26 +32,24 @@ class FeatureNetwork:
         arrays = (np.ascontiguousarray(weight) for weight in model.get_weights())
         self.weights = files.sha256(b"".join(a.tobytes() for a in arrays))[:8]
 
-    def __call__(self, pictures, background=255, batch=32, cache=None, progress=None):
-        """Returns float32 features (n, dimensions) of pictures (n, h, w, 3 or 4).
+    def __call__(self, pictures, background=255, cache=None):
+        """Returns float32 features (n, dimensions) of pictures (n, h, w, 3 or 4), uint8
+        or float in [-1, 1]; premultiplied RGBA goes on a grey `background`.
 
-        Pictures are uint8, or float in [-1, 1], which is rounded to uint8 first. Four
-        channels are premultiplied RGBA and go on a grey `background` (0..255).
         `cache`: a folder that keeps the result, found again by the pictures' own hash.
-        `progress`: called with the number of pictures done. Raises ValueError for
-        anything that is not such pictures, RuntimeError if the network answers NaN.
+        Raises ValueError for anything else, RuntimeError if the network answers NaN.
         """
         pictures = on_background(pictures, background)
         path = cache and Path(cache) / self._file(pictures)
         vectors = self._kept(path, len(pictures)) if path else None
         if vectors is None:
-            vectors = self._compute(pictures, min(batch, len(pictures)), progress)
+            vectors = self._compute(pictures, min(BATCH, len(pictures)))
             if path:
                 with files.atomic(path) as temporary:
                     np.save(temporary, vectors)
         return vectors
 
-    def _compute(self, pictures, batch, progress):
+    def _compute(self, pictures, batch):
         vectors = np.empty((len(pictures), self.dimensions), "float32")
         for start in range(0, len(pictures), batch):
             chunk = pictures[start : start + batch]
@@ -64,8 +60,6 @@ class FeatureNetwork:
             pixels = np.pad(pixels, ((0, batch - len(chunk)), (0, 0), (0, 0), (0, 0)))
             answer = np.asarray(self.model.predict_on_batch(pixels), "float32")
             vectors[start : start + len(chunk)] = answer[: len(chunk)]
-            if progress:
-                progress(start + len(chunk))
         if not np.isfinite(vectors).all():
             raise RuntimeError(f"{self.name} answered NaN or infinity in {self.dtype}.")
         return vectors
@@ -85,9 +79,6 @@ class FeatureNetwork:
         return None
 
 
-# ------------------------------------------------------------------ the networks
-
-
 def named(name):
     """Returns the network of that name: "lite0" (or "lite0-128", for 128 px), "fid" or
     "random" (or "random1", for seed 1). Raises ValueError for any other."""
@@ -105,78 +96,52 @@ def named(name):
 
 def lite0(size=224, dtype=None):
     """Returns EfficientNet-Lite0: 1280 pooled features of pictures resized to `size`.
-
-    224 is what it was trained on and tells pictures apart best; 128 takes a third of
-    the time. `dtype`: see `arithmetic`.
-    """
-    dtype = dtype or arithmetic()
+    It was trained on 224 px; at 128 it sees less, in a third of the time."""
+    dtype = dtype or _fastest_dtype()
     return FeatureNetwork(f"lite0-{size}", lite0_model("features", dtype), size, dtype)
 
 
 def fid(dtype=None):
-    """Returns the Inception network of the FID: 2048 features, six times as slow.
-
-    Pictures are resized as clean-fid does, so values compare with "clean" FIDs of as
-    many pictures of the same kind. Raises RuntimeError without its package, an extra.
-    """
-    dtype = dtype or arithmetic()
+    """Returns the Inception network of the FID: 2048 features of pictures resized as
+    clean-fid does. Raises RuntimeError without its package, an extra."""
+    dtype = dtype or _fastest_dtype()
     return FeatureNetwork("fid", fid_model(dtype), 299, dtype)
 
 
 def random_conv(seed=0, size=64):
-    """Returns a random network that has learned nothing: 1440 features, quick.
-
-    Random networks rank generators much as trained ones do (Naeem et al. 2020; Lee et
-    al. 2022) and share none of ImageNet's habits. `seed` picks one of many.
-    """
+    """Returns a random network that has learned nothing: 1440 features, quick. Such
+    networks rank generators much as trained ones do (Naeem et al. 2020)."""
     return FeatureNetwork(f"random{seed}-{size}", random_model(seed), size)
 
 
-def arithmetic():
-    """Returns "mixed_bfloat16" on CPUs that compute in bfloat16, else "float32".
-
-    bfloat16 is several times as fast there, and changes a Fréchet distance by less than
-    a real half differs from another. GPUs are fast enough in float32.
-    """
+def _fastest_dtype():
+    # bfloat16 is several times as fast on CPUs that compute in it, and changes a
+    # Fréchet distance by less than one real half differs from another.
     on_cpu = device.accelerator() == "cpu"
     fast = on_cpu and device.compute_dtype() == "mixed_bfloat16"
     return "mixed_bfloat16" if fast else "float32"
 
 
-# ------------------------------------------------------------------ pictures
-
-
 def on_background(pictures, background=255):
-    """Checks pictures and returns them on a grey `background`: uint8 RGB (n, h, w, 3).
-
-    Takes uint8, or float in [-1, 1]; RGB, or premultiplied RGBA. Raises ValueError for
-    all else: another range, NaN, sizes that differ, straight alpha.
-    """
+    """Returns pictures on a grey `background`, as uint8 RGB (n, h, w, 3). Raises
+    ValueError for another range, NaN, sizes that differ, straight alpha."""
     if np.issubdtype(getattr(pictures, "dtype", int), np.floating) and pictures.size:
-        pictures = _rounded(pictures)
+        low, high = pictures.min(), pictures.max()
+        if not -1.01 <= low < 0 or not high <= 1.01:  # NaN is neither
+            raise ValueError(
+                f"Expected floats in [-1, 1]; these go from {low:.3g} to {high:.3g}: "
+                "another range, or a generator that has diverged to NaN."
+            )
+        pictures = images.to_uint8(pictures)
     pictures = images.check(pictures)
     images.check_premultiplied(pictures)
     return images.over(pictures, background)
 
 
-def _rounded(pictures):
-    low, high = pictures.min(), pictures.max()
-    if not np.isfinite([low, high]).all():
-        raise ValueError("Some pixels are NaN or infinite: the generator has diverged.")
-    if low < -1.01 or high > 1.01 or low >= 0:
-        raise ValueError(
-            f"Expected floats in [-1, 1]; these go from {low:.3g} to {high:.3g}, which "
-            "looks like another range. Convert them to uint8 first."
-        )
-    return images.to_uint8(pictures)
-
-
 def resize(pictures, size):
-    """Resizes (n, h, w, c) to (n, size, size, c), float32, antialiased, range 0..255.
-
-    Bicubic as Pillow does it in float, without rounding to 8 bits between: other
-    resizers alias, and that moves metrics (Parmar et al. 2022, "clean-fid").
-    """
+    """Resizes (n, h, w, c) to (n, size, size, c), float32 in 0..255: bicubic as Pillow
+    does it in float. Other resizers alias, and that moves metrics (Parmar et al.
+    2022, "clean-fid")."""
     count, height, width, channels = pictures.shape
     rows, columns = _bicubic(height, size), _bicubic(width, size)
     pictures = pictures.astype("float32").reshape(count, height, width * channels)
@@ -186,10 +151,8 @@ def resize(pictures, size):
 
 
 def _bicubic(source, target):
-    """Returns the matrix (target, source) that resamples a line by Keys' cubic (1981).
-
-    Shrinking stretches the kernel by the same factor: that is the antialiasing.
-    """
+    """Returns the matrix (target, source) that resamples a line by Keys' cubic (1981),
+    stretched where it shrinks: that is the antialiasing."""
     scale = source / target
     centres = (np.arange(target) + 0.5) * scale - 0.5
     x = np.abs(centres[:, None] - np.arange(source)) / max(scale, 1)

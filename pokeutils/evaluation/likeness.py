@@ -26,9 +26,8 @@ def drawing(pictures):
     """Describes where edges are and which way they run, whatever the colours: float64
     unit vectors (n, 1536). Raises ValueError for what is no picture.
 
-    Edges as Di Zenzo (1986) finds them in colour pictures: there is one wherever
-    colours differ, whichever they are. Counted in local histograms of their directions
-    (Dalal and Triggs 2005), so that a small shift or bend changes little.
+    Edges of colour pictures (Di Zenzo 1986), counted in local histograms of their
+    directions (Dalal and Triggs 2005), so that a small shift or bend changes little.
     """
     return _unit_vectors(pictures, _drawing)
 
@@ -70,9 +69,6 @@ def _drawing(bodies):
     pool = _tents(places[None], np.full((1, 1), 4.0), GRID)
     # The root lets faint edges count: an outline is ten times as strong as a fold.
     return np.sqrt(_separably(pool, pool, edges))
-
-
-# ------------------------------------------------------------------ finding the body
 
 
 def _bodies(pictures):
@@ -118,38 +114,3 @@ def _separably(rows, columns, pictures):
     n, h, w, channels = pictures.shape
     done = np.matmul(rows, pictures.reshape(n, h, w * channels))
     return np.matmul(columns[:, None], done.reshape(n, -1, w, channels))
-
-
-# ------------------------------------------------------------------ pieces
-
-
-def largest_piece(pictures):
-    """Returns which share of each creature's mass its largest piece holds: (n,).
-
-    Mass is alpha, and what can be seen hangs together where pixels touch, be it at a
-    corner. 0 for a picture without anything in it.
-    """
-    pictures, shares = images.check(pictures, channels=(4,)), []
-    for start in range(0, len(pictures), CHUNK):
-        alpha = pictures[start : start + CHUNK, ..., 3]
-        labels, mass = _labelled(alpha > SEEN), alpha.astype("float64")
-        heaviest = np.bincount(labels.ravel(), mass.ravel())
-        heaviest[0] = 0  # the background
-        largest = heaviest[labels].max((1, 2))
-        shares.append(largest / np.maximum(mass.sum((1, 2)), 1))
-    return np.concatenate(shares)
-
-
-def _labelled(mask):
-    """Numbers the connected pieces of masks (n, s, s), each by its last pixel; 0 where
-    the mask is not. Every piece's highest number spreads until nothing changes."""
-    labels = np.arange(1, mask.size + 1).reshape(mask.shape) * mask
-    while True:
-        padded = np.pad(labels, ((0, 0), (1, 1), (1, 1)))
-        tall = np.maximum(padded[:, 1:-1], padded[:, 2:])
-        tall = np.maximum(tall, padded[:, :-2])
-        wide = np.maximum(tall[:, :, 1:-1], tall[:, :, 2:])
-        grown = np.maximum(wide, tall[:, :, :-2]) * mask
-        if (grown == labels).all():
-            return labels
-        labels = grown

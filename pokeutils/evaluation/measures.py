@@ -16,14 +16,10 @@ def kid(a, b, subsets=100, subset_size=None, seed=0):
     """Returns the Kernel Inception Distance of two sets: (mean, std) over subsets.
 
     The unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3
-    (Binkowski et al. 2018). Zero on average when both come from one distribution,
-    whatever n, so it may be slightly negative. `subset_size` defaults to half of the
-    smaller set and at most 1000: with less than 2000 pictures, subsets of 1000 would
-    all be the same pictures and their std would be nothing.
-
-    The std is the error of the KID of two sets of one size. It overstates the error
-    where one set is much larger, for no more is drawn of that one: of 96 pictures
-    against 592 it is twice the spread over other 96.
+    (Binkowski et al. 2018): zero on average when both come from one distribution, so it
+    may be slightly negative. `subset_size` defaults to half of the smaller set and at
+    most 1000. The std is the error of the KID of two sets of one size, and more than
+    that where one set is much larger.
     """
     a, b = check_features(a, b)
     smaller = min(len(a), len(b))
@@ -45,9 +41,8 @@ def kid(a, b, subsets=100, subset_size=None, seed=0):
 def kid_floor(features, groups=None, splits=SPLITS, seed=0):
     """Returns the KID between random halves of one set: (mean, std) over `splits`.
 
-    The mean is zero but for chance; the std says how much chance there is. A KID
-    within a few of these stds cannot be told from real. `groups`: see `Halves`; twins
-    that stay together make the mean a little more than zero.
+    A KID within a few of these stds cannot be told from real. `groups`: see `Halves`;
+    twins that stay together make the mean a little more than zero.
     """
     (features,) = check_features(features, least=4)
     k, halves = kernel(features, features), Halves(len(features), groups)
@@ -124,8 +119,7 @@ def frechet(real, fake):
     """Returns the Fréchet distance of Gaussians fitted to both (Heusel et al. 2017).
 
     On the features of the FID network this is the FID. Biased: two halves of one set
-    are far from 0, the more so the fewer pictures. Compare only at equal n, and beside
-    the value of real halves.
+    are far from 0, so compare only at equal n, and beside the value of real halves.
     """
     real, fake = check_features(real, fake)
     gap = real.mean(0) - fake.mean(0)
@@ -155,12 +149,9 @@ def frechet_of(aa, bb, ab):
 
 
 def sliced_wasserstein(real, fake):
-    """Returns the sliced 2-Wasserstein distance (Bonneel et al. 2015).
-
-    In units of the features: how far values must move, on random lines through feature
-    space, to turn one set into the other, root of the mean square. Like `frechet`, it
-    is not 0 for two real halves.
-    """
+    """Returns the sliced 2-Wasserstein distance (Bonneel et al. 2015): how far values
+    must move, on random lines through feature space, to turn one set into the other,
+    root of the mean square. Like `frechet`, it is not 0 for two real halves."""
     real, fake = check_features(real, fake)
     lines = directions(real.shape[1])
     return wasserstein_on_lines(real @ lines, fake @ lines)
@@ -191,8 +182,7 @@ def precision_recall(real, fake, k=3):
     al. 2019).
 
     "Among" means: no further from some member than that member's k-th neighbour in its
-    own set. High precision: plausible. High recall: varied. Collapse shows as recall 0.
-    Both depend on the number of pictures; needs 2k of each.
+    own set. Both depend on the number of pictures; needs 2k of each.
     """
     real, fake = check_features(real, fake, least=2 * k)
     shares = neighbourhoods(*between(real, fake), k, k)
@@ -202,9 +192,9 @@ def precision_recall(real, fake, k=3):
 def density_coverage(real, fake, k=5):
     """Returns density and coverage (Naeem et al. 2020): sturdier than the two above.
 
-    Density counts the reals' k-balls around a fake (1 is typical, more is possible);
-    coverage is the share of reals with a fake in their ball: about 1 - 2^-k for a
-    perfect generator and as many fakes as reals; copies reach 1. Needs 2k of each.
+    Density counts the reals' k-balls around a fake (1 is typical); coverage is the
+    share of reals with a fake in their ball, about 1 - 2^-k for a perfect generator.
+    Needs 2k of each.
     """
     real, fake = check_features(real, fake, least=2 * k)
     shares = neighbourhoods(*between(real, fake), k, k)
@@ -213,8 +203,7 @@ def density_coverage(real, fake, k=5):
 
 def shares_floor(features, groups=None):
     """Returns precision, recall, density and coverage of random halves of one set:
-    {name: mean over `SPLITS` splits}. They depend on the number of pictures, here half
-    of the set. `groups`: see `Halves`."""
+    {name: mean over `SPLITS` splits}. `groups`: see `Halves`."""
     (features,) = check_features(features, least=4 * 5)
     within, halves = distances(features, features), Halves(len(features), groups)
     random, splits = np.random.default_rng(0), []
@@ -253,8 +242,8 @@ def authentic(real, fake):
     """Returns the share of fakes that are no copies by AuthPct (Alaa et al. 2022).
 
     A fake counts as authentic when its nearest real has another real nearer to it than
-    the fake is. Copies have 0, real pictures that are new 0.4 to 0.8. Weak: a generator
-    can raise it by being far from everything.
+    the fake is. Copies have 0, new real pictures 0.4 to 0.8, and so has what is far
+    from everything.
     """
     real, fake = check_features(real, fake)
     return float(authentic_ones(distances(real, real), distances(real, fake)).mean())
@@ -296,11 +285,8 @@ def distances_of(products, squares_a, squares_b):
 
 
 def check_features(*sets, least=2):
-    """Returns the sets as float64 (n, d). Raises ValueError for what would mislead.
-
-    That is: fewer than `least` rows, different widths, NaN or infinity, or rows that
-    are all the same, as a broken generator or a wrong range makes them.
-    """
+    """Returns the sets as float64 (n, d). Raises ValueError for fewer than `least`
+    rows, different widths, NaN or infinity, or rows that are all the same."""
     sets = [np.asarray(features, "float64") for features in sets]
     shapes = [features.shape for features in sets]
     for x in sets:

@@ -9,69 +9,10 @@ import numpy as np
 from pokeutils.common import images
 from pokeutils.data import recolour
 
-COLOURS, ROUNDS = 6, 10  # in the palette of a creature; of the k-means that finds them
 SHIFT, AFFINE, DEGREES, ELASTIC = 0.05, 0.05, 5, 0.015  # most; elastic: on average
 CELLS = 16  # rows and columns of a grid on which pictures are spoilt
 BITS = 0.06  # share of the cells beside a body that have a bit of it
 THIN, CLEAR = 0.1, 0.3  # share of a body's cells, and how much shows through them
-BRIGHTNESS = np.array([0.299, 0.587, 0.114], "float32")  # of red, green, blue
-
-
-def exact(pictures, random=None):
-    """Returns the pictures themselves."""
-    return pictures
-
-
-def mirrored(pictures, random=None):
-    """Exchanges left and right."""
-    return pictures[:, :, ::-1]
-
-
-def hue_turned(pictures, random):
-    """Turns every creature's colours by its own 60 to 300 degrees."""
-    return recolour.turn_hues(pictures, random)
-
-
-def palette_swapped(pictures, random):
-    """Paints every creature in the colours of another one: its darkest colour becomes
-    the other's darkest, and so on."""
-    others = np.roll(np.arange(len(pictures)), 1)
-    palettes = [_palette(picture, random) for picture in pictures]
-    changed = []
-    for picture, other in zip(pictures, others, strict=True):
-        body, colours, nearest, rgb = palettes[len(changed)]
-        rgb = rgb.copy()
-        rgb[body] += (palettes[other][1] - colours)[nearest]
-        alpha = picture[..., 3:] if picture.shape[-1] == 4 else np.float32(255)
-        rgb = np.rint(rgb.clip(0, 255) * alpha / 255).astype("uint8")
-        changed.append(np.concatenate([rgb, picture[..., 3:]], axis=-1))
-    return np.stack(changed)
-
-
-def _palette(picture, random):
-    """Returns where the body is, its colours from dark to light, which of them each of
-    its pixels has (k-means, Lloyd 1982), and the picture as straight float32 RGB."""
-    body, rgb = _body(picture), picture
-    if picture.shape[-1] == 4:
-        rgb = images.unpremultiply(picture)[..., :3]
-    rgb = rgb.astype("float32")
-    pixels = rgb[body] if body.any() else np.zeros((1, 3), "float32")
-    colours = pixels[random.integers(len(pixels), size=COLOURS)]
-    for _ in range(ROUNDS):
-        apart = ((pixels[:, None] - colours) ** 2).sum(-1)
-        nearest = apart.argmin(1)
-        for k in np.unique(nearest):
-            colours[k] = pixels[nearest == k].mean(0)
-    order = (colours @ BRIGHTNESS).argsort()
-    place = np.argsort(order)  # of each colour, from dark to light
-    return body, colours[order], place[nearest][: body.sum()], rgb
-
-
-def _body(picture):
-    """Returns where the creature is: bool (h, w)."""
-    if picture.shape[-1] == 4:
-        return picture[..., 3] > images.SOFT
-    return picture.min(-1) < 255 - images.NEAR_WHITE
 
 
 def warped(pictures, random):
@@ -118,20 +59,14 @@ def _sampled(pictures, rows, columns):
     return np.rint(images.bilinear(pictures, rows, columns, outside)).astype("uint8")
 
 
-def _background(pictures):
-    """Returns the level that the background has: transparent, or white."""
-    return 0 if pictures.shape[-1] == 4 else 255
-
-
 def all_at_once(pictures, random):
     """Turns hues, warps and mirrors."""
-    return mirrored(warped(hue_turned(pictures, random), random))
+    return warped(recolour.turn_hues(pictures, random), random)[:, :, ::-1]
 
 
 def spoilt(pictures, random):
     """Strews bits of each creature about it and makes it half-transparent in places, as
-    a generator might draw it. 6 % of what can be seen is then apart from the largest
-    piece; in samples of `hybrid64` it is 3 % on average, and 10 % in one of ten."""
+    a generator might draw it."""
     changed = []
     for picture in pictures:
         background = np.float32(_background(picture))
@@ -161,11 +96,22 @@ def cut_off(pictures, random=None):
     return changed
 
 
+def _body(picture):
+    """Returns where the creature is: bool (h, w)."""
+    if picture.shape[-1] == 4:
+        return picture[..., 3] > images.SOFT
+    return picture.min(-1) < 255 - images.NEAR_WHITE
+
+
+def _background(pictures):
+    """Returns the level that the background has: transparent, or white."""
+    return 0 if pictures.shape[-1] == 4 else 255
+
+
 KINDS = {
-    "exact": exact,
-    "mirrored": mirrored,
-    "hue turned": hue_turned,
-    "palette swapped": palette_swapped,
+    "exact": lambda pictures, random: pictures,
+    "mirrored": lambda pictures, random: pictures[:, :, ::-1],
+    "hue turned": recolour.turn_hues,
     "warped": warped,
     "all at once": all_at_once,
     "spoilt": spoilt,

@@ -1,18 +1,14 @@
 """How good a generator is, in one table: `report`. `measures` has each single measure.
 
 A number alone says nothing, so every measure stands beside its floor, real pictures
-against other real ones, and its ceilings, real pictures damaged on purpose. At least
-two backbones look that differ as much as possible: Lite0 and Inception have both
-learned the photographs of ImageNet, only the random one shares nothing with them.
+against other real ones, and its ceilings, real pictures damaged on purpose.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from pokeutils.common import env, files, images, plots
-from pokeutils.evaluation import damage, measures
+from pokeutils.evaluation import damage, features, measures
 from pokeutils.training import runs
 
 BACKBONES = {"Lite0": "lite0", "random": "random"}  # offline, and quick on a CPU
@@ -32,48 +28,22 @@ MEASURES = {  # key: label, factor and decimals in print, lowest and highest pos
 }
 
 
-# ------------------------------------------------------------------ the report
-
-
-def report(
-    samples,
-    reals,
-    backbones=None,
-    folder=None,
-    cache=None,
-    seed=0,
-    progress=None,
-    groups=None,
-):
+def report(samples, reals, backbones=None, cache=None, seed=0, groups=None):
     """Measures samples against real pictures; returns a `Report`, which prints a table.
 
     Both are pictures (n, h, w, 3 or 4) of one size: uint8, or float in [-1, 1]; RGBA is
-    premultiplied, and laid on white. Use the first samples of a fixed seed, and as many
-    as there are reals: more are not looked at. Of more than `MOST` reals, some are
-    picked at random. `reals` should be what the generator was trained on.
-
-    `backbones` maps titles to feature networks, or to their names as in
-    `features.named`. Leave out one that was part of the discriminator
-    (`taught_by_lite0`). `folder`: where metrics.json goes, such as a run folder.
-    `cache`: the folder that keeps features of reals (data/features). `progress`: called
-    with a line about each step. `groups`: the species of each real, see
-    `measures.Halves`, so that floor and ceilings compare none with its own twin.
+    premultiplied, and laid on white. More samples than reals are not looked at; of more
+    than `MOST` reals, some are picked at random. `backbones` maps titles to feature
+    networks, or to their names as in `features.named`. `cache`: the folder that keeps
+    features of reals (data/features). `groups`: the species of each real, so that floor
+    and ceilings compare none with its own twin, see `measures.Halves`.
 
     Every value is the mean over `DRAWS` random halves, n reals against n samples, and
     its interval is twice their standard deviation to either side: what half-samples
-    differ by is what whole sets would (Shao and Wu 1989). The usual bootstrap draws
-    with repeats, and a repeated picture is its own nearest neighbour. The floor splits
-    the reals in the same way, so its interval is where a perfect set of n would lie.
-    The ceilings damage one half and are measured against the other, once.
-
-    Raises ValueError for pictures that cannot be compared: another range, NaN, sizes
-    that differ, fewer than `FEWEST`, all the same, too many of one group.
+    differ by is what whole sets would (Shao and Wu 1989), and no picture is drawn
+    twice. The floor splits the reals in the same way; the ceilings damage one half and
+    are measured against the other, once. Raises ValueError for what cannot be compared.
     """
-    # Keras, and a switch for NumPy's threads: single measures need neither.
-    from threadpoolctl import threadpool_limits
-
-    from pokeutils.evaluation import features
-
     samples, reals, halves = _comparable(
         features.on_background(samples), features.on_background(reals), groups, seed
     )
@@ -81,39 +51,21 @@ def report(
     order = np.random.default_rng(seed).permutation(len(reals))
     half, other_half = halves.of(order, count)
     damaged = damage.all_kinds(reals[other_half], seed)
-    sets = {SAMPLES: samples, "reals": reals, **damaged}
 
-    result = Report(
-        samples=len(samples),
-        reals=len(reals),
-        compared=count,
-        draws=DRAWS,
-        seed=seed,
-        pictures={name: _fingerprint(sets[name]) for name in (SAMPLES, "reals")},
-        spaces={},
-    )
+    cache, spaces = cache or env.data_dir() / "features", {}
     for title, backbone in _built(backbones).items():
-        # Only the samples are new each time.
-        vectors = {}
-        for name, pictures in sets.items():
-            if progress:
-                progress(f"{title}: {len(pictures)} pictures, {name}")
-            folder_of_reals = cache or env.data_dir() / "features"
-            keep = None if name == SAMPLES else folder_of_reals
-            vectors[name] = backbone(pictures, cache=keep)
+        real, fake = backbone(reals, cache=cache), backbone(samples)
+        vectors = {name: backbone(p, cache=cache) for name, p in damaged.items()}
         # NumPy's threads get in each other's way in matrices as small as these.
         with threadpool_limits(1, user_api="blas"):
-            rows = _rows(vectors, halves, half, count, seed)
-        result["spaces"][title] = {
-            "network": backbone.name,
-            "weights": backbone.weights,
-            "dtype": backbone.dtype,
-            "dimensions": backbone.dimensions,
-            "rows": rows,
-        }
-    if folder is not None:
-        result.save(folder)
-    return result
+            rows = {SAMPLES: _Pair(real, fake).drawn(count, seed)}
+            rows[FLOOR] = _Pair(real, halves=halves).drawn(count, seed)
+            rows |= {name: _Pair(real[half], v).once() for name, v in vectors.items()}
+        about = {"network": backbone.name, "weights": backbone.weights}
+        about |= {"dtype": backbone.dtype, "dimensions": backbone.dimensions}
+        spaces[title] = {**about, "rows": rows}
+    counts = {"samples": len(samples), "reals": len(reals), "compared": count}
+    return Report(**counts, draws=DRAWS, seed=seed, spaces=spaces)
 
 
 def taught_by_lite0(recipe):
@@ -125,14 +77,13 @@ def taught_by_lite0(recipe):
 
 
 def on_the_way(run, reals, backbones=None):
-    """Returns how quality grew: the KID of every sheet in a run's samples/.
+    """Returns how quality grew: the KID of every sheet in a run's samples/ against the
+    `reals`, as {"images": [...], title: [KID, ...]}.
 
-    run: the folder of a run, or its name. reals: uint8 pictures (n, h, w, 3 or 4) of
-    the run's size; those with transparency go on the background that the run painted
-    on. backbones: as for `report`. The result, {"images": [...], title: [KID, ...]}, is
-    kept as on_the_way.json in the run folder. A sheet has only 64 creatures: KID is not
-    biased by that, but neighbours in the list differ by chance, and more than in
-    `report`. Raises ValueError for a sheet, or reals, all the same to a backbone.
+    run: the folder of a run, or its name; the result is kept there as on_the_way.json.
+    reals: uint8 pictures of the run's size; transparent ones go on the run's own
+    background. A sheet has only 64 creatures: KID is not biased by that, but neighbours
+    in the list differ by chance, and more than in `report`.
     """
     run = runs.find_run(run)
     recipe = runs.read_params(run)["recipe"]
@@ -153,27 +104,11 @@ def on_the_way(run, reals, backbones=None):
 
 def _built(backbones):
     """Returns {title: feature network}; names become networks, None the usual two."""
-    from pokeutils.evaluation import features
-
     chosen = BACKBONES if backbones is None else backbones
     return {
         title: features.named(backbone) if isinstance(backbone, str) else backbone
         for title, backbone in chosen.items()
     }
-
-
-def _rows(vectors, halves, half, count, seed):
-    """The table of one backbone, from the features of all sets of pictures."""
-    reals = vectors["reals"]
-    rows = {SAMPLES: _Pair(reals, vectors[SAMPLES]).drawn(count, seed)}
-    rows[FLOOR] = _Pair(reals, halves=halves).drawn(count, seed)
-    for kind in damage.KINDS:
-        rows[kind] = _Pair(reals[half], vectors[kind]).once()
-    return rows
-
-
-def _fingerprint(pictures):
-    return files.sha256(f"{pictures.shape} ".encode() + pictures.tobytes())[:16]
 
 
 def _comparable(samples, reals, groups, seed):
@@ -208,8 +143,7 @@ def _comparable(samples, reals, groups, seed):
 class _Pair:
     """All that lies within and between two sets, measured on any part of them.
 
-    Without fakes, the reals are compared with themselves, in parts that have nothing
-    in common, as `halves` finds them.
+    Without fakes, the reals are compared with themselves, in parts that `halves` finds.
     """
 
     def __init__(self, real, fake=None, halves=None):
@@ -248,16 +182,16 @@ class _Pair:
             draws.append(self.measure(np.sort(i[:count]), np.sort(j[:count])))
         centres = {key: np.mean([values[key] for values in draws]) for key in MEASURES}
         if not self.alone:  # half of the reals would miss half of the copies
-            centres["authentic"] = self.authentic()
-        return {
-            key: _with_interval(centre, [values[key] for values in draws], key)
-            for key, centre in centres.items()
-        }
-
-    def authentic(self):
-        """Returns the share of all fakes that are authentic by all reals."""
-        within, _, across = self.distances
-        return float(measures.authentic_ones(within, across).mean())
+            within, _, across = self.distances
+            centres["authentic"] = measures.authentic_ones(within, across).mean()
+        row = {}
+        for key, (*_, lowest, highest) in MEASURES.items():
+            # No None among the bounds: NumPy 2.0 refuses two at once.
+            spread = 2 * np.std([values[key] for values in draws], ddof=1)
+            ends = np.array([centres[key] - spread, centres[key] + spread])
+            ends = ends.clip(lowest, highest).tolist()
+            row[key] = {"value": float(centres[key]), "interval": ends}
+        return row
 
     def measure(self, i, j):
         """Returns all measures of reals `i` and fakes `j`."""
@@ -279,17 +213,6 @@ class _Pair:
         }
 
 
-def _with_interval(centre, values, key):
-    *_, lowest, highest = MEASURES[key]
-    spread = 2 * np.std(values, ddof=1)
-    # No None among them: NumPy 2.0, as on Colab and Kaggle, refuses two at once.
-    ends = np.clip([centre - spread, centre + spread], lowest, highest)
-    return {"value": float(centre), "interval": ends.tolist()}
-
-
-# ------------------------------------------------------------------ the table
-
-
 class Report(dict):
     """What `report` returns: a dict for metrics.json that prints as a plain text table.
 
@@ -301,17 +224,10 @@ class Report(dict):
         """Returns one value, as measured by the backbone of that title."""
         return self["spaces"][title]["rows"][row][measure]["value"]
 
-    def save(self, folder):
-        """Writes metrics.json into `folder`, beside what else it holds; returns it."""
-        path = Path(folder) / "metrics.json"
-        kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        files.write_json(path, {**kept, **self})
-        return path
-
     def __str__(self):
         n, parts = self["compared"], []
         for title, space in self["spaces"].items():
-            parts += [*_table(title, space["rows"]), _place(title, space["rows"]), ""]
+            parts += [*_table(title, space["rows"]), ""]
         parts += [
             f"{self['samples']} samples and {self['reals']} real pictures; {n} against "
             f"{n} at a time. ± is half of a 95 % interval.",
@@ -327,32 +243,14 @@ def _table(title, rows):
     """Yields lines of text: one per measure, with a column per row of the record."""
     lines = [[title, *rows]]
     for key, (label, factor, decimals, *_) in MEASURES.items():
-        lines.append([label, *(_cell(r[key], factor, decimals) for r in rows.values())])
+        cells = []
+        for row in rows.values():
+            cells.append(f"{factor * row[key]['value']:.{decimals}f}")
+            if "interval" in row[key]:
+                low, high = row[key]["interval"]
+                cells[-1] += f" ± {factor * (high - low) / 2:.{decimals}f}"
+        lines.append([label, *cells])
     first, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
     for label, *cells in lines:
         cells = (cell.rjust(w) for cell, w in zip(cells, widths, strict=True))
         yield "  ".join([label.ljust(first), *cells])
-
-
-def _cell(entry, factor, decimals):
-    text = f"{factor * entry['value']:.{decimals}f}"
-    if "interval" not in entry:
-        return text
-    low, high = entry["interval"]
-    return f"{text} ± {factor * (high - low) / 2:.{decimals}f}"
-
-
-def _place(title, rows):
-    """Where the KID puts the samples on the scale of floor and ceilings, in words."""
-    values = {name: row["kid"]["value"] for name, row in rows.items()}
-    own, scale = values.pop(SAMPLES), sorted(values, key=values.get)
-    if own <= rows[FLOOR]["kid"]["interval"][1]:
-        return f"{title} cannot tell the samples from real pictures by their KID."
-    low, high = rows[SAMPLES]["kid"]["interval"]
-    if alike := [name for name in scale if low <= values[name] <= high]:
-        return f"By KID the samples cannot be told from {' and '.join(alike)}."
-    below = [name for name in scale if values[name] <= own]
-    above = [name for name in scale if values[name] > own]
-    if not above:
-        return "By KID the samples are further from real than all else here."
-    return f"By KID the samples lie between {below[-1]} and {above[0]}."

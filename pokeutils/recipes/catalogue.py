@@ -13,32 +13,31 @@ from pokeutils.common import env
 from pokeutils.recipes import modern, rebuilt
 from pokeutils.recipes.recipe import Recipe
 
-# The recipes --------------------------------------------------------------------------
-
 CPU_IMAGES = 60_000  # of a recipe that would take days on a CPU
 
-# The five projects, documented in `rebuilt`.
-REBUILT = [
-    Recipe(**{"name": name, "balanced": False, **system()})
-    for name, system in rebuilt.SYSTEMS.items()
-] + [Recipe(balanced=False, **rebuilt.sprites64(as_written=True))]
+
+def _rebuilt(name, **options):
+    """The recipe of a project that `rebuilt` documents."""
+    system = rebuilt.SYSTEMS[name](**options)
+    return Recipe(**{"name": name, "balanced": False, **system})
 
 
-RECIPES = {
-    r.name: r
-    for r in (
-        *REBUILT,
-        modern.MODERN64,
-        modern.HYBRID64,
-        modern.PROJECTED64,
-        modern.PIXELS32,
-        modern.PIXELS64,
-        modern.QUICK32,
-        modern.TYPES32,
-        modern.TYPES64,
-        modern.TINY16,
-    )
-}
+REBUILT = [_rebuilt(name) for name in rebuilt.SYSTEMS]
+REBUILT.append(_rebuilt("sprites64", as_written=True))
+
+
+_MODERN = (
+    modern.MODERN64,
+    modern.HYBRID64,
+    modern.PROJECTED64,
+    modern.PIXELS32,
+    modern.PIXELS64,
+    modern.QUICK32,
+    modern.TYPES32,
+    modern.TYPES64,
+    modern.TINY16,
+)
+RECIPES = {r.name: r for r in (*REBUILT, *_MODERN)}
 
 
 def get(name, **options):
@@ -53,19 +52,13 @@ def get(name, **options):
         return RECIPES[name]
     if name not in rebuilt.SYSTEMS:
         raise ValueError(f"{name} takes no options. Use dataclasses.replace(it, ...).")
-    return Recipe(
-        **{"name": name, "balanced": False, **rebuilt.SYSTEMS[name](**options)}
-    )
+    return _rebuilt(name, **options)
 
 
 def read(path):
-    """Returns (recipe, source, seed) of the run that a params.json tells of, or of the
-    trained generator that a card such as outputs/pretrained/hybrid64.json belongs to.
-
-    `training.train(recipe, source, seed)` makes that run again (how exactly:
-    outputs/README.md). Raises ValueError if the file is something else, or of a version
-    with other fields.
-    """
+    """Returns (recipe, source, seed) of the run that a params.json tells of, or a card
+    such as outputs/pretrained/hybrid64.json: `training.train(recipe, source, seed)`
+    makes it again. Raises ValueError for any other file."""
     try:
         params = json.loads(pathlib.Path(path).read_text("utf-8"))
         fields, seed = dict(params["recipe"]), params["seed"]
@@ -87,11 +80,8 @@ def _frozen(value):
 
 
 def for_profile():
-    """Returns the recipe that the notebooks train in the current profile.
-
-    POKEUTILS_RECIPE names another: it is trained at its own length in the full profile,
-    and for `CPU_IMAGES` in the quick one.
-    """
+    """Returns the recipe that the notebooks train in the current profile, or the one
+    that POKEUTILS_RECIPE names, in the quick profile for `CPU_IMAGES`."""
     name = os.environ.get("POKEUTILS_RECIPE")
     if not name:
         return env.pick(tiny=modern.TINY16, quick=modern.QUICK32, full=modern.MODERN64)

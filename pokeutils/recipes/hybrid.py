@@ -24,12 +24,10 @@ def projected_discriminator(
 ):
     """RGB pictures (n, size, size, 3) in [-1, 1] -> logits (n, 4), one a scale.
 
-    Pictures are enlarged to `input_size` (a multiple of 32), shown to Lite0, and its
-    feature maps at four scales are mixed across channels and scales by fixed random
-    1x1 convolutions, so that the discriminator cannot feed on a few of them. On each
-    mixed map stands a small trained head of `width` channels. `seed` draws the random
-    mixing. Raises ValueError for other channels: lay RGBA on a background first
-    (`augment.OnBackground`).
+    Pictures are enlarged to `input_size` (a multiple of 32) and shown to Lite0; its
+    feature maps at four scales are mixed across channels and scales by fixed random 1x1
+    convolutions, drawn from `seed`, so that the discriminator cannot feed on a few of
+    them. On each mixed map stands a small trained head of `width` channels.
     """
     if channels != 3:
         raise ValueError(
@@ -56,14 +54,9 @@ def mixed(maps, seed=0):
 
     def random_mix(x, count):
         # He's scaling keeps the size of the numbers through the layers.
-        layer = layers.Conv2D(
-            count,
-            1,
-            kernel_initializer=keras.initializers.HeNormal(seed=seeds),
-            use_bias=False,
-            trainable=False,
-        )
-        return layer(x)
+        kernel = keras.initializers.HeNormal(seed=seeds)
+        options = {"use_bias": False, "trainable": False}
+        return layers.Conv2D(count, 1, kernel_initializer=kernel, **options)(x)
 
     wider = [random_mix(x, FINEST * 2**level) for level, x in enumerate(maps)]
     outputs, coarser = [], None
@@ -80,10 +73,8 @@ def _head(x, width):
     while x.shape[1] > 4:
         x = SpectralConv2D(width, 4, strides=2, padding="same", use_bias=False)(x)
         x = LeakyReLU(0.2)(FusedBatchNorm()(x))
-    x = SpectralConv2D(1, x.shape[1], padding="valid", use_bias=False, dtype="float32")(
-        x
-    )
-    return layers.Reshape((1,), dtype="float32")(x)
+    logit = SpectralConv2D(1, x.shape[1], use_bias=False, dtype="float32")(x)
+    return layers.Reshape((1,), dtype="float32")(logit)
 
 
 class HybridGAN(GAN):
@@ -91,7 +82,7 @@ class HybridGAN(GAN):
 
     A discriminator on pretrained features tells everything apart from the first noise
     on, and so teaches nothing; after the plain one has led the generator to bodies on a
-    clean ground, both together are better than either (Kumari et al. 2022).
+    clean background, both together are better than either (Kumari et al. 2022).
 
     second: pictures as `second_augment` leaves them -> logits (n, k)
     second_losses: its (discriminator_loss, generator_loss)
@@ -127,8 +118,7 @@ class HybridGAN(GAN):
         self.second_random = keras.random.SeedGenerator(settings.get("seed", 0) + 1)
 
     def compile(self, g_optimizer, d_optimizer, losses, second_optimizer, **settings):
-        """second_optimizer: of the second discriminator. It counts the steps that this
-        takes part in and no others, which a schedule must know."""
+        """second_optimizer: of the second discriminator; it counts its steps only."""
         super().compile(g_optimizer, d_optimizer, losses, **settings)
         self.second_optimizer = second_optimizer
         self.second_optimizer.build(self.second.trainable_variables)

@@ -32,8 +32,7 @@ class SmoothedDiscriminator:
 
     real, fake: the target of reals and of fakes, a number or a pair (low, high) from
     which one is drawn for every picture (`random`). If reals have the lower target,
-    labels are `inverted`: a positive logit means "judged fake". By itself that only
-    turns the sign of the last layer.
+    labels are `inverted`: a positive logit means "judged fake".
     """
 
     def __init__(self, real=1.0, fake=0.0):
@@ -42,9 +41,8 @@ class SmoothedDiscriminator:
         self.inverted = self._target(real) < self._target(fake)
 
     def __call__(self, real_logits, fake_logits, draws=None):
-        """draws: (n, 2) in [0, 1], the places of the targets in their ranges, for
-        reals and for fakes. None stands for the middle: the loss on average, because
-        cross-entropy is linear in its target."""
+        """draws: (n, 2) in [0, 1], the places of the targets in their ranges, for reals
+        and for fakes; None stands for the middle, which is the loss on average."""
         places = (None, None) if draws is None else (draws[:, :1], draws[:, 1:])
         return self._cross_entropy(real_logits, self.real, places[0]) + (
             self._cross_entropy(fake_logits, self.fake, places[1])
@@ -63,8 +61,7 @@ class SmoothedDiscriminator:
 
 
 def inverted_generator(fake_logits):
-    """-log(1 - D(fake)) where D is the probability of a fake: the non-saturating loss
-    for inverted labels."""
+    """The non-saturating loss for inverted labels."""
     return ops.mean(ops.softplus(fake_logits))
 
 
@@ -84,14 +81,12 @@ LOSSES = {
 
 
 class RebuiltGAN(GAN):
-    """A GAN with what the five projects' steps do differently.
+    """A GAN with what the five projects' steps do differently; its losses may be
+    `SmoothedDiscriminator`s, and everything else is as in `GAN`.
 
     gate: the discriminator's update is skipped in every step in which it gives the
         fakes at least this probability of being fakes, on average; None: never
-    two_phase: the generator learns from new fakes, drawn after the discriminator's
-        update, not from those that this has seen
-    Its losses may be `SmoothedDiscriminator`s: with random targets, or inverted, when a
-    positive logit means "fake". Everything else as in `GAN`.
+    two_phase: the generator learns from new fakes, not from those that were judged
     """
 
     log_names = (*GAN.log_names, "gated")
@@ -153,10 +148,9 @@ def rgba80():
     Pinned (code): both networks, half the cross-entropy, Adam 1e-4 with Keras' betas,
     six batches of 128 an epoch for 700 epochs. Chosen: nothing; but alpha is
     premultiplied here, and the project judged the generator by the old discriminator.
-    Costs: batches are made once and never shuffled anew, so each picture is always met
-    with the same others, in one of its two mirror images, and what did not fit the last
-    batch is never seen; the generator has 44 times the discriminator's weights; 4,200
-    steps are few; transposed 5x5 convolutions of stride 2 leave a checkerboard.
+    Costs: batches are never shuffled anew; the generator has 44 times the
+    discriminator's weights; 4,200 steps are few; transposed 5x5 convolutions of stride
+    2 leave a checkerboard.
     """
     return dict(
         size=80,
@@ -179,12 +173,11 @@ def keras120(size=120, rate=1e-4):
     Pinned (text): three blocks of transposed convolution, batch norm and leaky ReLU
     from 57,600 = 15 * 15 * 256 numbers; two of convolution, leaky ReLU and dropout;
     721 pictures; it blew up after about 20,000 epochs. Pinned (its pictures): alpha was
-    dropped, which leaves black. Chosen, as in the Keras examples it followed: 5x5
-    kernels, 128-64-32 channels and a last convolution to RGB, 100 latents, dropout 0.3,
-    cross-entropy, Adam 1e-4, batch 32. Costs: on black, dark outlines vanish; nothing
-    holds the discriminator back, so it wins, and the longer the run, the more surely.
+    dropped. Chosen, as in the Keras examples it followed: 5x5 kernels, 128-64-32
+    channels, 100 latents, dropout 0.3, cross-entropy, Adam 1e-4, batch 32. Costs: on
+    black, dark outlines vanish; nothing holds the discriminator back, so it wins.
 
-    rate: of both optimisers. A hundred times the project's shows the end of a long run
+    rate: of both optimisers; a hundred times the project's shows the end of a long run
     in a few minutes. size: a multiple of 8.
     """
     return dict(
@@ -210,9 +203,8 @@ def augmented64(kernel=4, width=128, size=64):
     layer, 16 latents, targets drawn from U(0, 0.1) for reals and U(0.9, 1) for fakes
     (inverted), Adam 0.00275 with betas (0.5, 0.9), batch 8, 50 epochs of 3 x 819.
     Chosen: a jittered copy is made once, where the project drew new ones each time.
-    Costs: the jitter turns white grounds grey, and the generator learns grey grounds;
-    ten times the usual rate with batches of 8 makes the game restless; 16 latents are
-    few.
+    Costs: the jitter turns white backgrounds grey, and the generator learns them; ten
+    times the usual rate with batches of 8 is restless; 16 latents are few.
 
     kernel (px), width (channels) and size (128, ...): what it wanted to enlarge.
     """
@@ -242,13 +234,12 @@ def sprites64(normalise=False, as_written=False):
     Pinned (code): both networks; real target 0.2, fake target 1, the generator's 0;
     the discriminator's update is skipped while its mean D(fake) is at least 0.95; new
     fakes for the generator; 500 epochs of just under 2,000 sprites. Chosen: Adam 2e-4
-    with betas (0.5, 0.999), batch 64, white ground. Costs: a real target of 0.2 asks
-    for doubt where there is none; batch norm at the discriminator's entrance shows it
-    each batch as a whole, and it wins all the same.
+    with betas (0.5, 0.999), batch 64, white background. Costs: a real target of 0.2
+    asks for doubt where there is none, and the discriminator wins all the same.
 
     normalise: pictures in units of their mean and spread, as the project has them. Its
-    tanh then ends at the mean plus or minus one spread: neither black nor white, whence
-    the watercolours. This is refused, unless `as_written` asks for it.
+    tanh then ends at one spread from the mean, neither black nor white. This is
+    refused, unless `as_written` asks for it.
     """
     statistics = SPRITE_STATISTICS if normalise or as_written else None
     options = (("statistics", statistics),) if statistics else ()
@@ -278,10 +269,9 @@ def pokegan_conv():
 
     Pinned (text): every picture in more colours ("Pikachu blue, red"), cross-entropy
     with 0.9 for reals, two phases a step. Pinned (its pictures): 100 px or more, white
-    ground. Chosen: the tutorial's networks at half the width, because the author speaks
-    of a simple model, hues turned by 180 and -60 degrees (which makes Pikachu blue, and
-    red), Adam 2e-4 with beta 0.5, batch 32, and half a million images, about as long as
-    the others. Costs: a creature's colours no longer say anything about its kind.
+    background. Chosen: the tutorial's networks at half the width, hues turned by 180
+    and -60 degrees (which makes Pikachu blue, and red), Adam 2e-4 with beta 0.5, batch
+    32, and half a million images. Costs: colours no longer say what kind it is.
     """
     return dict(
         size=100,
@@ -303,8 +293,7 @@ def pokegan_conv():
 def pokegan_dense():
     """Project 004 without convolutions, on the same data with the same loss.
 
-    Chosen: 256-512-1024 and 512-256 units. It found better silhouettes and less
-    connected colours than with convolutions. Costs: 31 million weights, each of which
+    Chosen: 256-512-1024 and 512-256 units. Costs: 31 million weights, each of which
     knows one pixel; nothing that is learned in one place is known in another.
     """
     return dict(
@@ -316,14 +305,5 @@ def pokegan_dense():
     )
 
 
-SYSTEMS = {
-    system.__name__: system
-    for system in (
-        rgba80,
-        keras120,
-        augmented64,
-        sprites64,
-        pokegan_conv,
-        pokegan_dense,
-    )
-}
+_ALL = rgba80, keras120, augmented64, sprites64, pokegan_conv, pokegan_dense
+SYSTEMS = {system.__name__: system for system in _ALL}

@@ -18,29 +18,21 @@ from pokeutils.layers import FusedBatchNorm, LeakyReLU
 def tutorial_generator(size=80, channels=4, latent_dim=100, widths=(256, 128, 64)):
     """Project 000's generator, that of the TensorFlow DCGAN tutorial made larger.
 
-    Its stride-2 transposed convolutions with 5x5 kernels overlap unevenly, which is
-    where the two-pixel checkerboard of its pictures comes from. `widths` are the
-    channels at a quarter of the size (twice) and at half of it. 11,680,768 weights at
-    80 px.
+    Its stride-2 transposed convolutions with 5x5 kernels overlap unevenly, hence the
+    checkerboard of its pictures. `widths` are the channels at a quarter of the size
+    (twice) and at half of it. 11,680,768 weights at 80 px.
     """
-    _check_multiple(size, 4)
     latents = keras.Input((latent_dim,))
-    x = _start(latents, size // 4, widths[0])
+    x = _start(latents, size, 4, widths[0])
     for width, stride in zip(widths[1:], (1, 2), strict=True):
-        x = layers.Conv2DTranspose(
-            width, 5, strides=stride, padding="same", use_bias=False
-        )(x)
-        x = LeakyReLU(0.3)(_keras_norm()(x))
-    x = layers.Conv2DTranspose(channels, 5, strides=2, padding="same", use_bias=False)(
-        x
-    )
+        x = _normed(_upwards(width, 5, stride)(x))
+    x = _upwards(channels, 5)(x)
     x = layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(latents, x, name="generator")
 
 
 def tutorial_discriminator(size=80, channels=4, widths=(64, 128)):
     """Project 000's discriminator: 262,593 weights, a 44th of its generator's."""
-    _check_multiple(size, 4)
     pictures = keras.Input((size, size, channels))
     x = pictures
     for width in widths:
@@ -53,28 +45,39 @@ def tutorial_discriminator(size=80, channels=4, widths=(64, 128)):
 def block_generator(size=120, channels=3, latent_dim=100, widths=(256, 128, 64, 32)):
     """Project 001's generator: one dense layer to size / 8, then three blocks of
     transposed convolution, batch norm and leaky ReLU, each of which doubles the side.
-
-    At 120 px the dense layer has the 57,600 = 15 * 15 * 256 outputs that the project
-    speaks of.
+    At 120 px the dense layer has the 57,600 = 15 * 15 * 256 outputs of the project.
     """
-    _check_multiple(size, 8)
     latents = keras.Input((latent_dim,))
-    x = _start(latents, size // 8, widths[0])
+    x = _start(latents, size, 8, widths[0])
     for width in widths[1:]:
-        x = layers.Conv2DTranspose(width, 5, strides=2, padding="same", use_bias=False)(
-            x
-        )
-        x = LeakyReLU(0.3)(_keras_norm()(x))
+        x = _normed(_upwards(width, 5)(x))
     x = layers.Conv2D(channels, 5, padding="same")(x)
     x = layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(latents, x, name="generator")
 
 
-def _start(latents, side, width):
-    """Latents -> (n, side, side, width), as the tutorial does it."""
-    x = layers.Dense(side * side * width, use_bias=False)(latents)
-    x = LeakyReLU(0.3)(_keras_norm()(x))
+def _start(latents, size, divisor, width):
+    """Latents -> (n, size / divisor, size / divisor, width), as in the tutorial."""
+    if size % divisor or size < divisor:
+        raise ValueError(f"size must be a multiple of {divisor}, got {size}.")
+    side = size // divisor
+    x = _normed(layers.Dense(side * side * width, use_bias=False)(latents))
     return layers.Reshape((side, side, width))(x)
+
+
+def _normed(x):
+    return LeakyReLU(0.3)(_keras_norm()(x))
+
+
+def _upwards(width, kernel, strides=2, padding="same", initializer="glorot_uniform"):
+    return layers.Conv2DTranspose(
+        width,
+        kernel,
+        strides=strides,
+        padding=padding,
+        use_bias=False,
+        kernel_initializer=initializer,
+    )
 
 
 def _keras_norm(momentum=0.99):
@@ -82,9 +85,6 @@ def _keras_norm(momentum=0.99):
 
 
 # Projects 002 and 003: PyTorch, four-pixel kernels ------------------------------------
-
-# PyTorch draws the weights of every layer from U(-1, 1) / sqrt(fan in).
-PYTORCH = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
 
 
 def sprite_generator(
@@ -94,21 +94,20 @@ def sprite_generator(
     project 002: a latent becomes 4x4 pixels of `width` channels, and transposed
     convolutions double the side up to `size`, the last but one with half the width.
 
-    kernel: of all layers but the first, in pixels. An even one overlaps evenly.
-    statistics: (means, standard deviations) of the pictures' channels in [0, 1]. If
-    given, tanh is in their units, as in project 003 as written: the generator cannot
-    reach what lies more than one standard deviation from the mean, such as white.
+    kernel: of all layers but the first, in pixels. statistics: (means, standard
+    deviations) of the pictures' channels in [0, 1]; if given, tanh is in their units,
+    and cannot reach what lies more than one deviation from the mean, such as white.
     """
     stages = _stages(size)
     latents = keras.Input((latent_dim,))
     x = layers.Reshape((1, 1, latent_dim))(latents)
-    x = _upwards(width, 4, strides=1, padding="valid")(x)
+    x = _upwards(width, 4, 1, "valid", initializer=_pytorch())(x)
     x = layers.ReLU()(FusedBatchNorm()(x))
     for stage in range(1, stages):
-        last = stage == stages - 1
-        x = _upwards(width // 2 if last else width, kernel)(x)
+        filters = width // 2 if stage == stages - 1 else width
+        x = _upwards(filters, kernel, initializer=_pytorch())(x)
         x = layers.ReLU()(FusedBatchNorm()(x))
-    x = _upwards(channels, kernel)(x)
+    x = _upwards(channels, kernel, initializer=_pytorch())(x)
     x = layers.Activation("tanh", dtype="float32")(x)
     if statistics:
         x = _normalisation(statistics, invert=True)(x)
@@ -127,13 +126,17 @@ def sprite_discriminator(size=64, channels=3, width=128, kernel=4, statistics=No
             strides=2,
             padding="same",
             use_bias=False,
-            kernel_initializer=_pytorch_initializer(),
+            kernel_initializer=_pytorch(),
         )(x)
         x = LeakyReLU(0.2)(FusedBatchNorm()(x))
-    x = layers.Dense(1, dtype="float32", kernel_initializer=_pytorch_initializer())(
-        layers.Flatten()(x)
-    )
+    x = layers.Flatten()(x)
+    x = layers.Dense(1, dtype="float32", kernel_initializer=_pytorch())(x)
     return keras.Model(pictures, x, name="discriminator")
+
+
+def _pytorch():
+    # PyTorch draws the weights of every layer from U(-1, 1) / sqrt(fan in).
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
 
 
 def _stages(size):
@@ -142,22 +145,6 @@ def _stages(size):
     if size != 4 * 2**stages or stages < 1:
         raise ValueError(f"size must be 8, 16, 32, 64, 128, ..., got {size}.")
     return stages
-
-
-def _upwards(width, kernel, strides=2, padding="same", **options):
-    return layers.Conv2DTranspose(
-        width,
-        kernel,
-        strides=strides,
-        padding=padding,
-        use_bias=False,
-        kernel_initializer=_pytorch_initializer(),
-        **options,
-    )
-
-
-def _pytorch_initializer():
-    return keras.initializers.VarianceScaling(**PYTORCH)
 
 
 def _normalisation(statistics, invert=False):
@@ -175,14 +162,23 @@ def reach(generator):
     """The lowest and highest value that a generator ending in tanh can give, each
     (channels,) or a scalar, where [-1, 1] is all there is."""
     last = generator.layers[-1]
-    low, high = np.float32(-1), np.float32(1)
-    if isinstance(last, layers.Normalization) and last.invert:
-        mean, spread = (
-            keras.ops.convert_to_numpy(v).reshape(-1)
-            for v in (last.mean, keras.ops.sqrt(last.variance))
+    if not (isinstance(last, layers.Normalization) and last.invert):
+        return np.float32(-1), np.float32(1)
+    mean, variance = (np.asarray(v).reshape(-1) for v in (last.mean, last.variance))
+    return mean - np.sqrt(variance), mean + np.sqrt(variance)
+
+
+def check_reach(generator):
+    """Raises ValueError if `generator` cannot draw from black to white."""
+    low, high = reach(generator)
+    if (low > -1).any() or (high < 1).any():
+        levels = [int(round(127.5 * (1 + float(x)))) for x in (low.min(), high.max())]
+        raise ValueError(
+            f"The range does not fit: pictures go from 0 to 255, but this generator's "
+            f"tanh reaches only {levels[0]} to {levels[1]}, because the pictures were "
+            "normalised to their mean and spread. It would draw grey on grey. Leave "
+            "the pictures in [-1, 1], or pass as_written=True to see just that."
         )
-        low, high = mean - spread, mean + spread
-    return low, high
 
 
 # Project 004: without convolutions ----------------------------------------------------
@@ -190,8 +186,7 @@ def reach(generator):
 
 def dense_generator(size=100, channels=3, latent_dim=100, widths=(256, 512, 1024)):
     """Project 004's generator without convolutions: every pixel has weights of its own
-    and knows nothing of its neighbours. 31,436,336 weights at 100 px, nearly all of
-    them in the last layer."""
+    and knows nothing of its neighbours."""
     latents = keras.Input((latent_dim,))
     x = latents
     for width in widths:
@@ -211,24 +206,3 @@ def dense_discriminator(size=100, channels=3, widths=(512, 256)):
         x = LeakyReLU(0.2)(layers.Dense(width)(x))
     x = layers.Dense(1, dtype="float32")(x)
     return keras.Model(pictures, x, name="discriminator")
-
-
-# Shared -------------------------------------------------------------------------------
-
-
-def check_reach(generator):
-    """Raises ValueError if `generator` cannot draw from black to white."""
-    low, high = reach(generator)
-    if (low > -1).any() or (high < 1).any():
-        levels = [int(round(127.5 * (1 + float(x)))) for x in (low.min(), high.max())]
-        raise ValueError(
-            f"The range does not fit: pictures go from 0 to 255, but this generator's "
-            f"tanh reaches only {levels[0]} to {levels[1]}, because the pictures were "
-            "normalised to their mean and spread. It would draw grey on grey. Leave "
-            "the pictures in [-1, 1], or pass as_written=True to see just that."
-        )
-
-
-def _check_multiple(size, divisor):
-    if size % divisor or size < divisor:
-        raise ValueError(f"size must be a multiple of {divisor}, got {size}.")

@@ -38,14 +38,11 @@ class Recipe:
     reshuffle: a new order every epoch; False repeats the first epoch's order and flips
     copies: changed copies of all pictures to add to them, see `recolour.with_copies`
     gate, two_phase: of the step, see `rebuilt.RebuiltGAN`
-    as_written: train although the generator cannot reach all colours, see `build`
-    second: options of `hybrid.projected_discriminator` if such a one joins the plain
-        one; None: it does not. second_weight, second_interval, warm_up, ramp: see
-        `hybrid.HybridGAN`
+    as_written: train although the generator cannot reach all colours
+    second: options of `hybrid.projected_discriminator`, None without such a one;
+        second_weight, second_interval, warm_up, ramp: see `hybrid.HybridGAN`
     balanced: every species counts alike, however many pictures it has
-    types: creatures of chosen types, from pictures whose types are known; rare types
-        are shown more often than they come. type_weight: see
-        `typed.ConditionalGAN`
+    types: learn from types; type_weight: see `typed.ConditionalGAN`
     source: the pictures that it is for; epochs, milestones: its length and the epochs
         whose pictures it shows, in epochs of its own
     """
@@ -97,10 +94,7 @@ class Recipe:
 
         dtype: a Keras dtype policy; by default the fastest safe one on this device.
         step: a class whose methods go before those of the GAN (`training.devices`,
-        `training.jax`). Raises ValueError for an unknown network or loss; a generator
-        that cannot reach black or white, where most pictures are, unless `as_written`
-        asks for it; a second discriminator with types or without transparency; a batch
-        that cannot be shared into the groups that the discriminator compares.
+        `training.jax`). Raises ValueError for what cannot be built, or trained.
         """
         if self.second is not None and (self.types or self.channels != 4):
             raise ValueError(
@@ -197,8 +191,8 @@ class Recipe:
             )
 
     def _optimizers(self, dtype):
-        """Those of the generator, the discriminator and, if there is one, the second
-        discriminator: Adam, with loss scaling in float16."""
+        """Adam for the generator, the discriminator and the second one, if any; with
+        loss scaling in float16."""
         adams = [self._adam(rate) for rate in self.learning_rates]
         if dtype == "mixed_float16":
             adams = [keras.optimizers.LossScaleOptimizer(adam) for adam in adams]
@@ -211,8 +205,8 @@ class Recipe:
         return adams
 
     def _adam(self, rate, steps=None, decay=None):
-        """steps: those that it counts in a whole run, and decay: over which share of
-        them, at their end, the rate falls; by default the recipe's own."""
+        """steps: of a whole run; decay: the share of them, at their end, over which the
+        rate falls; by default the recipe's own."""
         if self.decay:
             steps = steps or self.images // self.batch
             rate = CosineTail(rate, steps, decay or self.decay)
@@ -235,16 +229,14 @@ class Recipe:
         self.labels(data)
 
     def pictures(self, data):
-        """The training pictures of a prepared set, as this recipe wants them: uint8
-        (n, size, size, channels)."""
+        """The training pictures of a set, as this recipe wants them: uint8 (n, ...)."""
         pictures = data.images[data.train]
         if self.channels == 3:
             pictures = images.over(pictures, self.background)
         return recolour.with_copies(pictures, self.copies) if self.copies else pictures
 
     def weights(self, data):
-        """How often to show each of `pictures`, relative to the others: float32 (n,);
-        None: all alike."""
+        """How often to show each of `pictures`: float32 (n,); None: all alike."""
         if not (self.balanced or self.types):
             return None
         weights = data.weights[data.train]
@@ -255,10 +247,7 @@ class Recipe:
         return np.tile(weights, 1 + len(self.copies))
 
     def labels(self, data):
-        """The types of each of `pictures`: float32 (n, 18); None without `types`.
-
-        Raises ValueError if fewer than half of them are known.
-        """
+        """The types of each of `pictures`: float32 (n, 18); None without `types`."""
         if not self.types:
             return None
         types = data.types[data.train]
@@ -285,7 +274,7 @@ class CosineTail(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def _network(name):
-    """The function of `models` or `hybrid` that builds the network `name`."""
+    """The function of `models`, `rebuilt_networks` or `hybrid` of that name."""
     places = models, rebuilt_networks, hybrid
     found = next((getattr(m, name) for m in places if hasattr(m, name)), None)
     if found is None:

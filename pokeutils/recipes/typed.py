@@ -32,8 +32,7 @@ class ConditionalGAN(GAN):
         fakes whose types are named rightly; 0 for none
 
     `fit` and `update` take pairs (pictures, types): float32 (n, k), 1 for each type of
-    the picture. Fakes are drawn for the types of the batch's reals, so that both have
-    the same types in every step. Everything else as in `GAN`.
+    the picture. Fakes are drawn for the types of the batch's reals.
     """
 
     def __init__(self, generator, discriminator, type_weight=0.0, **settings):
@@ -89,12 +88,9 @@ def wanted(latents, *names):
 
 
 def rarity(types, weights):
-    """How much more often to show each picture because its types are rare: float64
-    (n,), the mean over its types of one over the root of how often that type comes.
-
-    types: (n, 18); weights: (n,), what each picture counts. Rare types so come more
-    often, but not as often as all others, which would repeat the same few pictures.
-    """
+    """How much more often to show each picture because its types are rare, (n,): the
+    mean over its types of one over the root of how often that type comes, so that not
+    the same few pictures are repeated. types: (n, 18); weights: (n,), its counts."""
     often = weights @ types
     value = 1 / np.sqrt(np.maximum(often, 1e-9))
     known = types.sum(1)
@@ -114,10 +110,7 @@ def check_known(types, source, recipe):
 
 def by_colour(data):
     """A copy of a `dataset.PictureSet` in which each creature has the type that goes
-    with its hue, one of six: for drawn creatures, which have no types of their own.
-
-    What is learned from it is colour, and no more; it shows that the parts work.
-    """
+    with its hue, one of six: for drawn creatures, which have no types of their own."""
     leaning = [np.nan_to_num(traits.hue(data.images, name)) for name in HUES]
     types = np.array(list(HUES.values()))[np.argmax(leaning, axis=0)]
     meta = {**data.meta, "type1": types, "type2": np.full(len(types), "")}

@@ -1,9 +1,8 @@
 """From a picture back to a latent: which latent draws this? Found by optimisation.
 
-A generator has no inverse. Gradient descent on the latent alone finds the nearest
-picture that it can draw (Zhu et al. 2016); how near that is says what it can draw. A
-generator that `separate` took apart listens to a latent of its own in every layer, and
-comes nearer (as StyleGAN's W+ does: Abdal et al. 2019).
+Gradient descent on the latent alone finds the nearest picture that a generator can draw
+(Zhu et al. 2016). One that `separate` took apart listens to a latent of its own in
+every layer, and comes nearer (as StyleGAN's W+ does: Abdal et al. 2019).
 """
 
 from collections import namedtuple
@@ -33,33 +32,20 @@ def invert(
     feature_weight=0.1,
     prior=0.01,
     seed=0,
-    progress=None,
 ):
-    """Finds latents whose pictures are like `pictures`; returns `Inversion`.
+    """Finds latents whose pictures are like `pictures`, uint8 (n, s, s, channels);
+    returns `Inversion`: latents (n, ..., d), the loss of each, the pictures they draw.
 
-    generator: latents (n, ..., d) -> (n, s, s, 4 or 3) in [-1, 1]; its weights stay.
-        One that `separate` took apart comes nearer, with pictures that the
-        whole one cannot draw.
-    pictures: uint8 (n, s, s, channels), premultiplied RGBA for four channels.
-    network: a `features.FeatureNetwork`; its features are compared too, scaled so that
-        two random samples differ by one. None compares pixels alone.
+    network: a `features.FeatureNetwork` whose features are compared too, scaled so that
+        two random samples differ by one; None compares pixels alone
     starts: each search begins at so many latents, the nearest of `pool` random ones,
-        and the best end is kept: single searches get stuck.
-    rate: of Adam; it falls to nothing along a cosine.
-    prior: weight of the latents' distance from a mean square of one.
-    progress: called with (step, mean loss).
+        and the best end is kept: single searches get stuck
+    rate: of Adam; it falls to nothing along a cosine
+    prior: weight of the latents' distance from a mean square of one
 
-    Of the result, `latents` are float32 (n, ..., d), `pictures` uint8 (n, s, s,
-    channels) that they draw, and `losses` float64 (n,): the mean absolute difference of
-    pixels, as a share of the range, at full size and at smaller ones, which pull
-    misplaced limbs together, plus `feature_weight` times that of the features.
-    Raises ValueError for pictures of another size, or more starts than the pool has;
-    RuntimeError if the search diverges.
+    Raises ValueError for pictures of another size; RuntimeError if it diverges.
     """
     wanted = _checked(generator, pictures)
-    if not 1 <= starts <= pool:
-        raise ValueError(f"{starts} starts of a pool of {pool}; use 1 to {pool}.")
-
     start = _nearest(generator, wanted, starts, pool, seed)  # (n * starts, ..., d)
     target = tf.repeat(tf.constant(wanted), starts, axis=0)
     targets, latents = _sizes(target), tf.Variable(start)
@@ -71,6 +57,7 @@ def invert(
     optimizer.build([latents])
 
     def losses():
+        # Smaller pictures, compared as well, pull misplaced limbs together.
         drawn = _possible(generator(latents, training=False))
         pairs = zip(_sizes(drawn), targets, strict=True)
         apart = [tf.reduce_mean(tf.abs(a - b), axis=(1, 2, 3)) / 2 for a, b in pairs]
@@ -91,18 +78,15 @@ def invert(
         return tf.reduce_mean(loss)
 
     # Descend; of each picture's searches the best end counts.
-    for number in range(1, steps + 1):
-        loss = step()
-        if progress and (number % 50 == 0 or number == steps):
-            progress(number, float(loss))
+    for _ in range(steps):
+        step()
     final = losses().numpy().reshape(len(wanted), starts)
     if not np.isfinite(final).all():
         raise RuntimeError("The search diverged: use a smaller rate.")
     rows, best = np.arange(len(wanted)), final.argmin(1)
     ends = latents.numpy().reshape(len(wanted), starts, *start.shape[1:])[rows, best]
-    return Inversion(
-        ends, final[rows, best].astype("float64"), sampling.paint(generator, ends)
-    )
+    found = final[rows, best].astype("float64")
+    return Inversion(ends, found, sampling.paint(generator, ends))
 
 
 def _sizes(pictures):
@@ -114,8 +98,8 @@ def _sizes(pictures):
 
 
 def _nearest(generator, wanted, starts, pool, seed):
-    """For each picture the `starts` latents of a random pool whose pictures are nearest
-    to it, seen coarsely: (n * starts, ..., d)."""
+    """Returns, for each picture, the `starts` latents of a random pool whose pictures
+    are nearest to it, seen coarsely: (n * starts, ..., d)."""
     latents = _random(generator, pool, seed)
     drawn = sampling.paint(generator, latents).astype("float32") / 127.5 - 1
 
@@ -177,18 +161,11 @@ def _describer(network, generator, seed):
     return lambda pictures: describe(pictures) / scale
 
 
-# ------------------------------------------------------------------ layers apart
-
-
 def separate(generator, unit=True):
-    """Returns the generator as a model with a latent for each place that listens:
-    float32 (n, places, d) -> pictures, on the generator's own weights.
-
-    The first place is the layer that the drawing starts from, the others the
-    modulations, from coarse to fine. The same latent everywhere gives the generator's
-    own picture. unit=False leaves their lengths as they are; the generator brings each
-    latent to a mean square of one, and was trained on no other.
-    Raises ValueError for a generator that is not built of these layers.
+    """Returns the generator as a model with a latent for each place that listens, from
+    the start of the drawing and coarse to fine: (n, places, d) -> pictures, on the same
+    weights. unit=False leaves the lengths of latents as they are; the generator was
+    trained on a mean square of one. Raises ValueError for one of other layers.
     """
     listening = (SelfModulation, Palette)
     chain = generator.layers

@@ -1,4 +1,4 @@
-"""The comparison: what is compared, training through a stop, snapshots."""
+"""The comparison: what is compared, training through a stop, the command's table."""
 
 import dataclasses
 
@@ -7,9 +7,9 @@ import pytest
 
 from pokeutils import sampling
 from pokeutils.common import images, plots, saved
-from pokeutils.evaluation import compare, scoreboard
+from pokeutils.evaluation import compare, features, scoreboard
 from pokeutils.recipes import catalogue
-from pokeutils.training import loop, runs
+from pokeutils.training import runs
 
 IMAGES = 320
 
@@ -18,38 +18,11 @@ def test_everything_is_compared_on_equal_terms():
     recipes = compare.contestants(60_000)
     assert [r.name for r in catalogue.REBUILT] + ["modern64"] == list(recipes)[:8]
     assert {recipe.images for recipe in recipes.values()} == {60_000}
-    swept = compare.contestants(60_000, "sweep")
-    assert recipes["modern64"] == swept["modern64"]
-    for changes, known in ((compare.ABLATIONS, recipes), (compare.SWEEP, swept)):
-        for name, change in changes.items():
-            for field, value in change.items():
-                before = getattr(recipes["modern64"], field)
-                assert before != value, f"{name} changes nothing"
-                assert getattr(known[f"modern64-{name}"], field) == value
-
-
-def test_the_sweep_can_be_built():
-    swept = compare.contestants(64, "sweep")
-    widths = {
-        name: swept[f"modern64-{name}"].build().generator.count_params()
-        for name in ("narrow", "wide")
-    }
-    assert widths["narrow"] < widths["wide"]
-    model = swept["modern64-no-minibatch-std"].build()
-    kinds = {type(layer).__name__ for layer in model.discriminator.layers}
-    assert "MinibatchStdDev" not in kinds
-
-
-def test_heads_differ_in_their_heads_alone():
-    heads = compare.contestants(64, "heads")
-    assert list(heads) == ["palette32", "plain32", "palette64", "plain64"]
-    for size in (32, 64):
-        palette, plain = heads[f"palette{size}"], heads[f"plain{size}"]
-        assert palette.source == plain.source == "sprites" and plain.size == size
-        options = palette.generator_options
-        changes = {"name": palette.name, "generator_options": options}
-        assert dataclasses.replace(plain, **changes) == palette
-        assert set(options) - set(plain.generator_options) == {("palette", 16)}
+    for name, change in compare.ABLATIONS.items():
+        for field, value in change.items():
+            before = getattr(recipes["modern64"], field)
+            assert before != value, f"{name} changes nothing"
+            assert getattr(recipes[f"modern64-{name}"], field) == value
 
 
 @pytest.fixture(scope="module")
@@ -69,20 +42,17 @@ def folder(tmp_path_factory):
         )
         for name, (generator, discriminator) in options.items()
     }
-    lines = []
-
-    def show(*words, **_):
-        lines.append(" ".join(map(str, words)))
-
-    settings = {"seeds": 1, "source": "doodles", "samples": 64, "show": show}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
-        assert not compare.train(recipes, minutes=1e-6, **settings)
+        patch.setattr(compare, "SOURCE", "doodles")
+        patch.setattr(compare, "SAMPLES", 64)
+        patch.setattr(compare, "contestants", lambda count: recipes)
+        patch.setattr(scoreboard, "judges", lambda: {"": features.random_conv()})
+        stopped = compare.train(recipes, 1, "doodles", minutes=1e-6)
+        assert not stopped
         assert not (scoreboard.folder_of(IMAGES) / "pokegan_dense-seed0").exists()
-        assert compare.train(recipes, **settings)
-        count = len(lines)
-        assert compare.train(recipes, **settings)
-        assert len(lines) == count, "what is done was done again"
+        compare.main(["--images", str(IMAGES), "--seeds", "1"])
+        assert compare.train(recipes, 1, "doodles", show=None)  # nothing left to say
         yield scoreboard.folder_of(IMAGES)
 
 
@@ -106,22 +76,11 @@ def test_snapshots_are_the_samples_of_the_generator(folder):
     assert np.abs(pictures[:8].astype(int) - expected).max() <= 1
 
 
-def test_a_run_goes_on_until_it_blows_up(folder, tmp_path, monkeypatch):
-    """The checkpoint of a finished run, its rates times 50, and what is shown of it."""
-    outputs = folder.parents[2]
-    monkeypatch.setenv("POKEUTILS_OUTPUTS", str(outputs))
-    recipe = dataclasses.replace(catalogue.get("tiny16"), images=IMAGES)
-    run = compare._open_run(recipe, "doodles", 0, "tiny16-seed0")
-    loop.train(recipe, "doodles", 0, run, show=lambda *words, **_: None)
-    run = compare.blow_up(recipe, "doodles", tmp_path, lambda *words, **_: None)
-    assert run.name == "blow-up" and runs.read_log(run)["images"][-1] > 0
-    names = ["blow-up-0.jpg", "blow-up-1.jpg", "blow-up-2.jpg"]
-    found = sorted(path.name for path in tmp_path.iterdir())
-    assert found == [*names, "blow-up.csv", "blow-up.json"]
-
-
-def test_the_command_refuses_unknown_names(capsys):
-    with pytest.raises(SystemExit):
-        compare.main(["--only", "stylegan", "--images", "8"])
-    assert "no recipe stylegan; there are rgba80" in capsys.readouterr().err
-    assert not scoreboard.folder_of(8).exists()
+def test_the_command_writes_the_table(folder):
+    path = folder.parents[2] / "gallery" / "recipes.csv"
+    rows, command = scoreboard.read_table(path)
+    assert command.endswith("evaluation.compare --images 320 --seeds 1")
+    last = {row["name"] for row in rows if row["final"] == 1}
+    assert last == {"sprites64", "pokegan_dense"}
+    sheets = {sheet.stem for sheet in (path.parent / "recipes").iterdir()}
+    assert sheets == last

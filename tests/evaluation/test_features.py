@@ -33,11 +33,7 @@ def noise():
 
 def test_lite0_features_are_pinned(lite0):
     (vector,) = lite0(drawings.traffic_light())
-    assert (lite0.name, lite0.dimensions, vector.dtype) == (
-        "lite0-224",
-        1280,
-        "float32",
-    )
+    assert (lite0.name, lite0.dimensions) == ("lite0-224", 1280)
     best = vector.argsort()[::-1][:3]
     assert list(best) == [872, 755, 468]
     np.testing.assert_allclose(vector[best], [3.5230, 3.3236, 2.8666], atol=2e-3)
@@ -67,7 +63,7 @@ def test_fid_features_are_those_of_torch_fidelity_and_clean_fid():
         # At 299 px nothing is resized; a small picture we resize as clean-fid does.
         by = "clean-fid" if name == "small" else "torch-fidelity"
         theirs = trusted[f"{name}, {by}"]
-        (vector,) = network(picture[None], batch=1)
+        (vector,) = network(picture[None])
         shown = vector[trusted_metrics.SHOWN]
         np.testing.assert_allclose(shown, theirs["features"], atol=2e-5)
         assert np.linalg.norm(vector) == pytest.approx(theirs["norm"], rel=1e-5)
@@ -81,21 +77,12 @@ def test_fid_without_its_package_says_what_to_install():
 
 
 def test_networks_have_names(monkeypatch):
-    built = []
     for kind in ("lite0", "random_conv", "fid"):
-        monkeypatch.setattr(
-            features, kind, lambda *rest, kind=kind: built.append((kind, *rest))
-        )
-    names = ("lite0", "lite0-128", "random", "random7", "fid")
-    for name in names:
-        features.named(name)
-    assert built == [
-        ("lite0",),
-        ("lite0", 128),
-        ("random_conv",),
-        ("random_conv", 7),
-        ("fid",),
-    ]
+        monkeypatch.setattr(features, kind, lambda *rest, kind=kind: (kind, *rest))
+    assert features.named("lite0") == ("lite0",)
+    assert features.named("lite0-128") == ("lite0", 128)
+    assert features.named("random7") == ("random_conv", 7)
+    assert features.named("fid") == ("fid",)
     for wrong in ("inception", "lite0-", "random-", "lite0128", "", "keras:VGG16"):
         with pytest.raises(ValueError, match="No feature network"):
             features.named(wrong)
@@ -119,12 +106,10 @@ def test_bfloat16_does_not_change_the_ranking(name):
 # ------------------------------------------------------------------ pictures in
 
 
-def test_a_feature_depends_on_its_picture_alone(random_conv, noise):
-    done = []
+def test_a_feature_depends_on_its_picture_alone(random_conv, noise, monkeypatch):
     together = random_conv(noise)
-    in_parts = random_conv(noise, batch=2, progress=done.append)
-    np.testing.assert_allclose(in_parts, together, atol=1e-5)
-    assert done == [2, 4, 5]
+    monkeypatch.setattr(features, "BATCH", 2)
+    np.testing.assert_allclose(random_conv(noise), together, atol=1e-5)
     alone = np.concatenate([random_conv(noise[i : i + 1]) for i in range(5)])
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
@@ -151,15 +136,9 @@ def test_floats_are_the_same_pictures(random_conv, noise):
 @pytest.mark.parametrize("shape, size", [((20, 20), 64), ((50, 31), 13), ((9, 9), 9)])
 def test_resize_is_pillows_bicubic_in_float(shape, size):
     image = np.random.default_rng(1).integers(0, 256, (*shape, 3)).astype("float32")
-    expected = np.stack(
-        [
-            np.asarray(
-                Image.fromarray(image[..., c]).resize((size, size), Image.BICUBIC)
-            )
-            for c in range(3)
-        ],
-        axis=-1,
-    )
+    channels = (Image.fromarray(image[..., c]) for c in range(3))
+    resized = [c.resize((size, size), Image.BICUBIC) for c in channels]
+    expected = np.stack([np.asarray(c) for c in resized], axis=-1)
     found = features.resize(image[None], size)[0]
     np.testing.assert_allclose(found, expected.clip(0, 255), atol=1e-3)
 
@@ -175,9 +154,7 @@ def straight_alpha():
     [
         (np.zeros((2, 8, 8, 3), "float32"), r"go from 0 to 0.*another range"),
         (np.full((2, 8, 8, 3), 255.0), r"floats in \[-1, 1\]; these go from 255"),
-        (np.full((2, 8, 8, 3), -1.2), r"floats in \[-1, 1\]"),
-        (np.full((2, 8, 8, 3), np.nan), "NaN"),
-        (np.zeros((0, 8, 8, 3)), "Got float64.*n > 0"),
+        (np.full((2, 8, 8, 3), np.nan), "go from nan"),
         (np.zeros((2, 8, 8, 1), "uint8"), "expected uint8 pictures"),
         (straight_alpha(), "straight RGBA.*premultiply"),
     ],

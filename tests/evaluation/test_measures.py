@@ -59,13 +59,6 @@ def literal_kid(a, b):
     return aa / (m * (m - 1)) + bb / (n * (n - 1)) - 2 * ab / (m * n)
 
 
-def test_kid_is_its_definition():
-    a, b = normal(12), normal(12, shift=0.5, seed=1)
-    mean, std = measures.kid(a, b, subsets=3, subset_size=12)
-    assert mean == pytest.approx(literal_kid(a, b), rel=1e-10)
-    assert std == pytest.approx(0, abs=1e-12)  # every subset is the whole set
-
-
 def test_kid_takes_the_mean_and_spread_over_subsets():
     a, b = normal(9), normal(14, shift=0.5, seed=1)
     mean, std = measures.kid(a, b, subsets=7, subset_size=4, seed=5)
@@ -89,14 +82,6 @@ def test_kid_is_zero_on_average_whatever_the_number_of_pictures():
         error = np.std(values) / np.sqrt(len(values))
         assert abs(np.mean(values)) < 3.5 * error
         assert min(values) < 0 < max(values)  # unbiased, so it must go below zero
-
-
-def test_kid_grows_with_the_distance():
-    a = normal(200)
-    shifts = (0, 0.2, 0.5, 1, 2)
-    values = [measures.kid(a, normal(200, shift=s, seed=1))[0] for s in shifts]
-    assert values == sorted(values)
-    assert abs(values[0]) < 4 * measures.kid_floor(a)[1] < values[2]
 
 
 def test_floor_is_the_kid_of_halves():
@@ -210,26 +195,7 @@ def test_precision_recall_density_coverage_are_their_definitions():
         assert all(0 < share for share in found)
 
 
-def test_collapse_shows_in_recall_and_coverage():
-    real, one_mode = normal(300), normal(300, seed=1) * 0.05
-    precision, recall = measures.precision_recall(real, one_mode)
-    density, coverage = measures.density_coverage(real, one_mode)
-    assert precision > 0.95 and recall < 0.05 and coverage < 0.4 and density > 1
-    same = measures.density_coverage(real, normal(300, seed=2))
-    assert same == pytest.approx((1, 1 - 2**-5), abs=0.06)
-
-
 # ------------------------------------------------------------------ further measures
-
-
-def test_frechet_is_the_distance_of_gaussians():
-    random = np.random.default_rng(0)
-    a = random.normal(0, 1, (20000, 3))
-    b = random.normal(2, 3, (20000, 3))
-    # Means 2 apart and deviations 2 apart, in each of 3 dimensions.
-    assert measures.frechet(a, b) == pytest.approx(3 * 2**2 + 3 * 2**2, rel=0.02)
-    few = normal(30, d=200), normal(30, d=200, seed=1)
-    assert measures.frechet(*few) > 100  # its bias, of one distribution
 
 
 def test_frechet_is_a_matrix_root_for_more_and_for_fewer_pictures_than_dimensions():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pokeutils.common import images
-from pokeutils.evaluation import likeness, planted
+from pokeutils.evaluation import planted
 
 SIZE = 48
 
@@ -24,17 +24,16 @@ def test_planted_copies_are_what_they_are_called(creatures):
         assert (pictures == again[kind]).all(), kind
         assert (pictures[..., :3].max(-1) <= pictures[..., 3]).all(), kind
     assert (made["mirrored"][:, :, ::-1] == some).all()
-    for kind in ("hue turned", "palette swapped"):
-        assert (made[kind][..., 3] == some[..., 3]).all()
-        assert all((a != b).any() for a, b in zip(made[kind], some, strict=True))
+    assert (made["hue turned"][..., 3] == some[..., 3]).all()
+    assert (made["hue turned"] != some).any((1, 2, 3)).all()
     body, left = some[..., 3] > images.SOFT, made["cut off"][..., 3] > images.SOFT
     for own, rest in zip(body.any(2), left.any(2), strict=True):
         own, rest = np.flatnonzero(own), np.flatnonzero(rest)
         assert own[0] == rest[0] and 0.7 < np.ptp(rest) / np.ptp(own) < 0.8
     there = made["cut off"][..., 3] > 0
     assert (made["cut off"][there] == some[there]).all()
-    apart = 1 - likeness.largest_piece(made["spoilt"])
-    assert (apart > 0.01).all() and 0.03 < np.median(apart) < 0.1
+    beside = (made["spoilt"][..., 3] * ~body).sum((1, 2)) / body.sum((1, 2)) / 255
+    assert (beside > 0.01).all()
     assert (made["spoilt"][body][:, 3] < some[body][:, 3]).mean() == pytest.approx(
         planted.THIN, abs=0.04
     )
@@ -54,16 +53,3 @@ def test_damage_is_the_same_on_white(kind, creatures):
     assert (differ > 3).mean() < 0.02  # at rims it is not certain where a body ends
     blank = np.zeros((1, SIZE, SIZE, 4), "uint8")
     assert (planted.KINDS[kind](blank, np.random.default_rng(0)) == blank).all()
-
-
-def test_a_palette_is_that_of_another_creature():
-    pictures = np.zeros((2, 32, 32, 4), "uint8")
-    pictures[:, 4:28, 4:28] = np.array([(200, 40, 40, 255), (60, 90, 250, 255)])[
-        :, None, None
-    ]
-    pictures[:, 4:28, 4:10, :3] //= 4
-    swapped = planted.palette_swapped(pictures, np.random.default_rng(1))
-    for own, other in ((0, 1), (1, 0)):
-        for place in ((16, 20), (16, 6)):
-            new, wanted = swapped[own][place], pictures[other][place]
-            assert new.astype(int) == pytest.approx(wanted.astype(int), abs=2)

@@ -58,19 +58,14 @@ def random_conv():
 def found(random_conv, creatures, tmp_path_factory):
     """A report on creatures of the same kind as the reals, blurred, with a few exact
     copies; by two networks."""
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "metrics.json").write_text('{"copies": 3}')
     samples = np.concatenate([creatures[:10], damage.blur(creatures[60:110])])
     networks = {"random": random_conv, "other": features.random_conv(1, 32)}
-    cache, told = tmp_path_factory.mktemp("features"), []
-    made = report.report(
-        samples, creatures[:60], networks, folder, cache, progress=told.append
-    )
-    return made, folder, cache, told
+    cache = tmp_path_factory.mktemp("features")
+    return report.report(samples, creatures[:60], networks, cache), cache
 
 
 def test_report_has_every_measure_with_floor_and_ceilings(found):
-    made, folder, cache, told = found
+    made, cache = found
     assert list(made["spaces"]) == ["random", "other"]
     rows = ["samples", "real halves", "palette swap", "blur", "patch shuffle", "noise"]
     for space in made["spaces"].values():
@@ -83,9 +78,7 @@ def test_report_has_every_measure_with_floor_and_ceilings(found):
                 low, high = one.get("interval", (-np.inf, np.inf))
                 assert low <= one["value"] <= high
     assert (made["samples"], made["reals"], made["compared"]) == (60, 60, 30)
-    saved = json.loads((folder / "metrics.json").read_text())
-    assert saved == {"copies": 3, **made}
-    assert told[0] == "random: 60 pictures, samples"
+    assert json.loads(json.dumps(made)) == made
     assert len(list(cache.iterdir())) == 2 * 5  # all but the samples
 
 
@@ -108,21 +101,6 @@ def test_report_says_what_is_known(found):
         assert made.value(title, "authentic") <= 50 / 60
 
 
-def test_samples_are_not_ranked_beyond_their_interval():
-    def row(value, low, high):
-        return {"kid": {"value": value, "interval": [low, high]}}
-
-    rows = {report.FLOOR: row(0.0, -0.1, 0.1), "blur": row(0.3, 0, 0)}
-    rows["noise"] = row(2.0, 0, 0)
-    for own, said in (
-        (row(0.05, 0, 0.1), "cannot tell the samples from real"),
-        (row(0.35, 0.28, 0.42), "By KID the samples cannot be told from blur."),
-        (row(1.0, 0.8, 1.2), "lie between blur and noise"),
-        (row(3.0, 2.8, 3.2), "further from real than all else"),
-    ):
-        assert said in report._place("random", {**rows, report.SAMPLES: own})
-
-
 def test_report_prints_as_a_table(found):
     made = found[0]
     text = str(made)
@@ -130,7 +108,6 @@ def test_report_prints_as_a_table(found):
     assert lines[0].split()[:3] == ["random", "samples", "real"]
     value = f"{1000 * made.value('random', 'kid'):.1f} ±"
     assert value in lines[1] and lines[1].startswith("KID x 1000")
-    assert "By KID the samples lie between" in text
     assert "compare only at n = 30" in lines[-1]
     assert "Authentic of the samples is that of them all" in lines[-2]
     assert max(map(len, lines)) <= 100
@@ -138,7 +115,7 @@ def test_report_prints_as_a_table(found):
 
 
 def test_report_computes_only_the_samples_again(found, random_conv, creatures):
-    _, _, cache, _ = found
+    _, cache = found
     seen, original = [], random_conv._compute
 
     def compute(pictures, *rest):
@@ -169,15 +146,6 @@ def test_a_report_keeps_twins_together(creatures, random_conv, tmp_path):
     assert same == blind
     with pytest.raises(ValueError, match="so many are of one group that halves"):
         report.report(creatures[40:], both, groups=np.arange(80) // 70 + 1, **options)
-
-
-def test_floats_and_transparency_give_the_same_report(random_conv, tmp_path):
-    rgba = drawings.transparent(range(20))
-    network, opaque = {"random": random_conv}, images.composite(rgba)
-    expected = report.report(opaque, opaque[:, ::-1], network, cache=tmp_path)
-    floats = rgba.astype("float32") / 127.5 - 1
-    found = report.report(floats, rgba[:, ::-1], network, cache=tmp_path)
-    assert found == expected
 
 
 # ------------------------------------------------------------------ of runs
@@ -211,9 +179,6 @@ def test_a_run_by_name_is_compared_on_its_own_ground(folders, random_conv):
         report.on_the_way("002-white", rgba)
 
 
-# ------------------------------------------------------------------ intervals
-
-
 def test_intervals_hold_the_value_of_other_pictures():
     """Of 40 experiments, nearly all intervals must hold the mean of the others."""
     half, values, intervals = 40, [], []
@@ -232,24 +197,11 @@ def test_intervals_hold_the_value_of_other_pictures():
         assert width < 12 * np.std([one[key] for one in values]), key
 
 
-def test_bounds_are_numbers():
-    """NumPy 2.0, which Colab and Kaggle have, does not clip by None twice."""
-    for _, _, _, lowest, highest in report.MEASURES.values():
-        assert lowest < highest
-
-
-# ------------------------------------------------------------------ errors
-
-
 def wrong_pictures():
     good = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3)).astype("uint8")
     floats = good.astype("float32") / 127.5 - 1
-    broken = floats.copy()
-    broken[3, 2, 2, 1] = np.nan
     return {
         "range 0 to 1": ((floats + 1) / 2, "go from 0 to 1.*another range"),
-        "range 0 to 255": (good.astype("float32"), "go from 0 to 255"),
-        "NaN": (broken, "NaN"),
         "too few": (good[:19], "Got 19 samples; at least 20"),
         "constant": (np.repeat(good[:1], 30, 0), "All 30 samples are one and the same"),
         "other size": (good[:, :8, :8], r"Samples are \(8, 8\) and reals \(16, 16\)"),
@@ -262,7 +214,7 @@ def test_pictures_that_cannot_be_compared_are_refused(case, tmp_path):
     pictures, message = wrong_pictures()[case]
     good = np.random.default_rng(1).integers(0, 256, (30, 16, 16, 3)).astype("uint8")
     with pytest.raises(ValueError, match=message):
-        report.report(pictures, good, folder=tmp_path, cache=tmp_path)
+        report.report(pictures, good, cache=tmp_path)
     with pytest.raises(ValueError):
-        report.report(good, pictures, folder=tmp_path, cache=tmp_path)
+        report.report(good, pictures, cache=tmp_path)
     assert not list(tmp_path.iterdir())

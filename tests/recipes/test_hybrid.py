@@ -34,14 +34,7 @@ def test_mixing_is_fixed_by_its_seed():
         np.random.default_rng(i).normal(size=(1, 8 // 2**i, 8 // 2**i, c)).astype("f4")
         for i, c in enumerate((24, 40, 112, 320))
     ]
-    first, again = hybrid.mixed(maps, seed=3), hybrid.mixed(maps, seed=3)
-    other = hybrid.mixed(maps, seed=4)
-    assert [x.shape[1:] for x in first] == [
-        (16, 16, 64),
-        (8, 8, 64),
-        (4, 4, 128),
-        (2, 2, 256),
-    ]
+    first, again, other = (hybrid.mixed(maps, seed=seed) for seed in (3, 3, 4))
     for a, b, c in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(a, b)
         assert not np.allclose(a, c)
@@ -165,19 +158,6 @@ def test_being_looked_at_by_the_generator_changes_nothing(second, make_hybrid):
     after = arrays(second.variables)
     assert all(np.array_equal(b, a) for b, a in zip(before, after, strict=True))
     assert np.abs(slope).max() > 0
-
-
-def test_the_generator_hears_the_second_discriminator(make_hybrid):
-    """The same step with and without its opinion moves the generator differently."""
-    real = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 4)).astype("float32")
-    weights = []
-    for warm_up in (0, 1_000_000):
-        model = make_hybrid(warm_up)
-        model.steps.assign(1)  # past step 0, where the ramp still gives weight 0
-        model.update(real, model.draw(4))
-        weights += arrays(model.generator.trainable_variables[:1])
-    assert np.isfinite(weights).all()
-    assert not np.allclose(weights[0], weights[1])
 
 
 def test_what_fools_it_is_both_losses_and_both_slopes(second, make_hybrid, monkeypatch):

@@ -23,18 +23,11 @@ def generator():
 
 @pytest.mark.slow
 def test_its_own_pictures_are_found_again(generator):
-    pictures, told = sampling.sample(generator, 3, seed=50), []
+    pictures = sampling.sample(generator, 3, seed=50)
     weights = [w.copy() for w in generator.get_weights()]
     network = features.random_conv(size=32)
-    found = inversion.invert(
-        generator,
-        pictures,
-        network,
-        steps=100,
-        starts=8,
-        rate=0.1,
-        progress=lambda *one: told.append(one),
-    )
+    settings = dict(steps=100, starts=8, rate=0.1)
+    found = inversion.invert(generator, pictures, network, **settings)
     assert found.latents.shape == (3, 6) and found.pictures.dtype == np.uint8
     off = np.abs(found.pictures.astype(int) - pictures).mean((1, 2, 3))
     others = np.abs(pictures[[1, 2, 0]].astype(int) - pictures).mean((1, 2, 3))
@@ -42,7 +35,6 @@ def test_its_own_pictures_are_found_again(generator):
     assert (off / others).min() < 0.1 and np.median(off / others) < 0.5
     assert (off < others).all()
     assert 0.5 < np.mean(found.latents**2) < 2  # the prior
-    assert [number for number, _ in told] == [50, 100] and told[-1][1] < told[0][1]
     for before, after in zip(weights, generator.get_weights(), strict=True):
         assert np.array_equal(before, after)
 
@@ -66,8 +58,6 @@ def test_a_search_begins_at_the_nearest_of_the_pool(generator):
     pictures = sampling.paint(generator, pool[[40, 7]])
     found = inversion.invert(generator, pictures, steps=1, starts=1, pool=64, rate=1e-6)
     np.testing.assert_allclose(found.latents, pool[[40, 7]], atol=1e-4)
-    with pytest.raises(ValueError, match="9 starts of a pool of 4"):
-        inversion.invert(generator, pictures, starts=9, pool=4)
 
 
 def test_with_its_layers_apart_it_comes_nearer(generator):

@@ -169,8 +169,8 @@ def unet(size, channels=4, widths=(24, 48, 96, 128, 128)):
     A U-Net (Ronneberger et al. 2015): strided convolutions halve the picture until each
     pixel has seen all of it, bilinear steps and convolutions lead back up, and each of
     these also sees the map of its size from the way down. It says what to add to the
-    picture. No batch norm, which shifts colours. `widths`: channels at full size, half
-    of it, ... Raises ValueError for a size that cannot be halved so often.
+    picture, at first nothing. `widths`: channels at full size, half of it, ... Raises
+    ValueError for a size that cannot be halved so often.
     """
     if size % 2 ** (len(widths) - 1):
         raise ValueError(f"{size} px cannot be halved {len(widths) - 1} times.")
@@ -188,7 +188,8 @@ def unet(size, channels=4, widths=(24, 48, 96, 128, 128)):
     for same, width in zip(maps[::-1], widths[-2::-1], strict=True):
         x = UpSampling2D(interpolation="bilinear")(x)
         x = conv(layers.Concatenate()([x, same]), width)
-    change = layers.Conv2D(channels, 3, padding="same", dtype="float32")(x)
+    options = {"padding": "same", "kernel_initializer": "zeros", "dtype": "float32"}
+    change = layers.Conv2D(channels, 3, **options)(x)
     sprites = layers.Add(dtype="float32")([pictures, change])
     return keras.Model(pictures, sprites, name="restorer")
 
@@ -270,12 +271,12 @@ RESTORE64 = RestoreRecipe(
     name="restore64",
     source="animated",
     size=64,
-    images=64_000,
-    batch=16,
+    images=32_000,
+    batch=8,
     loss="hinge",
-    learning_rates=(6e-4, 4e-4),
+    learning_rates=(8e-4, 4e-4),
     decay=0.6,
-    ema_images=2_000,
+    ema_images=1_500,
     as_written=True,  # it adds to a picture, and can reach any colour
 )
 

@@ -3,6 +3,7 @@ deviation, modulation by the latent, latents of unit length or with types, a pal
 a convolution with a spectral norm."""
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 register = keras.saving.register_keras_serializable(package="pokeutils")
@@ -100,6 +101,33 @@ def batch_norms(network):
     kinds = FusedBatchNorm, layers.BatchNormalization
     inner = [batch_norms(x) for x in network.layers if isinstance(x, keras.Model)]
     return sum(inner, [x for x in network.layers if isinstance(x, kinds)])
+
+
+@register
+class LeakyReLU(layers.LeakyReLU):
+    """Keras' layer. On CPUs, TensorFlow's kernel for its gradient takes ten times as
+    long in bfloat16 as in float32, longer than a convolution: float32 computes it."""
+
+    def call(self, x):
+        if keras.backend.backend() != "tensorflow" or x.dtype != "bfloat16":
+            return super().call(x)
+        import tensorflow as tf
+
+        rounded = float(np.array(self.negative_slope, x.dtype.as_numpy_dtype))
+
+        @tf.custom_gradient
+        def activate(x):
+            def gradient(upstream):
+                slope = tf.raw_ops.LeakyReluGrad(
+                    gradients=ops.cast(upstream, "float32"),
+                    features=ops.cast(x, "float32"),
+                    alpha=rounded,
+                )
+                return ops.cast(slope, x.dtype)
+
+            return tf.nn.leaky_relu(x, self.negative_slope), gradient
+
+        return activate(x)
 
 
 @register

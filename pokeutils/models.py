@@ -11,6 +11,7 @@ from keras import layers
 
 from pokeutils.layers import (
     FusedBatchNorm,
+    LeakyReLU,
     MinibatchStdDev,
     Palette,
     SelfModulation,
@@ -101,10 +102,10 @@ def pyramid_discriminator(
     x = pictures
     if stem:
         x = layers.Conv2D(stem, 3, padding="same")(x)
-        x = layers.LeakyReLU(0.2)(x)
+        x = LeakyReLU(0.2)(x)
     for width in widths:
         x = layers.Conv2D(width, 4, strides=2, padding="same")(x)
-        x = layers.LeakyReLU(0.2)(x)
+        x = LeakyReLU(0.2)(x)
     pooled = layers.GlobalAveragePooling2D()(x) if types else None
     if minibatch_std:
         x = MinibatchStdDev()(x)

@@ -43,6 +43,28 @@ def test_fused_batch_norm_in_bfloat16(rng, channels):
     np.testing.assert_allclose(ours.moving_mean, exact.moving_mean, atol=2e-3)
 
 
+def test_leaky_relu_in_bfloat16_has_the_gradients_of_keras(rng):
+    """The first, and the second, which a gradient penalty needs."""
+    import tensorflow as tf
+
+    found = []
+    for kind in (layers.LeakyReLU, keras.layers.LeakyReLU):
+        layer = kind(0.2, dtype="bfloat16")
+        x = tf.cast(np.random.default_rng(0).normal(size=(4, 3, 3, 5)), "bfloat16")
+        above = tf.cast(np.random.default_rng(1).normal(size=x.shape), "bfloat16")
+        with tf.GradientTape() as outer:
+            outer.watch(above)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = layer(x)
+            slope = inner.gradient(y, x, output_gradients=above)
+            square = tf.reduce_sum(slope * slope)
+        second = outer.gradient(square, above)
+        found.append([np.array(ops.cast(v, "float32")) for v in (y, slope, second)])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_upsampling_agrees_with_keras(rng, dtype):
     x = ops.cast(rng.normal(size=(2, 3, 5, 4)), dtype)

@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from pokeutils.common import backbones
 from pokeutils.gan import GAN
-from pokeutils.layers import FusedBatchNorm, SpectralConv2D, UpSampling2D
+from pokeutils.layers import FusedBatchNorm, LeakyReLU, SpectralConv2D, UpSampling2D
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -79,7 +79,7 @@ def _head(x, width):
     """Halves the map down to 4x4 and judges it: (n, s, s, c) -> (n, 1)."""
     while x.shape[1] > 4:
         x = SpectralConv2D(width, 4, strides=2, padding="same", use_bias=False)(x)
-        x = layers.LeakyReLU(0.2)(FusedBatchNorm()(x))
+        x = LeakyReLU(0.2)(FusedBatchNorm()(x))
     x = SpectralConv2D(1, x.shape[1], padding="valid", use_bias=False, dtype="float32")(
         x
     )

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from pokeutils.layers import FusedBatchNorm
+from pokeutils.layers import FusedBatchNorm, LeakyReLU
 
 # Projects 000 and 001: the TensorFlow tutorial's blocks -------------------------------
 
@@ -30,7 +30,7 @@ def tutorial_generator(size=80, channels=4, latent_dim=100, widths=(256, 128, 64
         x = layers.Conv2DTranspose(
             width, 5, strides=stride, padding="same", use_bias=False
         )(x)
-        x = layers.LeakyReLU(0.3)(_keras_norm()(x))
+        x = LeakyReLU(0.3)(_keras_norm()(x))
     x = layers.Conv2DTranspose(channels, 5, strides=2, padding="same", use_bias=False)(
         x
     )
@@ -45,7 +45,7 @@ def tutorial_discriminator(size=80, channels=4, widths=(64, 128)):
     x = pictures
     for width in widths:
         x = layers.Conv2D(width, 5, strides=2, padding="same")(x)
-        x = layers.Dropout(0.3)(layers.LeakyReLU(0.3)(x))
+        x = layers.Dropout(0.3)(LeakyReLU(0.3)(x))
     x = layers.Dense(1, dtype="float32")(layers.Flatten()(x))
     return keras.Model(pictures, x, name="discriminator")
 
@@ -64,7 +64,7 @@ def block_generator(size=120, channels=3, latent_dim=100, widths=(256, 128, 64, 
         x = layers.Conv2DTranspose(width, 5, strides=2, padding="same", use_bias=False)(
             x
         )
-        x = layers.LeakyReLU(0.3)(_keras_norm()(x))
+        x = LeakyReLU(0.3)(_keras_norm()(x))
     x = layers.Conv2D(channels, 5, padding="same")(x)
     x = layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(latents, x, name="generator")
@@ -73,7 +73,7 @@ def block_generator(size=120, channels=3, latent_dim=100, widths=(256, 128, 64, 
 def _start(latents, side, width):
     """Latents -> (n, side, side, width), as the tutorial does it."""
     x = layers.Dense(side * side * width, use_bias=False)(latents)
-    x = layers.LeakyReLU(0.3)(_keras_norm()(x))
+    x = LeakyReLU(0.3)(_keras_norm()(x))
     return layers.Reshape((side, side, width))(x)
 
 
@@ -129,7 +129,7 @@ def sprite_discriminator(size=64, channels=3, width=128, kernel=4, statistics=No
             use_bias=False,
             kernel_initializer=_pytorch_initializer(),
         )(x)
-        x = layers.LeakyReLU(0.2)(FusedBatchNorm()(x))
+        x = LeakyReLU(0.2)(FusedBatchNorm()(x))
     x = layers.Dense(1, dtype="float32", kernel_initializer=_pytorch_initializer())(
         layers.Flatten()(x)
     )
@@ -195,7 +195,7 @@ def dense_generator(size=100, channels=3, latent_dim=100, widths=(256, 512, 1024
     latents = keras.Input((latent_dim,))
     x = latents
     for width in widths:
-        x = layers.LeakyReLU(0.2)(layers.Dense(width)(x))
+        x = LeakyReLU(0.2)(layers.Dense(width)(x))
         x = _keras_norm(momentum=0.8)(x)
     x = layers.Dense(size * size * channels, dtype="float32")(x)
     x = layers.Activation("tanh", dtype="float32")(x)
@@ -208,7 +208,7 @@ def dense_discriminator(size=100, channels=3, widths=(512, 256)):
     pictures = keras.Input((size, size, channels))
     x = layers.Flatten()(pictures)
     for width in widths:
-        x = layers.LeakyReLU(0.2)(layers.Dense(width)(x))
+        x = LeakyReLU(0.2)(layers.Dense(width)(x))
     x = layers.Dense(1, dtype="float32")(x)
     return keras.Model(pictures, x, name="discriminator")
 

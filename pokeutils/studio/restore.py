@@ -15,7 +15,7 @@ from pokeutils import sampling
 from pokeutils.common import images, saved
 from pokeutils.data import dataset
 from pokeutils.gan import GAN
-from pokeutils.layers import SpectralConv2D, UpSampling2D
+from pokeutils.layers import LeakyReLU, SpectralConv2D, UpSampling2D
 from pokeutils.recipes.recipe import Recipe
 
 COLOURS = 16  # of a restored picture, transparency among them
@@ -66,7 +66,7 @@ class Water:
         grain, spots = draws["fine"][..., :3], 5 * _blur(draws["fine"][..., 3:], 1.4)
 
         # What the brush does to the drawing.
-        x = _pushed(x, amounts["smear"] * self.size / 20 * coarse[..., :2])
+        x = _pushed(x, amounts["smear"] * self.size / 32 * coarse[..., :2])
         wiped = ops.clip(spots - 1.8 + 1.6 * amounts["eyes"], 0, 1)
         x = x + wiped * _some(amounts["eyes"]) * (_blur(x, self.size / 20) - x)
         colour, alpha = x[..., :3], x[..., 3:]
@@ -125,9 +125,8 @@ def water(pictures, amounts=0.5, seed=0):
 def _blur(x, width):
     """Gaussian blur of (n, s, s, c); width: in pixels, one or (n, 1, 1, 1)."""
     places = ops.arange(x.shape[1], dtype="float32")
-    apart = places[:, None] - places[None]
     width = ops.maximum(ops.reshape(ops.cast(width, "float32"), (-1, 1, 1)), 0.05)
-    rows = ops.exp(-0.5 * ops.square(apart / width))
+    rows = ops.exp(-0.5 * ops.square((places[:, None] - places) / width))
     rows = rows / ops.sum(rows, -1, keepdims=True)
     rows = ops.broadcast_to(rows, (x.shape[0], *rows.shape[1:]))
     return ops.einsum("nij,nkl,njlc->nikc", rows, rows, x)
@@ -163,7 +162,7 @@ def _some(amount):
 # The networks -------------------------------------------------------------------------
 
 
-def unet(size, channels=4, widths=(24, 48, 96, 128, 128)):
+def unet(size, channels=4, widths=(16, 40, 80, 128, 128)):
     """Pictures (n, size, size, channels) in [-1, 1] -> pictures of the same shape.
 
     A U-Net (Ronneberger et al. 2015): strided convolutions halve the picture until each
@@ -176,12 +175,12 @@ def unet(size, channels=4, widths=(24, 48, 96, 128, 128)):
         raise ValueError(f"{size} px cannot be halved {len(widths) - 1} times.")
 
     def conv(x, width, kernel=3, strides=1):
-        options = {"padding": "same", "kernel_initializer": "he_normal"}
-        x = layers.Conv2D(width, kernel, strides, **options)(x)
-        return layers.LeakyReLU(0.2)(x)
+        x = layers.Conv2D(width, kernel, strides, padding="same")(x)
+        return LeakyReLU(0.2)(x)
 
     pictures = keras.Input((size, size, channels))
-    x, maps = conv(pictures, widths[0]), []
+    x = layers.Rescaling(0.5, 0.5)(pictures)  # what is transparent becomes 0
+    x, maps = conv(x, widths[0]), []
     for width in widths[1:]:
         maps.append(x)
         x = conv(x, width, 4, 2)
@@ -194,13 +193,13 @@ def unet(size, channels=4, widths=(24, 48, 96, 128, 128)):
     return keras.Model(pictures, sprites, name="restorer")
 
 
-def patch_discriminator(size, channels=4, widths=(48, 96, 128)):
+def patch_discriminator(size, channels=4, widths=(32, 64, 128)):
     """A picture beside its watercolour (n, size, size, 2 x channels) -> a logit for
     every patch of 22 px, (n, size / 8, size / 8, 1): is this the original?"""
     pictures = keras.Input((size, size, 2 * channels))
     x = pictures
     for width in widths:
-        x = layers.LeakyReLU(0.2)(SpectralConv2D(width, 4, 2, padding="same")(x))
+        x = LeakyReLU(0.2)(SpectralConv2D(width, 4, 2, padding="same")(x))
     logits = SpectralConv2D(1, 1, padding="same", dtype="float32")(x)
     return keras.Model(pictures, logits, name="patches")
 
@@ -274,7 +273,7 @@ RESTORE64 = RestoreRecipe(
     images=32_000,
     batch=8,
     loss="hinge",
-    learning_rates=(8e-4, 4e-4),
+    learning_rates=(4e-4, 4e-4),
     decay=0.6,
     ema_images=1_500,
     as_written=True,  # it adds to a picture, and can reach any colour

@@ -321,19 +321,26 @@ class Guard(Watcher):
 
 
 class TimeLimit(Watcher):
-    """Ends training after `minutes`, at the end of an epoch."""
+    """Ends training after `minutes`: at the end of an epoch, or between two steps if
+    that would take more than `GRACE` seconds longer. stop: as in `Checkpoint`."""
 
-    def __init__(self, minutes, show=print):
+    GRACE = 5.0
+
+    def __init__(self, minutes, stop, show=print):
         super().__init__()
-        self.minutes, self.show = minutes, show
-        self.began = None
+        self.minutes, self.stop, self.show = minutes, stop, show
+        self.end_at = None
 
     def begin(self, memory):
-        if self.began is None:  # going back to a checkpoint wins no time
-            self.began = time.monotonic()
+        if self.end_at is None:  # going back to a checkpoint wins no time
+            self.end_at = time.monotonic() + 60 * self.minutes
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if time.monotonic() >= self.end_at + self.GRACE:
+            self.stop.wanted = f"the limit of {self.minutes:g} minutes"
 
     def on_epoch_end(self, epoch, logs=None):
-        if time.monotonic() - self.began >= 60 * self.minutes:
+        if time.monotonic() >= self.end_at:
             self.show(
                 f"Stopping here: the limit of {self.minutes:g} minutes is reached."
             )

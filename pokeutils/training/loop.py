@@ -156,13 +156,14 @@ def fit(recipe, model, data, run, seed=0, **options):
     finishes the step, saves and ends the program with exit code 0.
     Raises `guards.Alarm` if the run goes wrong before there is a good checkpoint.
     """
+    device.tune(recipe.batch)
     Training(recipe, model, data, run, seed, **options).to_its_end()
 
 
 class Training:
     """A recipe, a model and a run folder, and what happens between them.
 
-    minutes: stop after that time, at the end of an epoch
+    minutes: stop after that time, within seconds
     on_alarm: when the guard finds that the run has gone wrong, "stop" with the last
         good checkpoint, "retry" from there with other random numbers, or "ignore" it
     save_minutes: time between checkpoints
@@ -217,8 +218,8 @@ class Training:
             callbacks.Log(run, batch, recipe.images, self.guard, show=show),
             self.guard,
             callbacks.Samples(run, batch, recipe.images, inputs, also=milestones),
+            *([callbacks.TimeLimit(minutes, self.stop, show)] if minutes else []),
             self.checkpoint,
-            *([callbacks.TimeLimit(minutes, show)] if minutes else []),
         ]
 
     def to_its_end(self):
@@ -234,7 +235,7 @@ class Training:
                     again = self.go_back(alarm)
                 except callbacks.Stopped:
                     self.leave()
-        if self.stop.wanted not in (None, "Ctrl-C"):
+        if self.stop.wanted in ("SIGTERM", "SIGHUP"):
             sys.exit(0)
 
     def load(self):
@@ -300,10 +301,9 @@ class Training:
             watcher.end()
 
     def leave(self):
-        """Saves after a signal. After Ctrl-C the generator as well, to look at."""
+        """Saves the state first, then the generator, to look at."""
         self.checkpoint.save()
-        if self.stop.wanted == "Ctrl-C":
-            callbacks.save_generator(self.model, self.run / "generator.keras")
+        callbacks.save_generator(self.model, self.run / "generator.keras")
         self.show(
             f"Stopped by {self.stop.wanted} at {self.images:,} of "
             f"{self.recipe.images:,} images. {self.run.name} is saved; the same call "

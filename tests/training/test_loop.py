@@ -132,6 +132,16 @@ def test_stops_within_an_epoch_and_at_its_end_leave_no_trace(fit, model, whole):
     assert_same(part, model, whole)
 
 
+def test_the_time_limit_holds_within_a_long_epoch(fit, monkeypatch):
+    monkeypatch.setattr(callbacks.TimeLimit, "GRACE", 0.0)
+    run, said = fit(minutes=1e-9)
+    assert "Stopped by the limit of 1e-09 minutes at 0 of 896 images" in said
+    assert not loop.is_over(run)
+    assert (run / "generator.keras").exists()
+    fit(run)
+    assert loop.is_over(run)
+
+
 def assert_same(run, model, whole):
     for ours, theirs in zip(state(model), whole[1], strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -202,7 +212,7 @@ def test_going_back_wins_no_time(monkeypatch, model):
     monkeypatch.setattr(
         callbacks, "time", types.SimpleNamespace(monotonic=lambda: next(clock))
     )
-    limit = callbacks.TimeLimit(1.0, show=lambda line: None)
+    limit = callbacks.TimeLimit(1.0, None, show=lambda line: None)
     limit.set_model(model)
     model.stop_training = False
     limit.begin({})

@@ -154,8 +154,10 @@ def recalibrate(generator, count=512, seed=0, batch=64):
     """
     from pokeutils.layers import batch_norms
 
-    latents = draw(count, generator.input_shape[-1], seed)
     norms = batch_norms(generator)
+    if not norms:
+        return
+    latents = draw(count, generator.input_shape[-1], seed)
     momenta = [norm.momentum for norm in norms]
     for number, start in enumerate(range(0, count, batch)):
         for norm in norms:  # so that they end as the means of all batches

@@ -134,7 +134,7 @@ def names():
     return sorted(path.stem for path in folder().glob("*.keras"))
 
 
-def pretrained(name=FLAGSHIP):
+def pretrained(name=FLAGSHIP, load=load_generator):
     """Returns a trained generator: latents (n, latent_dim) from N(0, 1) -> pictures (n,
     size, size, 4), premultiplied RGBA in [-1, 1]. Raises ValueError for an unknown
     name, or a file that is damaged."""
@@ -144,7 +144,7 @@ def pretrained(name=FLAGSHIP):
     path = folder() / f"{name}.keras"
     if files.sha256(path) != card(name)["sha256"]:
         raise ValueError(f"{path} is not the file that its card describes; fetch it.")
-    return in_precision(load_generator(path), "float32")
+    return in_precision(load(path), "float32")
 
 
 def card(name=FLAGSHIP):

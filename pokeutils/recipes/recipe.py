@@ -8,7 +8,7 @@ import re
 import keras
 import numpy as np
 
-from pokeutils import augment, gan, layers, losses, models
+from pokeutils import augment, gan, layers, losses, models, sampling
 from pokeutils.common import device, images
 from pokeutils.data import recolour
 from pokeutils.recipes import adam, hybrid, rebuilt, rebuilt_networks, typed
@@ -253,6 +253,11 @@ class Recipe:
         types = data.types[data.train]
         typed.check_known(types, data.source, self.name)
         return np.tile(types, (1 + len(self.copies), 1))
+
+    def inputs(self, model, data, count):
+        """What the generator is given for the `count` samples that a run shows, always
+        the same: latents (count, d)."""
+        return sampling.draw(count, model.latent_dim)
 
     def shown(self):
         """{epoch of the seed: images seen} of its milestones, on this run's scale."""

@@ -110,16 +110,16 @@ class Log(Watcher):
 
 
 class Samples(Watcher):
-    """Saves sheets of the averaged generator, always for the same `GRID` latents.
+    """Saves sheets of what the averaged generator makes of `inputs`, always the same.
 
     `frames` sheets over `images`, denser at the start, where more happens; one before
     the first step, and one at the end. `also`: more numbers of images to save one at.
     """
 
-    def __init__(self, run, batch, images, frames=48, seed=0, also=()):
+    def __init__(self, run, batch, images, inputs, frames=48, also=()):
         super().__init__()
         self.folder = run / "samples"
-        self.batch, self.seed = batch, seed
+        self.batch, self.inputs = batch, inputs
         regular = [images * (i / frames) ** 2 for i in range(1, frames + 1)]
         self.planned = sorted([*regular, *also])
 
@@ -150,7 +150,7 @@ class Samples(Watcher):
         path = self.folder / f"{seen:09d}.png"
         if not path.exists():
             with calibrated(self.model) as generator:
-                pictures = sampling.sample(generator, GRID, self.seed)
+                pictures = sampling.paint(generator, self.inputs)
             plots.save_png(path, plots.tile(pictures))
 
 
@@ -243,23 +243,23 @@ class Guard(Watcher):
     that the run has diverged or collapsed.
 
     Looks at the epoch's mean of each loss and gradient norm, which one NaN in any step
-    spoils, and every `LOOK_IMAGES` images at the samples of `GRID` fixed latents.
+    spoils, and every `LOOK_IMAGES` images at what the generator makes of `inputs`.
     pictures: real ones, uint8, to compare with; ignore: only record what `guards.Watch`
     finds. NaN always ends it.
     """
 
     SECONDS = 2.0  # between looks for NaN within an epoch
 
-    def __init__(self, run, batch, pictures, ignore=False):
+    def __init__(self, run, batch, pictures, inputs, ignore=False):
         super().__init__()
         self.run, self.batch, self.ignore = run, batch, ignore
+        self.inputs = inputs
         reals = pictures[:: max(len(pictures) // GRID, 1)][:GRID] / 127.5 - 1.0
         self.watch = guards.Watch(guards.sample_statistics(reals))
         self.clock = time.monotonic()
         self.measured = None
 
     def begin(self, memory):
-        self.latents = sampling.draw(GRID, self.model.latent_dim)
         self.watch.recall(memory.get("watch", {}))
         self.measured, self.values = memory.get("measured"), memory.get("values")
         if self.measured is None:
@@ -279,7 +279,7 @@ class Guard(Watcher):
         `LOOK_IMAGES` images more have been seen."""
         seen, each = self.model.step * self.batch, LOOK_IMAGES
         if self.measured is None or seen // each > self.measured // each:
-            pictures = self.model.generator(self.latents, training=False)
+            pictures = self.model.generator(self.inputs, training=False)
             pictures = keras.ops.convert_to_numpy(pictures)
             self.values, self.measured = guards.sample_statistics(pictures), seen
         return self.values
@@ -307,7 +307,7 @@ class Guard(Watcher):
 
     def keep_evidence(self, alarm, action):
         """Saves what the newest generator draws, and the alarm with what led to it."""
-        pictures = self.model.generator(self.latents, training=False)
+        pictures = self.model.generator(self.inputs, training=False)
         pictures = np.nan_to_num(keras.ops.convert_to_numpy(pictures))
         sheet = plots.tile(images.to_uint8(pictures))
         seen = alarm.facts["images"]

@@ -206,7 +206,10 @@ class Training:
             "steps_per_epoch": self.steps_per_epoch,
             "params": self.params,
         }
-        self.guard = callbacks.Guard(run, batch, self.pictures, on_alarm == "ignore")
+        inputs = recipe.inputs(model, data, callbacks.GRID)
+        self.guard = callbacks.Guard(
+            run, batch, self.pictures, inputs, on_alarm == "ignore"
+        )
         self.checkpoint = callbacks.Checkpoint(
             run, batch, facts, self.guard, self.stop, save_minutes
         )
@@ -214,7 +217,7 @@ class Training:
         self.watchers = self.checkpoint.watchers = [
             callbacks.Log(run, batch, recipe.images, self.guard, show=show),
             self.guard,
-            callbacks.Samples(run, batch, recipe.images, also=milestones),
+            callbacks.Samples(run, batch, recipe.images, inputs, also=milestones),
             *([callbacks.TimeLimit(minutes, self.stop, show)] if minutes else []),
             self.checkpoint,
         ]

@@ -12,7 +12,7 @@ import pytest
 from pokeutils.common import env
 
 QUICK = "01_scrape 02_explore 03_preprocess 04_train 05_animate 06_evaluate".split()
-QUICK += ["08_sharpen", "09_latent_space"]
+QUICK += ["08_restore", "09_latent_space"]
 
 
 def execute(names):

@@ -10,7 +10,8 @@ from tiny import SILENT
 
 from pokeutils import sampling
 from pokeutils.common import files, images, saved
-from pokeutils.evaluation import features
+from pokeutils.data import dataset
+from pokeutils.evaluation import features, measures, report
 from pokeutils.recipes import catalogue
 from pokeutils.training import loop, runs
 
@@ -22,7 +23,7 @@ def test_what_the_repository_ships_is_small_and_draws_creatures():
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 12e6
     for name in names:
         card = saved.card(name)
-        pictures = sampling.sample(generator, 64)
+        pictures = sampling.sample(saved.pretrained(name), 64)
         whole = int((publish.largest_piece(pictures) >= publish.WHOLE).sum())
         assert 0 < whole < 64 and abs(card["whole"]["64"] - whole) <= 1
         # make train PARAMS=<card> trains what the recipe of that name is.

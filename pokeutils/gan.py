@@ -9,6 +9,7 @@ from keras import ops
 
 from pokeutils.augment import Identity
 from pokeutils.layers import batch_norms
+from pokeutils.losses import r1_penalty
 
 if keras.backend.backend() == "tensorflow":  # on JAX, `training.jax` takes the step
     import tensorflow as tf
@@ -152,17 +153,15 @@ class GAN(keras.Model):
         return {"d_loss": d_loss, "r1": penalty, "d_norm": norm, **logs}
 
     def r1_penalty(self, real, draws):
-        """gamma / 2 x the squared slope of D(real) for the pixels, mean over pictures;
-        and its gradients for the discriminator's weights."""
+        """The R1 penalty on the discriminator, and its gradients for the weights."""
         variables = self.discriminator.trainable_variables
         with tf.GradientTape() as outer:
             with tf.GradientTape(watch_accessed_variables=False) as inner:
                 inner.watch(real)
                 outputs = self.discriminator(real, training=True)
                 total = ops.sum(self.logits(outputs, draws))
-            slope = ops.cast(inner.gradient(total, real), "float32")
-            squared = ops.mean(ops.sum(slope * slope, axis=(1, 2, 3)))
-            penalty = 0.5 * self.r1_gamma * self.r1_interval * squared
+            gamma = self.r1_gamma * self.r1_interval
+            penalty = r1_penalty(inner.gradient(total, real), gamma)
             scaled = self.d_optimizer.scale_loss(penalty)
         # The last bias moves no slope, so it has no gradient.
         pairs = zip(outer.gradient(scaled, variables), variables, strict=True)

@@ -28,6 +28,13 @@ def hinge_generator(fake_logits):
     return -ops.mean(fake_logits)
 
 
+def r1_penalty(slope, gamma):
+    """gamma / 2 x the squared slope of D(real) for the pixels, (n, s, s, c), mean over
+    pictures (Mescheder et al. 2018): the discriminator shall be flat around reals."""
+    slope = ops.cast(slope, "float32")
+    return 0.5 * gamma * ops.mean(ops.sum(slope * slope, axis=(1, 2, 3)))
+
+
 LOSSES = {
     "nonsaturating": (nonsaturating_discriminator, nonsaturating_generator),
     "hinge": (hinge_discriminator, hinge_generator),

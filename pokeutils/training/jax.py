@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from pokeutils.losses import r1_penalty
+
 
 class JaxStep:
     """Methods that go before those of a GAN: `recipe.build(step=JaxStep)`."""
@@ -92,9 +94,8 @@ class JaxStep:
             return ops.sum(self.logits(self.discriminator(pictures), draws))
 
         def penalty():
-            slope = value_and_slope(total, real, self.state)[1].astype("float32")
-            squared = ops.mean(ops.sum(slope * slope, axis=(1, 2, 3)))
-            return 0.5 * self.r1_gamma * self.r1_interval * squared, ()
+            _, slope = value_and_slope(total, real, self.state)
+            return r1_penalty(slope, self.r1_gamma * self.r1_interval), ()
 
         variables = self.discriminator.trainable_variables
         return value_and_gradients(penalty, variables, self.state)[::2]

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from pokeutils.common import files, images
-from pokeutils.evaluation import damage
+from pokeutils.data import recolour
 
 GROUPS = ("real", "recoloured", "generated")
 EACH = 9  # pictures of a group
@@ -50,7 +50,7 @@ def from_data(data, generated, seed=0):
     species = random.permutation(_one_each(data, random))
     real, others = species[::2], species[1::2]
     before = images.over(data.images[others])
-    after = damage.palette_swap(before, random)
+    after = recolour.turn_hues(before, random)
     changed = np.abs(after.astype("int16") - before).mean(axis=(1, 2, 3)) > SEEN
     others = others[changed]
     labels = {"real": names[real].tolist(), "recoloured": names[others].tolist()}

@@ -130,24 +130,31 @@ def folder():
 
 
 def names():
-    """Returns the names that `pretrained` knows, sorted."""
-    return sorted(path.stem for path in folder().glob("*.keras"))
+    """Returns the names that `pretrained` knows, sorted: the generators'."""
+    stems = [path.stem for path in folder().glob("*.keras")]
+    return sorted(name for name in stems if "kind" not in card(name))
 
 
-def pretrained(name=FLAGSHIP, load=load_generator):
+def pretrained(name=FLAGSHIP):
     """Returns a trained generator: latents (n, latent_dim) from N(0, 1) -> pictures (n,
     size, size, 4), premultiplied RGBA in [-1, 1]. Raises ValueError for an unknown
     name, or a file that is damaged."""
     if name not in names():
         there = f"There is {', '.join(names()) or 'none'}."
         raise ValueError(f"No trained generator {name!r} in {folder()}. {there}")
+    return in_precision(load_generator(verified(name)), "float32")
+
+
+def verified(name):
+    """Returns the path of a network of any kind. Raises ValueError unless it is the
+    file that its card describes."""
     path = folder() / f"{name}.keras"
-    if files.sha256(path) != card(name)["sha256"]:
+    if not path.exists() or files.sha256(path) != card(name)["sha256"]:
         raise ValueError(f"{path} is not the file that its card describes; fetch it.")
-    return in_precision(load(path), "float32")
+    return path
 
 
 def card(name=FLAGSHIP):
-    """Returns what is known about a generator, as a dict: the recipe with all fields,
-    data, images seen, hardware, scores, flaws."""
+    """Returns what is known about a network, as a dict: the recipe with all fields,
+    data, images seen, hardware, scores, flaws; "kind", unless it is a generator."""
     return json.loads((folder() / f"{name}.json").read_text("utf-8"))

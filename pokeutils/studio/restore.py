@@ -270,7 +270,7 @@ RESTORE64 = RestoreRecipe(
     name="restore64",
     source="animated",
     size=64,
-    images=32_000,
+    images=96_000,
     batch=8,
     loss="hinge",
     learning_rates=(4e-4, 4e-4),
@@ -315,7 +315,7 @@ def pixel_art(pictures):
 def pretrained():
     """Returns the trained `unet` in outputs/pretrained. Raises ValueError if there is
     none, or its file is damaged."""
-    return saved.pretrained("restore64", load)
+    return saved.in_precision(load(saved.verified("restore64")), "float32")
 
 
 def load(path):

@@ -47,7 +47,7 @@ def list_runs(outputs_dir=None):
 def latest_run():
     """Returns the folder of the run whose generator was saved last, which need not have
     the highest number. Raises FileNotFoundError."""
-    saved = [(r / "generator.keras", r) for r in list_runs()]
+    saved = [(r / "generator.keras", r) for r in list_runs() if draws_creatures(r)]
     saved = [(path.stat().st_mtime_ns, r.name, r) for path, r in saved if path.exists()]
     if not saved:
         raise FileNotFoundError(
@@ -55,6 +55,14 @@ def latest_run():
             "Run notebook 04_train first, or copy a run folder there."
         )
     return max(saved)[-1]
+
+
+def draws_creatures(run):
+    """Whether a run's generator takes latents; one of `studio.restore` takes pictures.
+    True also for a run whose params.json cannot be read."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return "closeness" not in read_params(run)["recipe"]
+    return True
 
 
 def find_run(run):

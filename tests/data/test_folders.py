@@ -30,9 +30,8 @@ def test_a_folder_is_copied_with_its_numbers(tmp_path):
     raw = fetch(mine, tmp_path)
     assert raw.name.startswith("folder-my-pets-")
     numbers = {row["file"]: row["species_id"] for row in sources.manifest(raw)}
-    assert numbers == dict(
-        zip([*names, "own.png"], ["6", "25", "", "", ""], strict=True)
-    )
+    of = ("6", "25", "", "", "")
+    assert numbers == dict(zip([*names, "own.png"], of, strict=True))
     [dropped] = sources.about(raw)["dropped"]
     assert dropped["file"] == "link.png" and "out of the folder" in dropped["reason"]
     assert not (raw / "link.png").exists()
@@ -43,8 +42,7 @@ def test_a_folder_below_may_have_any_name_unless_it_is_hidden(tmp_path):
     hidden = [".thumbnails/cat.png", ".download/a.png", "download/.cache/b/c.png"]
     raw = fetch(fill(tmp_path / ".mine", [*names, *hidden]), tmp_path)
     assert [row["file"] for row in sources.manifest(raw)] == sorted(names)
-    files = {path for path in raw.rglob("*") if path.is_file()}
-    files = {path.relative_to(raw).as_posix() for path in files}
+    files = {p.relative_to(raw).as_posix() for p in raw.rglob("*") if p.is_file()}
     assert files == {*names, "manifest.csv", "source.json"}
 
 
@@ -57,6 +55,8 @@ def test_names_that_say_which_species_it_is(tmp_path):
         "pikachu.png": ("25", ""),
         "Porygon-Z.png": ("474", ""),
         "raichu-alola.png": ("26", "alola"),
+        "mr-mime.png": ("122", ""),
+        "basculin-red-striped.png": ("550", "red-striped"),
         "raichu-asleep.png": ("", ""),
         "0.png": ("", ""),
         "1026.png": ("", ""),

@@ -23,18 +23,3 @@ def test_a_form_has_facts_of_its_own_or_none():
     unknown = species.facts(585, "autumn")
     assert unknown == {"slug": "deerling", "name": "Deerling", "generation": 5}
     assert species.facts(0) == species.facts(2000) == {}
-
-
-def test_names_are_found_with_their_forms():
-    names = {
-        "pikachu": (25, ""),
-        "porygon-z": (474, ""),
-        "mr-mime": (122, ""),
-        "nidoran-f": (29, ""),
-        "aegislash-blade": (681, "blade"),
-        "charizard-mega-x": (6, "mega-x"),
-        "basculin-red-striped": (550, "red-striped"),
-        "cat": (0, ""),
-        "": (0, ""),
-    }
-    assert {name: species.find(name) for name in names} == names

@@ -51,11 +51,8 @@ def run(name, tmp_path, lines=None, **options):
     )
 
 
-def table(raw):
-    rows = sources.manifest(raw)
-    assert len({row["file"] for row in rows}) == len(rows)
-    names = ("species_id", "slug", "form", "shiny")
-    return {row["file"]: tuple(row[name] for name in names) for row in rows}
+def listed(raw):
+    return {row["file"] for row in sources.manifest(raw)}
 
 
 def pictures(raw):
@@ -105,46 +102,41 @@ def test_nothing_in_the_project_agrees_for_its_user():
     assert not [call for call in sum(calls, []) if "agree=True" in call]
 
 
-def test_serebii_brings_all_forms_in_both_colours(serebii, tmp_path):
+def test_serebii_brings_all_forms_in_both_colours(serebii, tmp_path, monkeypatch):
+    monkeypatch.setattr(scrape, "REPORT_SECONDS", -1)
     lines = []
     raw = run("serebii", tmp_path, lines)
-    forms = {
-        "003": ("3", "venusaur", ""),
-        "003-gi": ("3", "venusaur", "gigantamax"),
-        "037": ("37", "vulpix", ""),
-        "037-a": ("37", "vulpix", "alola"),
-        "122": ("122", "mr.mime", ""),
-        "865": ("865", "sirfetch'd", ""),
-    }
-    expected = {
-        f"{hue}/{key}.png": (*row, shiny)
-        for hue, shiny in (("regular", "0"), ("shiny", "1"))
-        for key, row in forms.items()
-    }
-    del expected["shiny/003-gi.png"]
-    assert table(raw) == expected
     rows = sources.manifest(raw)
     assert tuple(rows[0]) == sources.COLUMNS
+    names = ("file", "species_id", "slug", "form", "shiny")
+    table = {tuple(row[name] for name in names) for row in rows}
+    assert len(table) == len(rows) and table == {
+        ("regular/003.png", "3", "venusaur", "", "0"),
+        ("regular/003-gi.png", "3", "venusaur", "gigantamax", "0"),
+        ("regular/037.png", "37", "vulpix", "", "0"),
+        ("regular/037-a.png", "37", "vulpix", "alola", "0"),
+        ("regular/122.png", "122", "mr.mime", "", "0"),
+        ("regular/865.png", "865", "sirfetch'd", "", "0"),
+        ("shiny/003.png", "3", "venusaur", "", "1"),
+        ("shiny/037.png", "37", "vulpix", "", "1"),
+        ("shiny/037-a.png", "37", "vulpix", "alola", "1"),
+        ("shiny/122.png", "122", "mr.mime", "", "1"),
+        ("shiny/865.png", "865", "sirfetch'd", "", "1"),
+    }
     for row in rows:
         assert files.sha256(raw / row["file"]) == row["sha256"]
         path = row["url_or_package"].removeprefix(serebii.url)
         assert serebii.replies[path] == (raw / row["file"]).read_bytes()
-    about = sources.about(raw)
-    assert about["left_out"] == [
-        f"{serebii.url}/Shiny/SWSH/003-gi.png: HTTP status 404"
-    ]
+    about, absent = sources.about(raw), f"{serebii.url}/Shiny/SWSH/003-gi.png"
+    assert about["left_out"] == [f"{absent}: HTTP status 404"]
     assert about["dropped"] == [] and about["files"] == 11
     assert set(serebii.asked.values()) == {1}
     assert "4 species, 0 pictures, about" in lines[0]
     assert "11 pictures of 4 species; 1 absent" in lines[-1]
-
-
-def test_a_second_call_asks_for_nothing(serebii, tmp_path):
-    raw = run("serebii", tmp_path)
-    before, inode = sum(serebii.asked.values()), (raw / "manifest.csv").stat().st_ino
-    assert run("serebii", tmp_path) == sources.fetch("serebii", tmp_path / "raw") == raw
-    assert sum(serebii.asked.values()) == before
-    assert (raw / "manifest.csv").stat().st_ino == inode
+    estimates = [line for line in lines if "left" in line]
+    assert estimates[-1] == "serebii: 4 of 4 species, 11 pictures, about 0 min left"
+    begins = [line.split(" of ")[0] for line in estimates]
+    assert begins == [f"serebii: {n}" for n in range(5)]
 
 
 def test_a_limit_can_be_raised_and_the_prepared_set_follows(serebii, tmp_path):
@@ -162,16 +154,17 @@ def test_a_limit_can_be_raised_and_the_prepared_set_follows(serebii, tmp_path):
     assert set(ready.meta["name"]) == {"Venusaur", "Vulpix", "Mr Mime", "Sirfetchd"}
     assert ready.meta["shiny"].sum() == 5 and "fire" in ready.meta["type1"]
     assert ready.report["from"] == serebii.url
-    for species in set(ready.meta["species_id"]):
-        assert len(set(ready.meta["split"][ready.meta["species_id"] == species])) == 1
 
 
-def test_a_damaged_picture_is_fetched_again_and_no_other(serebii, tmp_path):
+def test_a_second_call_asks_for_nothing_but_damaged_pictures(serebii, tmp_path):
     raw = run("serebii", tmp_path)
+    inode = (raw / "manifest.csv").stat().st_ino
+    serebii.asked.clear()
+    assert run("serebii", tmp_path) == sources.fetch("serebii", tmp_path / "raw") == raw
+    assert not serebii.asked and (raw / "manifest.csv").stat().st_ino == inode
     (raw / "shiny" / "037.png").write_bytes(b"damaged")
     with pytest.raises(sources.SourceUnavailable, match="not completely"):
         sources.fetch("serebii", tmp_path / "raw")
-    serebii.asked.clear()
     run("serebii", tmp_path)
     assert dict(serebii.asked) == {"/robots.txt": 1, "/Shiny/SWSH/037.png": 1}
     assert sources.fetch("serebii", tmp_path / "raw") == raw
@@ -221,7 +214,7 @@ def test_faults_of_single_pictures_cost_only_these(serebii, tmp_path):
     assert list(dropped) == [serebii.url + regular, serebii.url + shiny]
     assert "broken picture" in dropped[serebii.url + regular]
     assert "leads away from" in dropped[serebii.url + shiny]
-    assert set(table(raw)) == set(pictures(raw)) and len(table(raw)) == 9
+    assert listed(raw) == set(pictures(raw)) and len(listed(raw)) == 9
     serebii.replies |= good  # another day
     serebii.asked.clear()
     assert len(sources.manifest(run("serebii", tmp_path))) == 11
@@ -259,9 +252,7 @@ def test_a_forbidden_index_stops_the_run(serebii, tmp_path):
 @pytest.mark.parametrize(
     "body", [b"<html>all is new</html>", b"[]", b'{"a": 1}', b"[1]", b"[" * 100_000]
 )
-def test_a_list_of_another_shape_is_said_to_be_one(
-    site, monkeypatch, tmp_path, name, body
-):
+def test_a_list_of_another_shape_is_told(site, monkeypatch, tmp_path, name, body):
     here(site, name, monkeypatch)
     for path in ("/us/api/pokedex/kalos", "/pokedex-swsh/"):
         site.replies[path] = body
@@ -269,33 +260,17 @@ def test_a_list_of_another_shape_is_said_to_be_one(
         run(name, tmp_path)
 
 
-def test_misses_here_and_there_do_not_end_it(serebii, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "page", [b"<![nothing that can be read]>", b"<option value='/'>1<select><b>" * 3000]
+)
+def test_misses_here_and_there_do_not_end_it(serebii, tmp_path, monkeypatch, page):
     monkeypatch.setattr(scrape, "PATIENCE", 2)
     # The shiny form 003-gi is absent anyway.
     for path in ("/swordshield/pokemon/037-a.png", "/Shiny/SWSH/865.png"):
         serebii.replies[path] = b"<p>no picture</p>"
-    serebii.replies["/pokedex-swsh/mr.mime/"] = b"<![nothing that can be read]>"
+    serebii.replies["/pokedex-swsh/mr.mime/"] = page
     about = sources.about(run("serebii", tmp_path))
     assert about["files"] == 7 and len(about["dropped"]) == 3
-
-
-def test_broken_pages_of_any_depth_do_no_harm(serebii, tmp_path):
-    deep = b"<option value='/pokedex-swsh/a'>1<select><b>" * 3000
-    serebii.replies["/pokedex-swsh/vulpix/"] = deep
-    assert "regular/122.png" in table(run("serebii", tmp_path))
-
-
-def test_two_runs_in_one_folder_are_one_too_many(serebii, tmp_path):
-    reached, opened = threading.Event(), threading.Event()
-    serebii.gates["/Shiny/SWSH/037.png"] = reached, opened
-    first = threading.Thread(target=run, args=["serebii", tmp_path])
-    first.start()
-    assert reached.wait(10)
-    with pytest.raises(RuntimeError, match="in use by process"):
-        run("serebii", tmp_path)
-    opened.set()
-    first.join()
-    assert len(sources.manifest(tmp_path / "raw" / "serebii")) == 11
 
 
 SCRIPT = """
@@ -308,7 +283,7 @@ scrape.fetch("serebii", agree=True, raw_dir=raw)
 """
 
 
-def test_a_killed_run_goes_on_without_asking_twice(serebii, tmp_path):
+def test_a_killed_run_kept_others_out_and_goes_on(serebii, tmp_path):
     raw = tmp_path / "raw" / "serebii"
     reached, opened = threading.Event(), threading.Event()
     halfway = "/Shiny/SWSH/037.png"
@@ -317,6 +292,8 @@ def test_a_killed_run_goes_on_without_asking_twice(serebii, tmp_path):
     process = subprocess.Popen(command, cwd=env.ROOT, stdout=subprocess.DEVNULL)
     try:
         assert reached.wait(30), "the run has not come this far"
+        with pytest.raises(RuntimeError, match="in use by process"):
+            run("serebii", tmp_path)
         process.send_signal(signal.SIGKILL)
         assert process.wait(10) == -signal.SIGKILL
     finally:
@@ -335,16 +312,5 @@ def test_a_killed_run_goes_on_without_asking_twice(serebii, tmp_path):
     assert again == {"/robots.txt", halfway}, "the answer on its way, and the rules"
     assert max(serebii.asked.values()) == 1
     after = pictures(raw)
-    assert before.items() <= after.items() and set(after) == set(table(raw))
+    assert before.items() <= after.items() and set(after) == listed(raw)
     assert len(after) == 11
-
-
-def test_it_says_how_long_it_will_take(serebii, tmp_path, monkeypatch):
-    monkeypatch.setattr(scrape, "REPORT_SECONDS", -1)
-    lines = []
-    run("serebii", tmp_path, lines)
-    estimates = [line for line in lines if "left" in line]
-    assert estimates[-1] == "serebii: 4 of 4 species, 11 pictures, about 0 min left"
-    assert [line.split(" of ")[0] for line in estimates] == [
-        f"serebii: {n}" for n in range(5)
-    ]

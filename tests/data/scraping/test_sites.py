@@ -43,17 +43,9 @@ def species(name, pages):
 
 
 def pictures(name, page, of):
-    """{file: (address without the host, species, form, shiny)} on a species' page."""
+    """{file: what is known of it} on a species' page; the first of each counts."""
     shown = sites.SITES[name].pictures(sites.soup(polite.text(page)), of)
-    return {
-        picture["file"]: (
-            picture["url"].removeprefix(HOME),
-            picture.get("species_id"),
-            picture["form"],
-            picture["shiny"],
-        )
-        for picture in shown
-    }
+    return {picture["file"]: picture for picture in reversed(list(shown))}
 
 
 VULPIX = {"url": f"{HOME}/pokedex-swsh/vulpix/", "slug": "vulpix", "species_id": ""}
@@ -61,15 +53,16 @@ VULPIX = {"url": f"{HOME}/pokedex-swsh/vulpix/", "slug": "vulpix", "species_id":
 
 def test_a_number_that_the_page_contradicts_stays_empty():
     page = serebii_page("037", "Vulpix").replace(b"- #037 -", b"- #999 -")
-    assert {row[1] for row in pictures("serebii", page, VULPIX).values()} == {""}
+    shown = pictures("serebii", page, VULPIX)
+    assert {picture["species_id"] for picture in shown.values()} == {""}
 
 
 def test_a_key_that_is_no_form_is_left_alone():
     keys = ["../../x", "037-a", "037-" + "a" * 300, "²37"]
     page = polite.text(serebii_page("037", "Vulpix", keys, [""] * 4)).encode()
     shown = pictures("serebii", page, VULPIX)
-    assert list(shown) == ["regular/037-a", "shiny/037-a"]
-    assert shown["regular/037-a"][2] == "a", "no title: the letter of the form"
+    assert sorted(shown) == ["regular/037-a", "shiny/037-a"]
+    assert shown["regular/037-a"]["form"] == "a", "no title: the letter of the form"
 
 
 def kalos(number, name, *pictures):
@@ -98,22 +91,17 @@ def test_pokedex_keeps_the_base_and_the_forms():
     def page(*images):
         return f'<div class="profile-images">{"".join(images)}</div>'.encode()
 
-    foreign, own = (
-        '<img src="/full/025.png">',
-        '<img class="active" src="/full/006.png">',
-    )
+    foreign = '<img src="/full/025.png">'
+    own = '<img class="active" src="/full/006.png">'
     lazy = '<img src="/placeholder.gif" data-src="/full/006_f2.png">'
-    assert pictures("pokedex", page(foreign), bulbasaur) == {
-        "001": ("/detail/001.png", None, "", False)
-    }
-    by_file = {}  # the first of each counts, as in a scrape
-    soup = sites.soup(polite.text(page(own, lazy)))
-    for picture in sites.SITES["pokedex"].pictures(soup, charizard):
-        by_file.setdefault(picture["file"], picture["url"].removeprefix(HOME))
-    assert by_file == {
-        "006": "/full/006.png",
-        "006-f2": "/full/006_f2.png",
-        "006-f3": "/detail/006_f3.png",  # the page does not show it, the list does
+    [shown] = pictures("pokedex", page(foreign), bulbasaur).values()
+    assert (shown["file"], shown["url"]) == ("001", f"{HOME}/detail/001.png")
+    assert not shown["form"] and not shown["shiny"]
+    shown = pictures("pokedex", page(own, lazy), charizard)
+    assert {file: picture["url"] for file, picture in shown.items()} == {
+        "006": f"{HOME}/full/006.png",
+        "006-f2": f"{HOME}/full/006_f2.png",
+        "006-f3": f"{HOME}/detail/006_f3.png",  # in the list, not on the page
     }
     assert list(pictures("pokedex", page(), gholdengo)) == ["1000"]
 

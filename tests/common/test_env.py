@@ -54,12 +54,6 @@ def test_pick(monkeypatch):
     assert env.pick(tiny=None, quick=2, full=3) is None
 
 
-def test_versions():
-    versions = env.versions()
-    assert versions["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert versions["keras"].startswith("3.") and versions["tensorflow"]
-
-
 @needs_git
 def test_commit(monkeypatch, tmp_path):
     project = tmp_path / "project"

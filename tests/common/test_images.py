@@ -33,12 +33,11 @@ def test_premultiplied_resizing_has_no_dark_fringe():
         scale = round(64 * 0.92) / max(image.size)
         shape = [round(side * scale) for side in image.size]
         planes = [plane.resize(shape, Image.LANCZOS) for plane in image.split()]
-        small = np.asarray(Image.merge(image.mode, planes))
-        canvas = np.zeros((64, 64, small.shape[2]), np.uint8)
-        canvas[..., :3] = 255 if small.shape[2] == 3 else 0
+        ground = "white" if image.mode == "RGB" else (0, 0, 0, 0)
+        canvas = Image.new(image.mode, (64, 64), ground)
         x, y = ((64 - side) // 2 for side in shape)
-        canvas[y : y + shape[1], x : x + shape[0]] = small
-        return canvas
+        canvas.paste(Image.merge(image.mode, planes), (x, y))
+        return np.asarray(canvas)
 
     truth = resized(images.composite(images.premultiply(rgba))).astype(float)
     plain = images.composite(images.premultiply(resized(rgba))).astype(float)
@@ -115,9 +114,8 @@ def test_shrink_takes_block_means_by_whole_factors():
     pictures = pictures.astype("uint8")
     small = images.shrink(pictures, 5)  # 2 is the largest factor that leaves 5 px
     assert small.shape == (2, 6, 6, 4)
-    np.testing.assert_allclose(
-        small[1, 2, 3], pictures[1, 4:6, 6:8].mean(axis=(0, 1)), atol=0.5
-    )
+    mean = pictures[1, 4:6, 6:8].mean(axis=(0, 1))
+    np.testing.assert_allclose(small[1, 2, 3], mean, atol=0.5)
     assert images.shrink(pictures, 7) is pictures
 
 

@@ -12,6 +12,7 @@ from pokeutils.recipes import catalogue
 from pokeutils.training import runs
 
 IMAGES = 320
+OPTIONS = {"sprites64": ("width", 16), "pokegan_dense": ("widths", (32,))}
 
 
 def test_everything_is_compared_on_equal_terms():
@@ -28,20 +29,11 @@ def test_everything_is_compared_on_equal_terms():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The folder of a comparison of two small recipes that was stopped once."""
-    small = {"size": 16, "batch": 32, "images": IMAGES}
-    options = {
-        "sprites64": ((("width", 16),), (("width", 16),)),
-        "pokegan_dense": ((("widths", (32, 64)),), (("widths", (32,)),)),
-    }
-    recipes = {
-        name: dataclasses.replace(
-            catalogue.get(name),
-            generator_options=generator,
-            discriminator_options=discriminator,
-            **small,
-        )
-        for name, (generator, discriminator) in options.items()
-    }
+    small, recipes = {"size": 16, "batch": 32, "images": IMAGES}, {}
+    for name, option in OPTIONS.items():
+        for network in ("generator", "discriminator"):
+            small[f"{network}_options"] = (option,)
+        recipes[name] = dataclasses.replace(catalogue.get(name), **small)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
         patch.setattr(compare, "SOURCE", "doodles")

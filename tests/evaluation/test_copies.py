@@ -3,7 +3,6 @@
 import csv
 import json
 
-import drawings
 import numpy as np
 import pytest
 
@@ -11,11 +10,6 @@ from pokeutils.common import env, images
 from pokeutils.evaluation import copies, likeness, planted
 
 SIZE = 48
-
-
-@pytest.fixture(scope="module")
-def creatures():
-    return drawings.creatures(SIZE)
 
 
 @pytest.fixture(scope="module")

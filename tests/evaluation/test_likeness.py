@@ -1,6 +1,5 @@
 """Descriptions of a creature: what they see, wherever in the picture it is."""
 
-import drawings
 import numpy as np
 import pytest
 
@@ -8,11 +7,6 @@ from pokeutils.evaluation import likeness
 from pokeutils.evaluation.measures import distances
 
 SIZE = 48
-
-
-@pytest.fixture(scope="module")
-def creatures():
-    return drawings.creatures(SIZE)
 
 
 def test_a_body_is_found_wherever_it_is_and_however_large(creatures):

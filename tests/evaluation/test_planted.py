@@ -1,18 +1,10 @@
 """Planted copies are what they are called."""
 
-import drawings
 import numpy as np
 import pytest
 
 from pokeutils.common import images
 from pokeutils.evaluation import planted
-
-SIZE = 48
-
-
-@pytest.fixture(scope="module")
-def creatures():
-    return drawings.creatures(SIZE)
 
 
 def test_planted_copies_are_what_they_are_called(creatures):
@@ -48,8 +40,8 @@ def test_damage_is_the_same_on_white(kind, creatures):
     some = creatures[:8]
     made = planted.KINDS[kind](some, np.random.default_rng(2))
     white = planted.KINDS[kind](images.composite(some), np.random.default_rng(2))
-    assert white.shape == (8, SIZE, SIZE, 3) and white.dtype == np.uint8
+    assert white.shape == (8, 48, 48, 3) and white.dtype == np.uint8
     differ = np.abs(white.astype(int) - images.composite(made)).max(-1)
     assert (differ > 3).mean() < 0.02  # at rims it is not certain where a body ends
-    blank = np.zeros((1, SIZE, SIZE, 4), "uint8")
+    blank = np.zeros((1, 48, 48, 4), "uint8")
     assert (planted.KINDS[kind](blank, np.random.default_rng(0)) == blank).all()

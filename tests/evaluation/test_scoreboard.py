@@ -1,11 +1,13 @@
 """The scores of snapshots: measured once, published as a table, read again."""
 
+import itertools
 import json
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import SILENT
 
 from pokeutils.common import env, files, plots
 from pokeutils.data import dataset
@@ -18,10 +20,6 @@ BACKBONES = {  # quick ones in the places of Lite0, the random one and the Incep
     end: features.random_conv(seed)
     for seed, end in enumerate(("", "_random", "_inception"))
 }
-
-
-def quiet(*words, **_):
-    pass
 
 
 def make_run(folder, name, source="doodles", seed=0, **recipe):
@@ -80,10 +78,8 @@ def test_the_table_says_what_logs_and_scores_say(copied, tmp_path):
     assert floor["name"] == scoreboard.REALS
     assert abs(floor["kid"]) < 5 * floor["kid_std"]
     assert min(floor[f"{name}_inception"] for name in ("recall", "coverage")) > 0.4
-    assert [(row["name"], row["final"]) for row in rest] == [
-        *(("a", 0), ("a", 1)),
-        *(("b", 0), ("b", 1)),
-    ]
+    found = [(row["name"], row["final"]) for row in rest]
+    assert found == list(itertools.product("ab", (0, 1)))
     early, last = rest[:2]
     assert last["seconds"] == 2.5 and last["d_fake"] == 0.5
     assert 0 < last["kid_inception"] != last["kid"] and last["kid_shape"] > 0
@@ -113,7 +109,7 @@ def test_a_floor_sees_no_twins(folder, tmp_path, monkeypatch):
 
 def test_a_network_does_not_judge_what_it_taught(folder, tmp_path):
     make_run(folder, "taught", second=[["input_size", 96]])
-    scoreboard.score(IMAGES, BACKBONES, quiet)
+    scoreboard.score(IMAGES, BACKBONES, **SILENT)
     path = scoreboard.publish(IMAGES, "one", tmp_path)
     _, _, last = scoreboard.read_table(path)[0]
     assert np.isnan(last["kid"]) and np.isnan(last["coverage"])
@@ -124,7 +120,7 @@ def test_samples_that_are_all_the_same_have_no_kid(folder):
     run = make_run(folder, "collapsed")
     blank = np.full((64, 64, 3), 255, "uint8")
     plots.save_png(run / "snapshots" / "000000064.png", blank)
-    scoreboard.score(IMAGES, BACKBONES, quiet)
+    scoreboard.score(IMAGES, BACKBONES, **SILENT)
     scores = json.loads((run / "metrics.json").read_text())["64"]
     assert np.isnan(scores["kid"]) and scores["recall"] == 0
 

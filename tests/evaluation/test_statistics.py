@@ -29,8 +29,7 @@ def test_d_prime():
     half, most, few = (statistics.wilson(n, 100) for n in (50, 84, 16))
     assert statistics.d_prime(half, half)[0] == 0
     assert statistics.d_prime(most, few)[0] == pytest.approx(2 * 0.9807, abs=1e-3)
-    value, low, high = statistics.d_prime(
-        statistics.wilson(9, 9), statistics.wilson(0, 9)
-    )
+    all_, none = (statistics.wilson(n, 9) for n in (9, 0))
+    value, low, high = statistics.d_prime(all_, none)
     assert value == pytest.approx(2 * 1.6449, abs=1e-3)  # log-linear: 9.5 / 10
     assert 0 < low < value < high < 6

@@ -73,9 +73,8 @@ def test_relatives_do_not_judge_each_other():
     np.testing.assert_array_equal(alone, expected)
     # Pictures of one species, and of its neighbours, in whatever order they come.
     order = rng.permutation(400)
-    again = type_judge.cross_validated(
-        features[order], types[order], numbers[order], **options
-    )
+    mixed = (features[order], types[order], numbers[order])
+    again = type_judge.cross_validated(*mixed, **options)
     np.testing.assert_array_equal(again, found[order])
 
 

@@ -112,8 +112,6 @@ def code_of(*folders):
     """The code of all files and notebooks in folders of the project."""
     for folder in folders:
         for path in (env.ROOT / folder).rglob("*.py"):
-            if path.parent.name == "reference":  # made elsewhere, with torch
-                continue
             yield path.read_text("utf-8")
     for path in NOTEBOOKS if "notebooks" in folders else ():
         for cell in json.loads(path.read_text("utf-8"))["cells"]:

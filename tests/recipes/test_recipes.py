@@ -8,27 +8,13 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import SILENT, arrays
+from tiny import SILENT, TINY, arrays
 
-from pokeutils import sampling
 from pokeutils.common import env, images, saved
 from pokeutils.data import dataset, recolour
 from pokeutils.recipes import catalogue, modern, rebuilt
 from pokeutils.recipes.recipe import CosineTail, Recipe
 from pokeutils.training import callbacks, loop, runs
-
-TINY = Recipe(
-    name="tiny",
-    size=16,
-    images=4 * 3 * 64,
-    generator_options=(("latent_dim", 8), ("widths", (8, 8)), ("detail", 8)),
-    discriminator_options=(("widths", (8, 8)),),
-    augment=(("translation", 0.1),),
-    r1_gamma=0.1,
-    ema_images=500,
-    decay=0.5,
-)
-
 
 SMALL = dataclasses.replace(
     catalogue.get("sprites64"),
@@ -109,7 +95,7 @@ def test_a_run_folder_is_complete(run):
 
 def test_bfloat16_takes_the_same_step_as_float32_to_its_precision():
     """What AMX processors and new GPUs compute in; slow but right on all others."""
-    real = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 4)).astype("float32")
+    real = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 4)).astype("float32")
     logs = {}
     for dtype in ("float32", "mixed_bfloat16"):
         model = TINY.build(0, dtype=dtype)
@@ -126,7 +112,7 @@ def test_generator_is_saved_in_float32(tmp_path):
     callbacks.save_generator(model, tmp_path / "generator.keras")
     copy = saved.load_generator(tmp_path / "generator.keras")
     assert "bfloat16" not in json.dumps(copy.get_config())
-    latents = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
+    latents = np.random.default_rng(0).normal(size=(4, 4)).astype("float32")
     with callbacks.calibrated(model) as averaged:
         np.testing.assert_allclose(copy(latents), averaged(latents), atol=0.1)
 
@@ -155,20 +141,11 @@ def test_what_no_recipe_can_have_is_refused_in_words(changes, words):
 
 
 def test_rgb_pictures_are_shifted_on_their_own_ground():
-    recipe = dataclasses.replace(
-        catalogue.get("tiny16"),
-        channels=3,
-        background=0,
-        augment=(("brightness", 0.0),),
-    )
+    rgb = {"channels": 3, "background": 0, "augment": (("brightness", 0.0),)}
+    recipe = dataclasses.replace(catalogue.get("tiny16"), **rgb)
     changes = recipe._augmentation(channels=3)
     black = -np.ones((4, 16, 16, 3), "float32")
     np.testing.assert_array_equal(changes(black, changes.draw(4, None)), black)
-
-
-def test_unknown_recipe_names_the_known_ones():
-    with pytest.raises(ValueError, match="'stylegan'.*modern64.*rgba80"):
-        catalogue.get("stylegan")
 
 
 @pytest.mark.parametrize("recipe", catalogue.RECIPES.values(), ids=lambda r: r.name)
@@ -186,9 +163,7 @@ def test_every_recipe_comes_back_from_the_params_of_its_run(recipe, tmp_path):
     '{"recipe": {"name": "a", "size": 16, "images": 9, "kernel": 5}, "seed": 0,'
     ' "data": {"source": "doodles"}}'])  # fmt: skip
 def test_a_file_that_does_not_say_how_to_train_is_refused(text, tmp_path):
-    (tmp_path / "params.json").write_text(
-        text, "latin-1" if text == "\xff" else "utf-8"
-    )
+    (tmp_path / "params.json").write_text(text, "latin-1")
     with pytest.raises(ValueError, match="params.json does not say how to train"):
         catalogue.read(tmp_path / "params.json")
 
@@ -208,10 +183,8 @@ def test_the_example_for_contributors_is_a_recipe():
 
 def test_every_project_says_what_is_pinned_chosen_and_what_it_costs():
     for name, system in rebuilt.SYSTEMS.items():
-        words = " ".join(system.__doc__.split())
-        assert words.startswith("Project 00"), name
-        for part in ("Chosen", "Costs"):
-            assert part in words, f"{name} does not say {part}"
+        assert system.__doc__.strip().startswith("Project 00"), name
+        assert "Chosen" in system.__doc__ and "Costs" in system.__doc__, name
         assert catalogue.get(name).name == name
     assert len(rebuilt.SYSTEMS) == 6
 
@@ -219,11 +192,8 @@ def test_every_project_says_what_is_pinned_chosen_and_what_it_costs():
 def test_a_seed_takes_its_arguments():
     larger = catalogue.get("augmented64", kernel=5, width=64, size=128)
     assert larger.name == "augmented128" and larger.size == 128
-    assert dict(larger.generator_options) == {
-        "latent_dim": 16,
-        "kernel": 5,
-        "width": 64,
-    }
+    options = dict(larger.generator_options)
+    assert options == {"latent_dim": 16, "kernel": 5, "width": 64}
     assert catalogue.get("augmented64") == catalogue.get("augmented64", kernel=4)
     assert catalogue.get("keras120", rate=0.01).learning_rates == (0.01, 0.01)
     with pytest.raises(TypeError):
@@ -235,16 +205,6 @@ def test_a_seed_takes_its_arguments():
 def test_a_range_that_tanh_cannot_reach_is_refused_unless_asked_for():
     with pytest.raises(ValueError, match="reaches only 33 to 189.*as_written=True"):
         catalogue.get("sprites64", normalise=True).build()
-    model = catalogue.get("sprites64", as_written=True).build()
-    pictures = sampling.sample(model.generator, 8)
-    low = [
-        round(255 * (m - s)) for m, s in zip(*rebuilt.SPRITE_STATISTICS, strict=True)
-    ]
-    high = [
-        round(255 * (m + s)) for m, s in zip(*rebuilt.SPRITE_STATISTICS, strict=True)
-    ]
-    assert (pictures >= np.array(low) - 1).all()
-    assert (pictures <= np.array(high) + 1).all()
 
 
 def test_copies_triple_the_pictures():
@@ -290,7 +250,9 @@ def test_one_variable_names_the_recipe_of_the_notebooks(monkeypatch):
         recipe = catalogue.for_profile()
         assert (recipe.name, recipe.images) == ("sprites64", count)
     monkeypatch.setenv("POKEUTILS_RECIPE", "sprites65")
-    with pytest.raises(ValueError, match="Unknown recipe 'sprites65'"):
+    with pytest.raises(
+        ValueError, match="Unknown recipe 'sprites65'.*modern64.*rgba80"
+    ):
         catalogue.for_profile()
 
 
@@ -302,11 +264,8 @@ def test_every_species_counts_alike_unless_a_seed_says_otherwise():
     rows = np.flatnonzero(data.train)[:3]
     species[rows] = 4242
     meta = {**data.meta, "species_id": species}
-    data = dataset.PictureSet(
-        data.source, data.size, data.images, meta, data.report, data.folder
-    )
-    training = catalogue.get("tiny16")
-    weights = training.weights(data)
+    data = data._replace(meta=meta)
+    weights = catalogue.get("tiny16").weights(data)
     np.testing.assert_allclose(weights[:3], weights[3] / 3)
     steps = 200 * (len(weights) // 32)
     order, _ = dataset.order(len(weights), 32, steps, seed=0, weights=weights)

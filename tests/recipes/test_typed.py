@@ -38,13 +38,13 @@ def test_a_step_moves_every_weight_and_follows_its_definition(batch):
     real, types = batch
     recipe = dataclasses.replace(TINY, augment=None, r1_gamma=0.0, type_weight=0.5)
     model, twin = recipe.build(0), recipe.build(0)
-    before = arrays([*model.generator.trainable_variables])
-    before += arrays(model.discriminator.trainable_variables)
+    trained = model.generator.trainable_variables
+    trained = trained + model.discriminator.trainable_variables
+    before = arrays(trained)
     draws = model.draw(8)
     logs = model.update(batch, draws)
-    after = arrays([*model.generator.trainable_variables])
-    after += arrays(model.discriminator.trainable_variables)
-    assert not any(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    pairs = zip(before, arrays(trained), strict=True)
+    assert not any(np.array_equal(old, new) for old, new in pairs)
 
     asked = np.array(keras.ops.convert_to_numpy(draws["latents"]))
     asked[:, -TYPES:] = types

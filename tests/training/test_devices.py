@@ -1,5 +1,6 @@
 """Several devices: two logical ones of this CPU, in processes of their own."""
 
+import contextlib
 import dataclasses
 import os
 
@@ -93,20 +94,24 @@ class GivenReplica(Given, ReplicaStep):
 
 
 def one_device_and_two(folder):
-    """Three steps on the same pictures and latents, on one device and on two."""
+    """Replicas draw different numbers; given the same pictures and latents, three steps
+    on two devices are those of one."""
     import tensorflow as tf
 
     strategy = split_the_processor()
+    with strategy.scope():
+        model = TINY.build(0, step=ReplicaStep)
+    first, second = strategy.run(lambda: model.draw(8)["latents"]).values
+    again, _ = strategy.run(lambda: model.draw(8)["latents"]).values
+    assert not np.allclose(first, second) and not np.allclose(first, again)
     # Groups of pictures that a replica compares would be other ones.
     options = (("widths", (4,)), ("minibatch_std", False))
     recipe = dataclasses.replace(TINY, augment=None, discriminator_options=options)
     real = np.random.default_rng(0).uniform(-1, 1, (168, 8, 8, 4)).astype("float32")
     models = []
-    for step, scope in ((Given, None), (GivenReplica, strategy.scope())):
-        if scope:
-            with scope:
-                model = recipe.build(0, step=step)
-        else:
+    here = contextlib.nullcontext()
+    for step, scope in ((Given, here), (GivenReplica, strategy.scope())):
+        with scope:
             model = recipe.build(0, step=step)
         batches = tf.data.Dataset.from_tensor_slices(real).batch(56, True)
         model.fit(batches, steps_per_epoch=3, epochs=1, verbose=0)
@@ -121,22 +126,8 @@ def one_device_and_two(folder):
             np.testing.assert_allclose(first, keras.ops.convert_to_numpy(a), atol=2e-3)
 
 
-def test_two_devices_take_the_step_of_one(tmp_path):
+def test_two_devices_draw_for_themselves_and_take_the_step_of_one(tmp_path):
     in_a_process(one_device_and_two, tmp_path)
-
-
-def different_numbers(folder):
-    strategy = split_the_processor()
-    with strategy.scope():
-        model = TINY.build(0, step=ReplicaStep)
-    first, second = strategy.run(lambda: model.draw(8)["latents"]).values
-    assert not np.allclose(first, second)
-    again, _ = strategy.run(lambda: model.draw(8)["latents"]).values
-    assert not np.allclose(first, again)
-
-
-def test_replicas_draw_different_numbers(tmp_path):
-    in_a_process(different_numbers, tmp_path)
 
 
 class Two:

@@ -53,9 +53,8 @@ def test_each_trouble_is_seen_at_the_second_look(kind):
     guard, alarms = watch([{}] * 5 + [TROUBLES[kind]] * 4)
     (alarm,) = alarms  # said once
     assert alarm["kind"] == kind and alarm["images"] == 7 * 5000
-    assert alarm["sentence"].startswith("Since 30,000 images the ") or kind in (
-        "saturated"
-    )
+    since = alarm["sentence"].startswith("Since 30,000 images the ")
+    assert since or kind == "saturated"
     assert alarm["sentence"].endswith(".") and alarm["values"]["d_loss"] is not None
     assert len(guard.memory["history"]) == 9
     _, alarms = watch([{}] * 5 + [TROUBLES[kind], {}] * 3)
@@ -109,12 +108,9 @@ def test_alarms_are_kept_one_after_the_other(tmp_path):
 
 
 def test_a_lack_of_memory_is_told_from_other_errors():
-    for greedy in (
-        lambda: tf.zeros((1 << 20, 1 << 20)),
-        lambda: np.ones((1 << 30, 1 << 20)),
-    ):
+    for ones, side in ((tf.ones, 1 << 20), (np.ones, 1 << 30)):
         with pytest.raises(Exception) as error:
-            greedy()
+            ones((side, 1 << 20))
         assert guards.is_out_of_memory(error.value)
     assert not guards.is_out_of_memory(ValueError("a batch of 64 from 12 pictures"))
     message = str(guards.OutOfMemory(64, "Tesla T4, 15 GiB", new=True))

@@ -15,11 +15,12 @@ from pokeutils import sampling
 from pokeutils.common import env, plots, saved
 from pokeutils.training import runs
 
+pytestmark = pytest.mark.skipif(
+    not importlib.util.find_spec("jax"), reason="JAX is not installed"
+)
 # Compile fast rather than well: these programs run for a few steps only.
-ON_CPU = {
-    "JAX_PLATFORMS": "cpu",
-    "XLA_FLAGS": "--xla_backend_optimization_level=0",
-}
+ON_CPU = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu"}
+ON_CPU["KERAS_BACKEND"] = "jax"
 
 PROGRAM = """
 import sys
@@ -28,7 +29,7 @@ from pokeutils import augment, gan, losses, models
 
 folder = sys.argv[1]
 with np.load(folder + "/inputs.npz") as file:
-    inputs = {name: file[name] for name in file.files}
+    inputs = {name: file[name].astype("float32") for name in file.files}
 if keras.backend.backend() == "jax":
     from pokeutils.training.jax import JaxStep, as_pure, assign
     Kind = type("JaxGAN", (JaxStep, gan.GAN), {})
@@ -79,20 +80,17 @@ np.savez(folder + "/" + keras.backend.backend() + ".npz", **result)
 """
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
 def test_tensorflow_and_jax_take_the_same_steps(tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
     inputs = {}
     for i in range(3):
-        inputs[f"real{i}"] = rng.uniform(-1, 1, (8, 8, 8, 4)).astype("float32")
-        inputs[f"latents{i}"] = rng.normal(size=(8, 8)).astype("float32")
-        for key in "abc":
-            inputs[f"{key}{i}"] = rng.uniform(-1, 1, (8, 6)).astype("float32")
+        inputs[f"real{i}"] = rng.uniform(-1, 1, (8, 8, 8, 4))
+        inputs[f"latents{i}"] = rng.normal(size=(8, 8))
+        inputs |= {f"{key}{i}": rng.uniform(-1, 1, (8, 6)) for key in "abc"}
     np.savez(tmp_path / "inputs.npz", **inputs)
     program = tmp_path / "program.py"
     program.write_text(PROGRAM, "utf-8")
-    environment = {**os.environ, "KERAS_BACKEND": "jax", **ON_CPU}
-    environment["PYTHONPATH"] = str(env.ROOT)
+    environment = {**os.environ, **ON_CPU, "PYTHONPATH": str(env.ROOT)}
     command = [sys.executable, str(program), str(tmp_path)]
     subprocess.run(command, env=environment, check=True, timeout=200)
     monkeypatch.setattr(sys, "argv", command[1:])
@@ -100,10 +98,9 @@ def test_tensorflow_and_jax_take_the_same_steps(tmp_path, monkeypatch):
     results = []
     for backend in ("tensorflow", "jax"):
         with np.load(tmp_path / f"{backend}.npz") as file:
-            results.append({name: file[name] for name in file.files})
+            results.append(dict(file))
     ours, theirs = results
-    assert len(ours) > 25
-    assert ours.keys() == theirs.keys()
+    assert len(ours) > 25 and ours.keys() == theirs.keys()
     for name, a in ours.items():
         np.testing.assert_allclose(theirs[name], a, rtol=2e-3, atol=2e-4, err_msg=name)
 
@@ -129,13 +126,11 @@ training.train(recipe, "doodles")
 """
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
 def test_jax_alone_makes_a_run_folder_that_tensorflow_reads(folders):
-    environment = {**os.environ, "KERAS_BACKEND": "jax", **ON_CPU}
-    environment["POKEUTILS_DTYPE"] = "float32"  # bfloat16 rounds differently on each
-    subprocess.run(
-        [sys.executable, "-c", ALONE], env=environment, check=True, timeout=200
-    )
+    # bfloat16 rounds differently on each.
+    environment = {**os.environ, **ON_CPU, "POKEUTILS_DTYPE": "float32"}
+    command = [sys.executable, "-c", ALONE]
+    subprocess.run(command, env=environment, check=True, timeout=200)
     run = runs.latest_run()
     params, log = runs.read_params(run), runs.read_log(run)
     assert params["backend"] == "jax" and params["versions"]["jax"]

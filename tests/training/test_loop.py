@@ -10,7 +10,7 @@ import types
 import keras
 import numpy as np
 import pytest
-from tiny import TINY
+from tiny import SILENT, TINY, arrays
 
 from pokeutils.common import device, env, saved
 from pokeutils.data import dataset
@@ -53,7 +53,7 @@ def whole(compiled, data, tmp_path_factory):
     patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("whole")))
     model, _ = compiled
     run = loop.start_run(TINY, data, 0)
-    loop.fit(TINY, model, data, run, show=lambda *a, **k: None)
+    loop.fit(TINY, model, data, run, **SILENT)
     patch.undo()
     return run, state(model)
 
@@ -81,8 +81,7 @@ def newest(run):
 
 
 def state(model):
-    found = checkpoints.variables(model).values()
-    return [np.array(keras.ops.convert_to_numpy(v)) for v in found]
+    return arrays(checkpoints.variables(model).values())
 
 
 def restore(model, values):
@@ -105,9 +104,8 @@ class At(keras.callbacks.Callback):
 
 
 def spoil(model):
-    model.generator.trainable_variables[0].assign_add(
-        np.full(model.generator.trainable_variables[0].shape, np.nan)
-    )
+    weight = model.generator.trainable_variables[0]
+    weight.assign(np.full(weight.shape, np.nan))
 
 
 # Interruptions ------------------------------------------------------------------------
@@ -157,7 +155,7 @@ def assert_same(run, model, whole):
 def test_a_signal_that_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
-        with loop.Interruptions(show=lambda *a, **k: None) as stop:
+        with loop.Interruptions(**SILENT) as stop:
             os.kill(os.getpid(), signal.SIGHUP)
             assert stop.wanted is None
             os.kill(os.getpid(), signal.SIGTERM)
@@ -175,9 +173,8 @@ def test_not_a_number_stops_with_the_last_good_checkpoint(fit, model):
     run, said = fit(also=[At(30, spoil)], save_minutes=0.0)
     good = newest(run)["step"]
     assert 14 <= good <= 30
-    assert (
-        "Stopped: " in said and "NaN or infini" in said and "Lower the learning" in said
-    )
+    for words in ("Stopped: ", "NaN or infini", "Lower the learning"):
+        assert words in said
     assert f"001-tiny8 is back at {16 * good} images" in said
     (alarm,) = runs.read_alarms(run)
     assert alarm["kind"] == "not a number" and alarm["action"] == "stopped"
@@ -209,9 +206,8 @@ def test_a_retry_goes_back_and_on_with_other_random_numbers(fit, whole):
 
 def test_going_back_wins_no_time(monkeypatch, model):
     clock = iter([0.0, 50.0, 70.0])
-    monkeypatch.setattr(
-        callbacks, "time", types.SimpleNamespace(monotonic=lambda: next(clock))
-    )
+    fake = types.SimpleNamespace(monotonic=lambda: next(clock))
+    monkeypatch.setattr(callbacks, "time", fake)
     limit = callbacks.TimeLimit(1.0, None, show=lambda line: None)
     limit.set_model(model)
     model.stop_training = False
@@ -231,10 +227,8 @@ def test_a_run_that_never_recovers_is_given_up(fit):
 
     callback = At(30, ruin)
     run, said = fit(also=[callback], save_minutes=0.0, on_alarm="retry")
-    assert [a["action"] for a in runs.read_alarms(run)] == [
-        *["went back"] * loop.RETRIES,
-        "stopped",
-    ]
+    actions = [alarm["action"] for alarm in runs.read_alarms(run)]
+    assert actions == ["went back"] * loop.RETRIES + ["stopped"]
     assert said.count("Trying again") == loop.RETRIES and "Stopped: " in said
 
 
@@ -246,33 +240,26 @@ def collapse(model):
 
 
 @pytest.fixture
-def watchful(monkeypatch):
+def watchful(monkeypatch, model):
     """A guard that looks at the samples after every epoch."""
     monkeypatch.setattr(callbacks, "LOOK_IMAGES", EPOCH)
+    yield
+    model.g_optimizer.learning_rate = 2e-4  # after a collapse
 
 
-def test_a_collapse_is_seen_and_recorded(fit, model, watchful):
-    try:
-        run, said = fit(also=[At(20, collapse)], save_minutes=0.0)
-    finally:
-        model.g_optimizer.learning_rate = 2e-4
+def test_a_collapse_is_seen_and_recorded(fit, watchful):
+    run, said = fit(also=[At(20, collapse)], save_minutes=0.0)
     (alarm,) = runs.read_alarms(run)
     assert alarm["kind"] == "collapsed"
     assert "Since 448 images the generator draws one picture for all latents" in said
     assert alarm["images"] == 3 * EPOCH  # the second look that showed it
     assert newest(run)["step"] < 28  # from before the first one
-    assert [look["images"] for look in alarm["history"]] == [
-        EPOCH,
-        2 * EPOCH,
-        3 * EPOCH,
-    ]
+    seen = [look["images"] for look in alarm["history"]]
+    assert seen == [EPOCH, 2 * EPOCH, 3 * EPOCH]
 
 
-def test_an_alarm_may_be_ignored(fit, model, watchful):
-    try:
-        run, _ = fit(also=[At(20, collapse)], on_alarm="ignore")
-    finally:
-        model.g_optimizer.learning_rate = 2e-4
+def test_an_alarm_may_be_ignored(fit, watchful):
+    run, _ = fit(also=[At(20, collapse)], on_alarm="ignore")
     assert [a["action"] for a in runs.read_alarms(run)] == ["ignored"]
     assert newest(run)["step"] == 56
     with pytest.raises(ValueError, match="'stop', 'retry' or 'ignore'"):
@@ -399,6 +386,3 @@ def test_other_versions_are_named_but_no_reason_to_stop(fit, monkeypatch):
     _, said = fit(run)
     assert f"not bit for bit the same: keras {keras.__version__} -> 9.9." in said
     assert newest(run)["step"] == 56
-
-
-# Memory -------------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -56,41 +54,11 @@ def test_samples_come_in_the_order_of_training(folders):
     assert [seen for seen, _ in runs.sample_files(run)] == [20, 100]
 
 
-HOLD = """
-import pathlib, sys
-from pokeutils.training import runs
-with runs.lock(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_a_lock_ends_with_its_process_however_that_dies(folders):
+def test_a_run_is_trained_by_one_process_at_a_time(folders):
+    """tests/common/test_files.py has what the lock beneath survives."""
     run = make(folders, "a")
-    other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(run)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=env.ROOT, text=True,
-    )  # fmt: skip
-    assert other.stdout.readline() == "held\n"
-    busy = f"001-a is being trained by process {other.pid}.*run='new'"
-    with pytest.raises(runs.RunIsBusy, match=busy), runs.lock(run):
+    busy = f"001-a is being trained by process {os.getpid()}.*run='new'"
+    with runs.lock(run), pytest.raises(runs.RunIsBusy, match=busy), runs.lock(run):
         pass
-    other.kill()
-    other.communicate()
-    with runs.lock(run):
-        with pytest.raises(runs.RunIsBusy, match=f"process {os.getpid()}"):
-            with runs.lock(run):  # nor twice in one process
-                pass
     with runs.lock(run):
         pass
-
-
-def test_a_drive_without_locks_is_used_with_a_note(folders, monkeypatch):
-    def refuse(file, how):
-        raise OSError(95, "Operation not supported")
-
-    monkeypatch.setattr("fcntl.flock", refuse)
-    said = []
-    with runs.lock(make(folders, "a"), show=said.append):
-        pass
-    assert "no locks on this drive" in said[0]

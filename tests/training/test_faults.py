@@ -244,8 +244,7 @@ def test_train_2n_is_train_n_kill_resume_n(name, tmp_path):
     step = trainings.step()
     trainings.finish()
     trainings.assert_same(whole.run)
-    gated = runs.read_log(whole.run)["gated"].mean()
-    print(f"{name}: 28 steps are {step}, SIGKILL and {28 - step}; gated {gated:.0%}")
+    print(f"{name}: 28 steps are {step}, SIGKILL and {28 - step}")
 
 
 @pytest.mark.slow

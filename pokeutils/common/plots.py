@@ -189,8 +189,11 @@ def to_jpeg(picture, width=None, quality=88, limit=LIMIT):
         quality -= 6
 
 
-def show(picture, width=None, quality=88):
-    """Shows an RGB uint8 array or a matplotlib figure in a notebook, as one JPEG."""
+def show(picture, width=None, quality=88, place=None):
+    """Shows an RGB uint8 array or a matplotlib figure in a notebook, as one JPEG.
+
+    Returns the picture's place there. Given as `place`, the new picture takes it.
+    """
     from IPython.display import Image as Shown
     from IPython.display import display
 
@@ -198,7 +201,11 @@ def show(picture, width=None, quality=88):
     if hasattr(picture, "savefig") and picture.dpi > 100:  # drawn finer than shown
         on_page = round(100 * picture.get_figwidth())
     data = to_jpeg(picture, width, quality)
-    display(Shown(data=data, format="jpeg", width=on_page))
+    shown = Shown(data=data, format="jpeg", width=on_page)
+    if place is None:
+        return display(shown, display_id=True)
+    place.update(shown)
+    return place
 
 
 def save_png(path, picture):

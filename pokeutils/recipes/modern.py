@@ -102,7 +102,10 @@ TINY16 = Recipe(
     name="tiny16",
     size=16,
     images=640,
-    generator_options=(("latent_dim", 16), ("widths", (8, 8)), ("detail", 8)),
+    generator_options=(
+        *(("latent_dim", 16), ("widths", (8,))),
+        *(("detail", 8), ("start", 8)),
+    ),
     discriminator_options=(("widths", (8, 8)),),
     batch=32,
     r1_gamma=0.1,

@@ -3,8 +3,9 @@
     python tools/publish.py RUN "A sentence on a flaw." ...
 
 A generator is stored in half precision (`outputs/pretrained/<name>.keras`) and computes
-in single precision. Its card says what it was made from and how good it is
-(`<name>.json`, and for readers `<name>.md`).
+in single precision; beside it are the discriminators that it was trained against
+(`<name>-discriminators.npz`), from which a training goes on. Its card says what it was
+made from and how good it is (`<name>.json`, and for readers `<name>.md`).
 """
 
 import json
@@ -19,8 +20,9 @@ sys.path.insert(0, str(ROOT))
 from pokeutils.common import files, images, plots, saved  # noqa: E402
 from pokeutils.common.saved import in_precision, load_generator  # noqa: E402
 from pokeutils.evaluation.likeness import SEEN  # noqa: E402
+from pokeutils.recipes import catalogue  # noqa: E402
 from pokeutils.sampling import sample  # noqa: E402
-from pokeutils.training import runs  # noqa: E402
+from pokeutils.training import checkpoints, runs  # noqa: E402
 
 WHOLE = 0.9  # share of its mass in one piece with which a creature is whole
 VISIBLE = 4  # levels of 255: a larger change of a pixel is not let through
@@ -56,6 +58,7 @@ def publish(run, flaws, name=None):
     path = saved.folder() / f"{name}.keras"
     with files.atomic(path) as temporary:
         half.save(temporary)
+    discriminators = _save_discriminators(run, name)
 
     # The card, for programs and for people.
     kept = _spread(len(log["step"]), POINTS)
@@ -68,6 +71,7 @@ def publish(run, flaws, name=None):
         "weights": int(network.count_params()),
         "largest_pixel_change_by_half_precision": int(change),
         "sha256": files.sha256(path),
+        **discriminators,
         "whole": _whole(network),
         "scores": _scores(run),
         "on_the_way": _on_the_way(run, log),
@@ -86,6 +90,18 @@ def publish(run, flaws, name=None):
 def _spread(count, most):
     """Returns at most `most` of the indices 0 to count - 1, the last among them."""
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
+
+
+def _save_discriminators(run, name):
+    """Stores those of the run's newest checkpoint; returns what the card says of them,
+    {} for a run without one."""
+    if checkpoints.newest_facts(run) is None:
+        return {}
+    recipe, _, seed = catalogue.read(run / "params.json")
+    model, path = recipe.build(seed), saved.folder() / f"{name}-discriminators.npz"
+    checkpoints.load(model, run)
+    saved.save_discriminators(model, path)
+    return {"discriminators": {"sha256": files.sha256(path)}}
 
 
 # What the card says -------------------------------------------------------------------

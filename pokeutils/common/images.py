@@ -251,7 +251,7 @@ def reduce_pixel_art(rgba, side, ink=0.5):
     rows, columns = (_cover(n, max(1, round(n * factor))) for n in (height, width))
     area = np.tensordot(rows, painted.astype(np.float32), 1)
     area = columns @ area  # (new height, new width, colours)
-    dark = 1 - colours[:, :3].mean(axis=1) / 255
+    dark = 1 - colours[:, :3].mean(axis=1, dtype=np.float32) / 255
     weight = 1 + ink * dark**2 * (colours[:, 3] > HARD)
     return colours[(area * weight).argmax(axis=-1)]
 

@@ -147,13 +147,15 @@ def pretrained(name=FLAGSHIP):
 
 
 def warm(model, name=FLAGSHIP):
-    """Gives a new GAN the weights of a pretrained generator, and of the discriminators
-    that it was trained against where they are there too, see `save_discriminators`.
+    """Gives a new GAN the weights of a pretrained generator, which may be unfinished,
+    and of the discriminators that it was trained against where they are there too, see
+    `save_discriminators`.
 
     Layers whose names begin with "more_" (`models.pyramid_generator`) keep their own if
     the pretrained one has none. Raises ValueError for networks that do not fit.
     """
-    old, new = (_weighty(network) for network in (pretrained(name), model.generator))
+    trained = in_precision(load_generator(verified(name)), "float32")
+    old, new = (_weighty(network) for network in (trained, model.generator))
     if len(old) < len(new):
         new = [layer for layer in new if not layer.name.startswith("more_")]
     shapes = [[[w.shape for w in x.weights] for x in side] for side in (old, new)]
@@ -211,5 +213,6 @@ def verified(name, kind=None):
 
 def card(name=FLAGSHIP):
     """Returns what is known about a network, as a dict: the recipe with all fields,
-    data, images seen, hardware, scores, flaws; "kind", unless it is a generator."""
+    data, images seen, hardware, scores, flaws; "kind", unless it is a generator that
+    is trained to its end."""
     return json.loads((folder() / f"{name}.json").read_text("utf-8"))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import publish
@@ -83,6 +84,24 @@ def test_a_training_goes_on_from_what_was_published(run, published):
     warm = dataclasses.replace(catalogue.get("tiny16"), warm="tiny16").build(seed=2)
     pictures = [sampling.sample(x, 4) for x in (warm.generator, now.generator)]
     np.testing.assert_array_equal(*pictures)
+
+
+def test_what_is_unfinished_is_not_listed_but_can_be_gone_on_from(run, published):
+    page = publish.publish(run, ["Blots."], "half", finished=False).with_suffix(".md")
+    assert saved.names() == ["tiny16"]
+    assert not (published.parents[1] / "gallery" / "half.jpg").exists()
+    with pytest.raises(ValueError, match="No trained generator 'half'"):
+        saved.pretrained("half")
+    code = re.search(r"(?s)```python\n(.*?)\ntraining.train", page.read_text("utf-8"))[
+        1
+    ]
+    space = {}
+    exec(code.replace("outputs/pretrained", str(published.parent)), space)
+    model = space["recipe"].build(dtype="float32")
+    pictures = [
+        sampling.sample(x, 4) for x in (model.generator, saved.pretrained("tiny16"))
+    ]
+    np.testing.assert_allclose(*np.int16(pictures), atol=1)
 
 
 @pytest.mark.parametrize("changes, words", [

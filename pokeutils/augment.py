@@ -6,6 +6,8 @@ changes to the generator. What is moved in from outside is transparent, never gr
 grey fill teaches the generator grey borders.
 """
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -15,17 +17,29 @@ from keras import ops
 EYE, COLOURS = np.eye(4, dtype="float32"), np.diag([1, 1, 1, 0]).astype("float32")
 GREY, ALPHA = np.zeros((2, 4, 4), "float32")
 GREY[:3, :3], ALPHA[3, :3] = 1 / 3, 1
+# The other five orders of three colours, and the usual one.
+ORDERS = (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0), (0, 1, 2)
+PERMUTATIONS = np.stack([np.eye(3, dtype="float32")[:, order] for order in ORDERS])
 
 
 class DiffAugment:
-    """Random colour, shift and zoom, one draw a picture.
+    """Random colour and place, one draw a picture.
 
     brightness: largest change of straight colour, in units of full range (0.2 = 51/255)
     saturation: colourfulness is multiplied by 1 - s to 1 + s
     contrast: distance from the picture's mean colour is multiplied by 1 - c to 1 + c
     translation: largest shift in each direction, as a share of the side
-    zoom: largest relative change of size; 0 keeps pixels on their grid
-    All zero: the identity. `background` fills RGB pictures (3 channels), in [-1, 1].
+    rotation: largest turn, in degrees
+    scale, aspect: largest factor of size, and of height against width (1.2: from 1/1.2
+        to 1.2; 1: none)
+    permute: share of the pictures whose three colours change places
+    All at their defaults but the first four, and those 0: the identity. `background`
+    fills RGB pictures (3 channels), in [-1, 1].
+
+    The last four are rare on purpose: what happens to most pictures, the generator
+    copies (Karras et al. 2020). Each happens to a picture with the probability
+    `strength`, a number or a variable, and takes the nearest pixel, so that pixel art
+    stays it.
     """
 
     def __init__(
@@ -34,23 +48,40 @@ class DiffAugment:
         saturation=1.0,
         contrast=0.5,
         translation=0.125,
-        zoom=0.0,
+        rotation=0.0,
+        scale=1.0,
+        aspect=1.0,
+        permute=0.0,
         background=1.0,
     ):
         self.brightness = brightness
         self.saturation = saturation
         self.contrast = contrast
         self.translation = translation
-        self.zoom = zoom
+        self.rotation = math.radians(rotation)
+        self.scale, self.aspect = math.log(scale), math.log(aspect)
+        self.permute = permute
         self.background = background
+        self.strength = 1.0
 
     def draw(self, count, seed):
-        """Returns the random numbers for `count` pictures: (count, 6) in [-1, 1].
+        """Returns the random numbers for `count` pictures: (count, 6 or 9) in [-1, 1].
 
         seed: a `keras.random.SeedGenerator`. Columns: brightness, saturation, contrast,
-        shift down, shift right, zoom.
+        shift down, shift right, scale; then aspect, rotation and which permutation.
         """
-        return keras.random.uniform((count, 6), -1.0, 1.0, seed=seed)
+        draws = keras.random.uniform((count, 6), -1.0, 1.0, seed=seed)
+        if not (self._turns or self.permute):
+            return draws
+        more = keras.random.uniform((count, 3), -1.0, 1.0, seed=seed)
+        rare = ops.concatenate([draws[:, 5:], more], axis=1)
+        shares = self.strength * ops.convert_to_tensor([1.0, 1.0, 1.0, self.permute])
+        happens = keras.random.uniform((count, 4), seed=seed) < shares
+        return ops.concatenate([draws[:, :5], ops.where(happens, rare, 0.0)], axis=1)
+
+    @property
+    def _turns(self):
+        return self.rotation or self.scale or self.aspect
 
     def __call__(self, images, draws):
         """images (n, s, s, 4) premultiplied RGBA or (n, s, s, 3) in [-1, 1], `draws`
@@ -60,9 +91,23 @@ class DiffAugment:
         draws = ops.cast(draws, images.dtype)
         empty = -1.0 if images.shape[-1] == 4 else self.background  # in [-1, 1]
         x = 0.5 * (images - empty)  # 0 where nothing is
+        if self.permute:
+            x = self._permute(x, draws[:, 8])
         if self.brightness or self.saturation or self.contrast:
             x = self._recolour(x, draws)
-        return 2.0 * self._move(x, draws) + empty
+        if self._turns:
+            x = self._turn(x, ops.cast(draws, "float32"))
+        if self.translation:
+            x = self._shift(x, draws)
+        return 2.0 * x + empty
+
+    def _permute(self, x, draw):
+        """Gives the three colours another order, one of five, where `draw` is not 0."""
+        which = ops.cast(ops.floor(2.5 * (draw + 1.0)), "int32")
+        which = ops.where(draw == 0, 5, ops.clip(which, 0, 4))
+        mixes = ops.take(ops.cast(PERMUTATIONS, x.dtype), which, axis=0)
+        colours = ops.einsum("nhwc,ncd->nhwd", x[..., :3], mixes)
+        return ops.concatenate([colours, x[..., 3:]], axis=-1)
 
     def _recolour(self, x, draws):
         """Changes colours by one 4x4 matrix per picture (Karras et al. 2020).
@@ -91,30 +136,43 @@ class DiffAugment:
         x = ops.reshape(ops.matmul(ops.reshape(x, (n, h * w, 4)), matrix), x.shape)
         return x[..., :3] if rgb else x
 
-    def _move(self, x, draws):
-        """Shift and zoom by two small matrix products, one for rows, one for columns:
-        fast on every device, and its gradient is two more."""
-        if not (self.translation or self.zoom):
-            return x
-        size = x.shape[1]
-        scale = 1.0 + self.zoom * draws[:, 5]
-        rows = self._resampling(size, draws[:, 3], scale, x.dtype)
-        columns = self._resampling(size, draws[:, 4], scale, x.dtype)
+    def _turn(self, x, draws):
+        """Scales and turns about the middle: every pixel takes that of the source
+        which lies nearest, by one gather."""
+        n, size, _, channels = x.shape
+        scale, aspect, angle = (draws[:, i, None, None] for i in (5, 6, 7))
+        scale, aspect, angle = (
+            *(self.scale * scale, self.aspect / 2 * aspect),
+            self.rotation * angle,
+        )
+        middle = (size - 1) / 2.0
+        place = ops.cast(ops.arange(size), "float32") - middle
+        down, right = place[:, None], place[None]
+        sine, cosine = ops.sin(angle), ops.cos(angle)
+        rows = (cosine * down - sine * right) * ops.exp(-scale - aspect)
+        columns = (sine * down + cosine * right) * ops.exp(-scale + aspect)
+        rows, columns = ops.round(rows + middle), ops.round(columns + middle)
+        inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
+        picture = ops.arange(n)[:, None, None] * size * size
+        index = ops.where(inside, ops.cast(rows * size + columns, "int32"), 0)
+        flat = ops.reshape(x, (n * size * size, channels))
+        turned = ops.take(flat, index + picture, axis=0)
+        return ops.where(inside[..., None], turned, ops.zeros((), x.dtype))
+
+    def _shift(self, x, draws):
+        """Shifts by two small matrix products, one for rows, one for columns: fast on
+        every device, and its gradient is two more."""
+        rows, columns = (self._shifting(x, draws[:, i]) for i in (3, 4))
         x = ops.einsum("nij,njwc->niwc", rows, x)
         return ops.einsum("nij,nhjc->nhic", columns, x)
 
-    def _resampling(self, size, draw, scale, dtype):
-        """(n, size, size) matrices that resample a line of pixels linearly."""
-        shift = draw * self.translation * size
-        if not self.zoom:
-            shift = ops.round(shift)
-        middle = (size - 1) / 2.0
-        target = ops.cast(ops.arange(size), "float32")
-        shift, scale = ops.cast(shift, "float32"), ops.cast(scale, "float32")
-        # The source position of every target pixel, (n, size).
-        source = (target[None] - middle - shift[:, None]) / scale[:, None] + middle
-        distance = ops.abs(source[:, :, None] - target[None, None, :])
-        return ops.cast(ops.relu(1.0 - distance), dtype)
+    def _shifting(self, x, draw):
+        """(n, size, size) matrices that shift a line of pixels."""
+        size = x.shape[1]
+        shift = ops.cast(ops.round(draw * self.translation * size), "int32")
+        place = ops.arange(size)
+        source = place[None] - ops.cast(shift[:, None], place.dtype)
+        return ops.cast(source[:, :, None] == place, x.dtype)
 
 
 class Identity:

@@ -30,6 +30,7 @@ def pyramid_generator(
     start=4,
     palette=0,
     types=0,
+    depth=1,
 ):
     """A DCGAN generator (Radford et al. 2016) that narrows as the picture grows.
 
@@ -40,6 +41,9 @@ def pyramid_generator(
     a convolution: transposed ones leave a checkerboard (Odena et al. 2016), which the
     one from 4 to 8 px does too, coarsely; start=8 leaves it out. `palette` is a number
     of flat colours to paint with (`layers.Palette`, for pixel art); 0 paints freely.
+    `depth` is the number of convolutions at each size between `start` and the full one.
+    Those after the first begin with zeros and add to what is there, so that a generator
+    trained without them may go on with them (`saved.warm`).
     `types` more inputs say which types of creature are meant (`layers.TypedLatent`).
     Input: (n, latent_dim + types) from N(0, 1). Raises ValueError if `widths` do not
     fit `size`, or for a palette without transparency.
@@ -53,8 +57,10 @@ def pyramid_generator(
     latents = keras.Input((latent_dim + types,))
     z = (TypedLatent(types) if types else UnitLatent())(latents)
 
-    def modulated(x):
-        return layers.ReLU()(SelfModulation()([FusedBatchNorm()(x), z]))
+    def modulated(x, name=None):
+        norm, modulation = (name and name + part for part in ("_norm", "_modulation"))
+        x = FusedBatchNorm(name=norm)(x)
+        return layers.ReLU()(SelfModulation(name=modulation)([x, z]))
 
     x = layers.Dense(start * start * widths[0], use_bias=False)(z)
     x = modulated(layers.Reshape((start, start, widths[0]))(x))
@@ -68,6 +74,11 @@ def pyramid_generator(
             x = UpSampling2D(interpolation="bilinear")(x)
             x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
         x = modulated(x)
+        for number in range(1, depth if side < size else 1):
+            name = f"more_{side}_{number}"
+            options = {"use_bias": False, "kernel_initializer": "zeros", "name": name}
+            more = layers.Conv2D(width, 3, padding="same", **options)
+            x = layers.Add()([x, more(modulated(x, name))])
     if palette:
         if channels != 4:
             raise ValueError(

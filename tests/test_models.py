@@ -59,3 +59,21 @@ def test_started_at_8_px_there_is_nothing_transposed_to_leave_a_lattice():
     assert generator(np.zeros((2, 8), "float32")).shape == (2, 16, 16, 4)
     with pytest.raises(ValueError, match="one width for each of 8, 16"):
         models.pyramid_generator(64, widths=(8, 8), start=8)
+
+
+def test_more_convolutions_change_nothing_until_they_are_trained():
+    options = {"latent_dim": 8, "widths": (8, 6), "detail": 4}
+    plain = models.pyramid_generator(16, **options)
+    deep = models.pyramid_generator(16, depth=3, **options)
+    more = [x for x in deep.layers if x.weights and x.name.startswith("more_")]
+    assert len(more) == 2 * 3  # at 8 px: two norms, modulations and convolutions
+    rest = [x for x in deep.layers if x.weights and x not in more]
+    for source, target in zip(
+        [x for x in plain.layers if x.weights], rest, strict=True
+    ):
+        target.set_weights(source.get_weights())
+    latents = np.random.default_rng(0).normal(size=(3, 8)).astype("float32")
+    np.testing.assert_array_equal(plain(latents), deep(latents))
+    [kernel] = deep.get_layer("more_8_1").weights
+    kernel.assign(np.ones(kernel.shape))
+    assert np.abs(ops.convert_to_numpy(plain(latents) - deep(latents))).max() > 0.01

@@ -1,10 +1,13 @@
 """Put a run's generator into the repository: its file, its card and its pictures.
 
     python tools/publish.py RUN "A sentence on a flaw." ...
+    python tools/publish.py --unfinished RUN "A sentence on how far it is." ...
 
 A generator is stored in half precision (`outputs/pretrained/<name>.keras`) and computes
-in single precision. Its card says what it was made from and how good it is
-(`<name>.json`, and for readers `<name>.md`).
+in single precision; beside it are the discriminators that it was trained against
+(`<name>-discriminators.npz`), from which a training goes on (`Recipe.warm`). Its card
+says what it was made from and how good it is (`<name>.json`, and for readers
+`<name>.md`). What is unfinished is only there to go on from, and is not listed.
 """
 
 import json
@@ -19,16 +22,17 @@ sys.path.insert(0, str(ROOT))
 from pokeutils.common import files, images, plots, saved  # noqa: E402
 from pokeutils.common.saved import in_precision, load_generator  # noqa: E402
 from pokeutils.evaluation.likeness import SEEN  # noqa: E402
+from pokeutils.recipes import catalogue  # noqa: E402
 from pokeutils.sampling import sample  # noqa: E402
-from pokeutils.training import runs  # noqa: E402
+from pokeutils.training import checkpoints, runs  # noqa: E402
 
 WHOLE = 0.9  # share of its mass in one piece with which a creature is whole
-VISIBLE = 4  # levels of 255: a larger change of a pixel is not let through
+VISIBLE = 8  # levels of 255, 3 %: a larger change of a pixel is not let through
 POINTS, FRAMES, STEPS = 120, 12, 6  # of the curves, the film, and the way there
 CURVES = ("images", "seconds", "d_loss", "g_loss", "d_real", "d_fake")
 
 
-def publish(run, flaws, name=None):
+def publish(run, flaws, name=None, finished=True):
     """Puts the generator of a run folder into outputs/pretrained, with its card, and
     pictures of it into outputs/gallery: <name>.jpg, .gif and -on-the-way.jpg. Returns
     the path of the generator.
@@ -56,18 +60,20 @@ def publish(run, flaws, name=None):
     path = saved.folder() / f"{name}.keras"
     with files.atomic(path) as temporary:
         half.save(temporary)
+    discriminators = _save_discriminators(run, name)
 
     # The card, for programs and for people.
     kept = _spread(len(log["step"]), POINTS)
     card = {
         **params,
         "name": name,
-        # A run that was stopped within an epoch has seen more than its log says.
-        "images_seen": max(int(log["images"][-1]), runs.sample_files(run)[-1][0]),
+        **({} if finished else {"kind": "unfinished"}),
+        "images_seen": _images_seen(run, log),
         "hours": round(float(log["seconds"][-1]) / 3600, 2),
         "weights": int(network.count_params()),
         "largest_pixel_change_by_half_precision": int(change),
         "sha256": files.sha256(path),
+        **discriminators,
         "whole": _whole(network),
         "scores": _scores(run),
         "on_the_way": _on_the_way(run, log),
@@ -79,7 +85,8 @@ def publish(run, flaws, name=None):
     files.write_text(saved.folder() / f"{name}.md", _readable(card))
 
     # The pictures.
-    _show(run, name, network)
+    if finished:
+        _show(run, name, network)
     return path
 
 
@@ -88,7 +95,25 @@ def _spread(count, most):
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
+def _save_discriminators(run, name):
+    """Stores those of the run's newest checkpoint; returns what the card says of them,
+    {} for a run without one."""
+    if checkpoints.newest_facts(run) is None:
+        return {}
+    recipe, _, seed = catalogue.read(run / "params.json")
+    model, path = recipe.build(seed), saved.folder() / f"{name}-discriminators.npz"
+    checkpoints.load(model, run)
+    saved.save_discriminators(model, path)
+    return {"discriminators": {"sha256": files.sha256(path)}}
+
+
 # What the card says -------------------------------------------------------------------
+
+
+def _images_seen(run, log):
+    """A run that was stopped within an epoch has seen more than its log says."""
+    facts = checkpoints.newest_facts(run) or {"images": 0}
+    return max(int(log["images"][-1]), runs.sample_files(run)[-1][0], facts["images"])
 
 
 def _largest_change(network, other, count=32):
@@ -194,13 +219,27 @@ def _readable(card):
         rows.append((f"KID x 1000, {space}", kids))
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     flaws = "\n".join(f"- {flaw}" for flaw in card["flaws"])
+    name, again = card["name"], f"outputs/pretrained/{card['name']}.json"
+    lines = (
+        "from pokeutils.common import saved",
+        f'generator = saved.pretrained("{name}")',
+    )
+    title, use = name, "Use and make again"
+    if card.get("kind") == "unfinished":
+        lines = (
+            "import dataclasses\n\n"
+            "from pokeutils import training\nfrom pokeutils.recipes import catalogue",
+            f'recipe, source, seed = catalogue.read("{again}")\n'
+            f'recipe = dataclasses.replace(recipe, warm="{name}", ease_in=0)\n'
+            "training.train(recipe, source)",
+        )
+        title, use = f"{name}, unfinished", "Go on from it, and make it again"
+    code = "\n\n".join(lines)
     return (
-        f"# {card['name']}\n\n| | |\n|---|---|\n{table}\n\n"
+        f"# {title}\n\n| | |\n|---|---|\n{table}\n\n"
         f"## What is wrong with its pictures\n\n{flaws}\n\n"
-        "## Use and make again\n\n```python\nfrom pokeutils.common import saved\n\n"
-        f'generator = saved.pretrained("{card["name"]}")\n```\n\n'
-        f"    make train PARAMS=outputs/pretrained/{card['name']}.json\n\n"
-        f"{card['owners']}\n"
+        f"## {use}\n\n```python\n{code}\n```\n\n"
+        f"    make train PARAMS={again}\n\n{card['owners']}\n"
     )
 
 
@@ -232,4 +271,5 @@ def _show(run, name, network):
 
 
 if __name__ == "__main__":
-    print(publish(sys.argv[1], sys.argv[2:]))
+    words = [word for word in sys.argv[1:] if word != "--unfinished"]
+    print(publish(words[0], words[1:], finished="--unfinished" not in sys.argv))

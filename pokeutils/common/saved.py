@@ -11,6 +11,7 @@ import re
 import zipfile
 
 import keras
+import numpy as np
 
 from pokeutils.common import env, files
 
@@ -145,16 +146,73 @@ def pretrained(name=FLAGSHIP):
     return in_precision(load_generator(verified(name)), "float32")
 
 
-def verified(name):
-    """Returns the path of a network of any kind. Raises ValueError unless it is the
-    file that its card describes."""
-    path = folder() / f"{name}.keras"
-    if not path.exists() or files.sha256(path) != card(name)["sha256"]:
+def warm(model, name=FLAGSHIP):
+    """Gives a new GAN the weights of a pretrained generator, which may be unfinished,
+    and of the discriminators that it was trained against where they are there too, see
+    `save_discriminators`.
+
+    Layers whose names begin with "more_" (`models.pyramid_generator`) keep their own if
+    the pretrained one has none. Raises ValueError for networks that do not fit.
+    """
+    trained = in_precision(load_generator(verified(name)), "float32")
+    old, new = (_weighty(network) for network in (trained, model.generator))
+    if len(old) < len(new):
+        new = [layer for layer in new if not layer.name.startswith("more_")]
+    shapes = [[[w.shape for w in x.weights] for x in side] for side in (old, new)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"The pretrained {name} has other layers than this generator.")
+    for source, target in zip(old, new, strict=True):
+        target.set_weights(source.get_weights())
+    model.averaged.set_weights(model.generator.get_weights())
+    if "discriminators" in card(name):
+        _load_discriminators(model, verified(name, "discriminators"))
+
+
+def _weighty(network):
+    return [layer for layer in network.layers if layer.weights]
+
+
+def save_discriminators(model, path):
+    """Writes what is trained of a GAN's discriminators in half precision: arrays
+    "discriminator/000", ..., and "second/000", ... of a `hybrid.HybridGAN`."""
+    with files.atomic(path) as temporary, open(temporary, "wb") as file:
+        arrays = {name: np.float16(v) for name, v in _discriminators(model).items()}
+        np.savez_compressed(file, **arrays)
+
+
+def _load_discriminators(model, path):
+    variables = _discriminators(model)
+    with np.load(path, allow_pickle=False) as arrays:
+        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+        if {name: arrays[name].shape for name in arrays.files} != shapes:
+            raise ValueError(f"{path} is of other discriminators than these.")
+        for name, variable in variables.items():
+            variable.assign(arrays[name].astype("float32"))
+
+
+def _discriminators(model):
+    """{name: variable} of the layers that are trained."""
+    found = {}
+    for kind in ("discriminator", "second"):
+        network = getattr(model, kind, None)
+        trained = [x for x in network.layers if x.trainable] if network else []
+        variables = [v for layer in trained for v in layer.variables]
+        found |= {f"{kind}/{i:03d}": v for i, v in enumerate(variables)}
+    return found
+
+
+def verified(name, kind=None):
+    """Returns the path of a network of any kind, or of its "discriminators". Raises
+    ValueError unless it is the file that its card describes."""
+    path = folder() / (f"{name}-{kind}.npz" if kind else f"{name}.keras")
+    facts = card(name)[kind] if kind else card(name)
+    if not path.exists() or files.sha256(path) != facts["sha256"]:
         raise ValueError(f"{path} is not the file that its card describes; fetch it.")
     return path
 
 
 def card(name=FLAGSHIP):
     """Returns what is known about a network, as a dict: the recipe with all fields,
-    data, images seen, hardware, scores, flaws; "kind", unless it is a generator."""
+    data, images seen, hardware, scores, flaws; "kind", unless it is a generator that
+    is trained to its end."""
     return json.loads((folder() / f"{name}.json").read_text("utf-8"))

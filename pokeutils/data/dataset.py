@@ -62,8 +62,8 @@ class PictureSet(
 def load(source, size, data_dir=None, progress=print):
     """Returns the PictureSet of a source at `size` x `size` px, preparing it if needed.
     `meta` maps each name in prepare.COLUMNS to an array, one entry per picture; text is
-    "" and numbers are 0 where unknown. Pixel art keeps its pixels in multiples of the
-    canvas it was drawn for; below that it is reduced as artwork is. Raises ValueError
+    "" and numbers are 0 where unknown. Pixel art keeps its pixels, in multiples of the
+    canvas it was drawn for; what a smaller one cannot hold is reduced. Raises ValueError
     for an unknown source or size, RuntimeError when more than 5 % of the pictures
     cannot be used; what `sources.fetch` raises passes through."""
     sources.describe(source)

@@ -71,12 +71,15 @@ PACKS = {
         BASE,
     ),
 }
+PACKS["poses"] = PACKS["animated"]
 
 FORMS = ("$", "alola", "mega", "mega-x", "mega-y", "primal")  # new shapes, not hues
 
 # Frames of an animation: at least and at most so many, and the share of the body that
 # has to change for one more. At 0.12 two frames differ as a raised arm does.
 LEAST, MOST, FAR = 4, 8, 0.12
+POSES, POSES_FAR, FORM_POSES = 10, 0.08, 2  # in "poses"; of a species, of its forms
+RAGGED = 1.15  # frames with so many times as many lonely pixels are not clean
 MAX_PIXELS = 10**6  # of a frame; sprites have 10,000
 GRID = 3  # px; frames are compared by the mean of blocks of this size
 
@@ -128,20 +131,51 @@ def animated(new, progress):
         fronts = read_frames(inside[f"{ANIMATED}{number}.gif"], FRAME_SIDE)
         chosen = choose_frames(fronts, FRAME_SIDE)
         shiny = read_frames(inside[f"{ANIMATED}shiny/{number}.gif"], FRAME_SIDE, 1)
-        bodies = [("front", frame, fronts[frame]) for frame in chosen]
-        bodies += [("shiny", frame, body) for frame, body in shiny.items()]
-        for hue, frame, body in bodies:
-            png, file = io.BytesIO(), f"{hue}/{number:03d}-{frame:03d}.png"
-            Image.fromarray(body).save(png, "PNG")
-            row = {"file": file, "species_id": number, "frame": frame}
-            rows.append(
-                _keep(new, row | {"shiny": int(hue == "shiny")}, png.getvalue())
-            )
+        rows += _frames(new, "front", number, {n: fronts[n] for n in chosen})
+        rows += _frames(new, "shiny", number, shiny)
         if number % 100 == 0:
             progress(f"animated: frames of {number} of {SPECIES} species chosen")
     others = len(inside) - 2 * SPECIES
     left_out = [f"{others} GIFs of forms, their copies, the substitute doll"]
     return rows, {**story, "left_out": left_out}
+
+
+def poses(new, progress):
+    """Takes more frames than `animated`, those as clean as an animation's first one,
+    every other one in shiny colours too, and of all forms: front/NNN[-form]-FFF.png."""
+    inside, story = _open("poses", new, progress)
+    rows, done = [], 0
+    for path in sorted(inside):
+        name = re.fullmatch(rf"{ANIMATED}(\d+)(-[\w-]+)?\.gif", path)
+        # 10001.gif and 201-a.gif are copies.
+        if not name or int(name[1]) > SPECIES or path == f"{ANIMATED}201-a.gif":
+            continue
+        number, form = int(name[1]), name[2] or ""
+        fronts = clean_frames(read_frames(inside[path], FRAME_SIDE))
+        most = FORM_POSES if form else POSES
+        chosen = choose_frames(fronts, FRAME_SIDE, 1, most, POSES_FAR)
+        rows += _frames(new, "front", number, {n: fronts[n] for n in chosen}, form)
+        shiny = inside.get(path.replace(ANIMATED, f"{ANIMATED}shiny/"))
+        bodies = read_frames(shiny, FRAME_SIDE) if shiny else {}
+        bodies = {n: body for n, body in bodies.items() if n in chosen[::2]}
+        rows += _frames(new, "shiny", number, bodies, form)
+        done += 1
+        if done % 100 == 0:
+            progress(f"poses: frames of {done} animations chosen")
+    left_out = [f"frames beyond {POSES} of an animation, near copies, ragged ones"]
+    return rows, {**story, "left_out": left_out}
+
+
+def _frames(new, hue, number, bodies, form=""):
+    """Writes {frame: body} of an animation; returns their rows."""
+    rows = []
+    for frame, body in bodies.items():
+        png, file = io.BytesIO(), f"{hue}/{number:03d}{form}-{frame:03d}.png"
+        Image.fromarray(body).save(png, "PNG")
+        row = {"file": file, "species_id": number, "form": form.removeprefix("-")}
+        row |= {"frame": frame, "shiny": int(hue == "shiny")}
+        rows.append(_keep(new, row, png.getvalue()))
+    return rows
 
 
 def doodles(new, progress):
@@ -290,3 +324,20 @@ def _blocks(canvas):  # their means, (blocks, 4)
     count = len(canvas) // GRID
     cut = canvas[: count * GRID, : count * GRID].astype(np.float32)
     return cut.reshape(count, GRID, count, GRID, 4).mean(axis=(1, 3)).reshape(-1, 4)
+
+
+def clean_frames(bodies):
+    """Returns the frames that are about as clean as the first. Games turn and stretch
+    parts of a body by rough means, which leaves ragged edges: pixels without a
+    neighbour of their colour."""
+    first, *_ = bodies.values()
+    most = RAGGED * _lonely(first) + 3
+    return {number: body for number, body in bodies.items() if _lonely(body) <= most}
+
+
+def _lonely(body):
+    """Counts the pixels none of whose four neighbours has their colour."""
+    canvas = np.pad(body, ((1, 1), (1, 1), (0, 0)))
+    steps = (canvas[:-2, 1:-1], canvas[2:, 1:-1], canvas[1:-1, :-2], canvas[1:-1, 2:])
+    alone = np.all([(body != step).any(axis=-1) for step in steps], axis=0)
+    return int((alone & (body[..., 3] > 0)).sum())

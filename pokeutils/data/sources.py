@@ -57,6 +57,11 @@ _KNOWN = {
         "frames of the Black and White games, " + _FROM_ARTWORK,
         *(packs.animated, 4814, packs.FRAME_SIDE),
     ),
+    "poses": Source(
+        "the same with their forms, in up to 10 clean poses, half of them shiny too",
+        "frames of the Black and White games, " + _FROM_ARTWORK,
+        *(packs.poses, 8642, packs.FRAME_SIDE),
+    ),
     "doodles": Source(
         "256 creatures drawn by code",
         "drawn by pokeutils/data/doodles.py, the same on every machine",

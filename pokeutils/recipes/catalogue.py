@@ -29,6 +29,7 @@ REBUILT.append(_rebuilt("sprites64", as_written=True))
 _MODERN = (
     modern.MODERN64,
     modern.HYBRID64,
+    modern.POSES64,
     modern.PROJECTED64,
     modern.PIXELS32,
     modern.PIXELS64,

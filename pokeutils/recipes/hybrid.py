@@ -90,6 +90,9 @@ class HybridGAN(GAN):
     warm_up: images seen before it starts to learn and to count
     ramp: images over which its weight grows to the full one, so that it learns first
     second_interval: it learns and counts in every so many steps only, to save time
+    adapt: (target, steps), or None: the strength of both augmentations begins at 0 and
+        moves, in so many steps, by how far the mean sign of the discriminator on reals,
+        1 for always right, is above the target (Karras et al. 2020)
     Everything else as in `GAN`.
     """
 
@@ -104,6 +107,7 @@ class HybridGAN(GAN):
         warm_up=100_000,
         ramp=20_000,
         second_interval=1,
+        adapt=None,
         **settings,
     ):
         super().__init__(generator, discriminator, **settings)
@@ -116,6 +120,13 @@ class HybridGAN(GAN):
         self.second_interval = second_interval
         # Its own numbers, so that the warm-up is, bit for bit, a training without it.
         self.second_random = keras.random.SeedGenerator(settings.get("seed", 0) + 1)
+        self.adapt, self.strength = adapt, None
+        if adapt:
+            self.strength = self.add_weight(
+                (), "zeros", trainable=False, name="strength"
+            )
+            for changes in (self.augment, self.second_augment.inner):
+                changes.strength = self.strength
 
     def compile(self, g_optimizer, d_optimizer, losses, second_optimizer, **settings):
         """second_optimizer: of the second discriminator; it counts its steps only."""
@@ -127,7 +138,8 @@ class HybridGAN(GAN):
     def state(self):
         parts = [self.second, self.second_optimizer]
         variables = [variable for part in parts for variable in part.variables]
-        return [*super().state, *variables, self.second_random.state]
+        strength = [self.strength] if self.adapt else []
+        return [*super().state, *variables, self.second_random.state, *strength]
 
     def draw(self, count):
         draws = super().draw(count)
@@ -149,6 +161,14 @@ class HybridGAN(GAN):
             lambda: ops.zeros(()),
         )
         return {**logs, "d_loss": logs["d_loss"] + loss}
+
+    def apply_to_discriminator(self, gradients, logs):
+        super().apply_to_discriminator(gradients, logs)
+        if self.adapt:
+            target, steps = self.adapt
+            too_sure = 2.0 * logs["d_real"] - 1.0 - target
+            moved = self.strength + too_sure / steps
+            self.strength.assign(ops.clip(moved, 0.0, 1.0))
 
     def update_second(self, real, fake, draws):
         """Teaches the second discriminator; returns its loss."""

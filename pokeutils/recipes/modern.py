@@ -34,6 +34,25 @@ HYBRID64 = dataclasses.replace(
     ramp=10_000,
 )
 
+# 8,642 sprites instead of 649 artworks, crisp to the pixel. It goes on from the
+# generator of hybrid64, which knows bodies, with new discriminators. The more certain
+# they grow of the reals, the more pictures are turned, stretched and recoloured.
+POSES64 = dataclasses.replace(
+    HYBRID64,
+    name="poses64",
+    source="poses",
+    generator_options=(*HYBRID64.generator_options, ("depth", 2)),
+    warm="hybrid64",
+    ease_in=4_000,
+    warm_up=0,
+    ramp=4_000,
+    augment=(
+        *(*COLOUR, ("translation", 0.125)),
+        *(("rotation", 15), ("scale", 1.2), ("aspect", 1.2), ("permute", 0.5)),
+    ),
+    adapt=(0.7, 20_000),
+)
+
 # Only the one that has seen ImageNet, as in Projected GAN. Tried once, for 30,000
 # images, it was always right, and the samples were red patches on green (notebook 7).
 PROJECTED64 = dataclasses.replace(

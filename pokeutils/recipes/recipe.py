@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from pokeutils import augment, gan, layers, losses, models, sampling
-from pokeutils.common import device, images
+from pokeutils.common import device, images, saved
 from pokeutils.data import recolour
 from pokeutils.recipes import adam, hybrid, rebuilt, rebuilt_networks, typed
 
@@ -35,12 +35,15 @@ class Recipe:
     batch: pictures per step; images: pictures seen in a whole run
     learning_rates, betas: (generator, discriminator) and (beta 1, beta 2) of Adam
     decay: share of the run, at its end, over which the rates fall to a tenth (cosine)
+    warm: the pretrained generator to go on from, see `saved.warm`; ease_in: images over
+        which the generator's rate grows from 0, for new discriminators to learn in
     reshuffle: a new order every epoch; False repeats the first epoch's order and flips
     copies: changed copies of all pictures to add to them, see `recolour.with_copies`
     gate, two_phase: of the step, see `rebuilt.RebuiltGAN`
     as_written: train although the generator cannot reach all colours
     second: options of `hybrid.projected_discriminator`, None without such a one;
-        second_weight, second_interval, warm_up, ramp: see `hybrid.HybridGAN`
+        second_weight, second_interval, warm_up, ramp, adapt: see
+        `hybrid.HybridGAN`, but adapt is (target, images)
     balanced: every species counts alike, however many pictures it has
     types: learn from types; type_weight: see `typed.ConditionalGAN`
     source: the pictures that it is for; epochs, milestones: its length and the epochs
@@ -61,6 +64,8 @@ class Recipe:
     learning_rates: tuple = (2e-4, 2e-4)
     betas: tuple = (0.5, 0.99)
     decay: float = 0.0
+    warm: str | None = None
+    ease_in: int = 0
     mirror: bool = True
     reshuffle: bool = True
     augment: tuple | None = None
@@ -76,6 +81,7 @@ class Recipe:
     second_interval: int = 1
     warm_up: int = 0
     ramp: int = 20_000
+    adapt: tuple | None = None
     balanced: bool = True
     types: bool = False
     type_weight: float = 0.0
@@ -131,6 +137,8 @@ class Recipe:
         )
         g_optimizer, d_optimizer, *more = self._optimizers(dtype)
         model.compile(g_optimizer, d_optimizer, self.losses(), *more)
+        if self.warm:
+            saved.warm(model, self.warm)
         return model
 
     def losses(self):
@@ -164,6 +172,7 @@ class Recipe:
                 "second_interval": self.second_interval,
                 "warm_up": self.warm_up,
                 "ramp": self.ramp,
+                "adapt": self.adapt and (self.adapt[0], self.adapt[1] / self.batch),
             }
         if self.gate is not None or self.two_phase or self.loss in rebuilt.LOSSES:
             return rebuilt.RebuiltGAN, {"gate": self.gate, "two_phase": self.two_phase}
@@ -193,7 +202,8 @@ class Recipe:
     def _optimizers(self, dtype):
         """Adam for the generator, the discriminator and the second one, if any; with
         loss scaling in float16."""
-        adams = [self._adam(rate) for rate in self.learning_rates]
+        first, second = self.learning_rates
+        adams = [self._adam(first, ease_in=self.ease_in), self._adam(second)]
         if dtype == "mixed_float16":
             adams = [keras.optimizers.LossScaleOptimizer(adam) for adam in adams]
         if self.second is not None:
@@ -204,12 +214,13 @@ class Recipe:
             adams.append(self._adam(self.learning_rates[1], steps, decay))
         return adams
 
-    def _adam(self, rate, steps=None, decay=None):
+    def _adam(self, rate, steps=None, decay=None, ease_in=0):
         """steps: of a whole run; decay: the share of them, at their end, over which the
-        rate falls; by default the recipe's own."""
-        if self.decay:
+        rate falls; by default the recipe's own. ease_in: see `Recipe`."""
+        if self.decay or ease_in:
             steps = steps or self.images // self.batch
-            rate = CosineTail(rate, steps, decay or self.decay)
+            ease_in = ease_in // self.batch
+            rate = CosineTail(rate, steps, decay or self.decay, ease_in)
         return adam.Adam(rate, beta_1=self.betas[0], beta_2=self.betas[1])
 
     def check(self, data):
@@ -265,17 +276,21 @@ class Recipe:
 
 
 class CosineTail(keras.optimizers.schedules.LearningRateSchedule):
-    """Constant, then over the last `share` of `steps` a cosine down to a tenth."""
+    """From 0 over the first `ease_in` steps, then constant, then over the last `share`
+    of `steps` a cosine down to a tenth."""
 
-    def __init__(self, rate, steps, share):
+    def __init__(self, rate, steps, share, ease_in=0):
         self.rate, self.steps, self.share = rate, steps, share
+        self.ease_in = ease_in
 
     def __call__(self, step):
-        tail = self.steps * self.share
-        position = (keras.ops.cast(step, "float32") - (self.steps - tail)) / tail
-        position = keras.ops.clip(position, 0.0, 1.0)
+        step, tail = keras.ops.cast(step, "float32"), max(self.steps * self.share, 1)
+        position = keras.ops.clip((step - (self.steps - tail)) / tail, 0.0, 1.0)
         cosine = 0.5 * (1.0 + keras.ops.cos(math.pi * position))
-        return self.rate * (0.1 + 0.9 * cosine)
+        rate = self.rate * (0.1 + 0.9 * cosine)
+        if self.ease_in:
+            rate = rate * keras.ops.minimum(step / self.ease_in, 1.0)
+        return rate
 
 
 def _network(name):

@@ -177,11 +177,13 @@ def separate(generator, unit=True):
         )
     latents = keras.Input((places, generator.input_shape[-1]))
     z = chain[1](latents) if unit else latents
-    x, place = z[:, 0], 0
+    values, place = {id(chain[1].output): z[:, 0]}, 0
     for layer in chain[2:]:
+        of = layer.input if isinstance(layer.input, list) else [layer.input]
+        inputs = [values[id(tensor)] for tensor in of]
         if isinstance(layer, listening):
             place += 1
-            x = layer([x, z[:, place]])
-        else:
-            x = layer(x)
+            inputs[1] = z[:, place]
+        x = layer(inputs if len(inputs) > 1 else inputs[0])
+        values[id(layer.output)] = x
     return keras.Model(latents, x, name=f"{generator.name}_apart")

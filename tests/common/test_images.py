@@ -77,6 +77,37 @@ def test_place_keeps_every_pixel():
         images.fit(np.zeros((9, 9, 4), np.uint8), 32)
 
 
+def outlined(side, body=(200, 60, 20, 255)):
+    """A square with a dark rim of 2 px on nothing, and the colours in it."""
+    art = np.zeros((side, side, 4), np.uint8)
+    art[4:-4, 4:-4] = (20, 20, 30, 255)
+    art[6:-6, 6:-6] = body
+    return art
+
+
+@pytest.mark.parametrize("side, smaller", [(80, 64), (97, 64), (60, 31), (70, 69)])
+def test_pixel_art_is_reduced_to_its_own_colours_with_a_whole_rim(side, smaller):
+    art = outlined(side)[4:-4, 4:-4]
+    small = images.reduce_pixel_art(art, smaller)
+    assert small.shape == (smaller, smaller, 4)
+    known = {tuple(c) for c in art.reshape(-1, 4)}
+    assert {tuple(c) for c in small.reshape(-1, 4)} <= known
+    rim = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
+    assert (rim == (20, 20, 30, 255)).all()
+    assert (small[4:-4, 4:-4] == (200, 60, 20, 255)).all()
+    wide = images.reduce_pixel_art(art[:20], smaller)
+    assert wide.shape == (round(20 * smaller / len(art)), smaller, 4)
+
+
+def test_small_pixel_art_keeps_its_scale_on_a_canvas_smaller_than_its_own(tmp_path):
+    for side, drawn in ((40, 32), (96, 64)):
+        Image.fromarray(outlined(side)).save(tmp_path / f"{side}.png")
+        canvas = images.canvas(tmp_path / f"{side}.png", 64, pixel_art=96)
+        left, top, right, bottom = images.box(canvas)
+        assert (right - left, bottom - top) == (drawn, drawn)
+        assert len(np.unique(canvas.reshape(-1, 4), axis=0)) <= 3
+
+
 def test_premultiply_round_trip_and_composite():
     rgba = np.stack(np.meshgrid(*[np.arange(0, 256, 15)] * 4), -1).reshape(1, -1, 4)
     rgba = rgba.astype(np.uint8)

@@ -20,6 +20,7 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><!-- {} --><
 PLACES = {
     "artwork": packs.ARTWORK.file,
     "animated": packs.ARTWORK.file,
+    "poses": packs.ARTWORK.file,
     "official": f"pokemon.json-{packs.OFFICIAL_ARCHIVE[1]}.tar.gz",
     "sprites": f"pokesprite-{packs.SPRITES_ARCHIVE[1]}.tar.gz",
 }
@@ -244,6 +245,35 @@ def test_animated_has_few_and_different_frames_of_each_species(
     colours = {tuple(colour) for colour in rgba.reshape(-1, 4)}
     assert colours == {(0, 0, 0, 0), (200, 30, 20, 255), (250, 250, 250, 255)}
     assert "4 GIFs of forms, their copies" in sources.about(raw)["left_out"][0]
+
+
+def test_poses_have_the_forms_too_and_shinies_of_half_the_frames(raw_dir, publish):
+    members = {f"{packs.ANIMATED}back/1.gif": b"no"}
+    for name in ("1", "3-sky", "201-a", "10001", "650", "substitute"):
+        members[f"{packs.ANIMATED}{name}.gif"] = gif((200, 30, 20))
+        members[f"{packs.ANIMATED}shiny/{name}.gif"] = gif((20, 9, 200))
+    del members[f"{packs.ANIMATED}shiny/3-sky.gif"]
+    publish("poses", members)
+    raw = fetch("poses", raw_dir)
+    rows = sources.manifest(raw)
+    kinds = {(r["species_id"], r["form"], r["shiny"]) for r in rows}
+    assert kinds == {("1", "", "0"), ("1", "", "1"), ("3", "sky", "0")}
+    fronts = [r["frame"] for r in rows if r["species_id"] == "1" and r["shiny"] == "0"]
+    shinies = {r["frame"] for r in rows if r["shiny"] == "1"}
+    assert shinies == set(fronts[::2]) and 1 < len(fronts) <= packs.POSES
+    sky = [r["file"] for r in rows if r["form"]]
+    assert len(sky) == packs.FORM_POSES and sky[0] == "front/003-sky-000.png"
+    assert (raw / sky[0]).exists()
+
+
+def test_ragged_frames_are_left_out():
+    clean = np.asarray(bar(20))[10:20, 5:25]
+    ragged, moved = clean.copy(), clean.copy()
+    ragged[1:9:2, 1:19:3] = (9, 9, 9, 255)
+    moved[:, 10:] = (9, 9, 9, 255)
+    assert list(packs.clean_frames({0: clean, 4: ragged, 7: moved})) == [0, 7]
+    # What the first frame has itself, such as dots, is no fault of the others.
+    assert list(packs.clean_frames({0: ragged, 4: ragged, 7: clean})) == [0, 4, 7]
 
 
 def bar(length, where=5, size=40, colour=(200, 60, 20, 255)):

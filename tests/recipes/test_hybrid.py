@@ -185,6 +185,37 @@ def test_what_fools_it_is_both_losses_and_both_slopes(second, make_hybrid, monke
     np.testing.assert_allclose(both, first + 0.3 * other, rtol=1e-3, atol=1e-6)
 
 
+def test_augmentation_grows_with_a_discriminator_that_is_too_sure(second):
+    """Of both discriminators, and it is part of the state."""
+    model = hybrid.HybridGAN(
+        models.pyramid_generator(16, latent_dim=8, widths=(8, 8), detail=8),
+        models.pyramid_discriminator(16, widths=(8, 8)),
+        second=second,
+        second_augment=augment.OnBackground(augment.DiffAugment(rotation=15)),
+        second_losses=losses.get("hinge"),
+        augment=augment.DiffAugment(rotation=15),
+        adapt=(0.6, 4),
+    )
+    adams = [keras.optimizers.Adam(1e-3) for _ in range(3)]
+    model.compile(*adams[:2], losses.get("nonsaturating"), adams[2])
+    assert any(variable is model.strength for variable in model.state)
+    zeros = [ops.zeros(v.shape) for v in model.discriminator.trainable_variables]
+    found = []
+    for right in (1.0, 1.0, 0.8, 0.3, 0.0, *(1.0,) * 12):
+        model.apply_to_discriminator(zeros, {"d_real": right})
+        found.append(float(model.strength))
+    wanted = [0.1, 0.2, 0.2, 0.0, 0.0, *np.arange(1, 11) / 10, 1.0, 1.0]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    model.strength.assign(0.0)
+    draws = model.draw(64)
+    rare = draws["real"][:, 5:], draws["second fake"]["inner"][:, 5:]
+    assert all(float(ops.max(ops.abs(x))) == 0 for x in rare)
+    model.strength.assign(1.0)
+    draws = model.draw(64)
+    turned = draws["real"][:, 7], draws["second fake"]["inner"][:, 7]
+    assert all(float(ops.min(ops.abs(x))) > 0 for x in turned)
+
+
 def test_on_background_composites_as_a_canvas_does():
     layer = augment.OnBackground()
     draws = layer.draw(2, keras.random.SeedGenerator(0))

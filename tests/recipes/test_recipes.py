@@ -124,6 +124,17 @@ def test_the_rate_falls_to_a_tenth_at_the_end():
     np.testing.assert_allclose([float(rate(100)), float(rate(200))], 0.1, atol=1e-6)
 
 
+def test_the_generator_may_start_slowly():
+    rate = CosineTail(1.0, steps=100, share=0.4, ease_in=20)
+    rates = [float(rate(step)) for step in (0, 5, 20, 60, 100)]
+    np.testing.assert_allclose(rates, [0, 0.25, 1, 1, 0.1], atol=1e-6)
+    for decay in (0.0, 0.5):
+        model = dataclasses.replace(TINY, ease_in=4 * 16, decay=decay).build()
+        model.g_optimizer.iterations.assign(1)
+        rates = [float(x.learning_rate) for x in (model.g_optimizer, model.d_optimizer)]
+        np.testing.assert_allclose(rates, [0.25 * 2e-4, 2e-4], rtol=1e-5)
+
+
 @pytest.mark.parametrize("changes, words", [
     ({"name": "a/b"}, "a plain word as its name, not 'a/b'"),
     ({"batch": 0}, "a positive number as its batch, not 0"),

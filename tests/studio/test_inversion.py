@@ -11,7 +11,12 @@ from pokeutils.studio import inversion
 
 @pytest.fixture(scope="module")
 def generator():
-    model = models.pyramid_generator(16, latent_dim=6, widths=(8, 8), detail=8)
+    return shaken()
+
+
+def shaken(**options):
+    options = {"latent_dim": 6, "widths": (8, 8), "detail": 8, **options}
+    model = models.pyramid_generator(16, **options)
     random = np.random.default_rng(0)
     weights = [
         random.normal(0, 0.3, w.shape) if len(w.shape) > 1 else w
@@ -103,6 +108,14 @@ def test_every_place_has_a_say(generator):
         mixed = one.copy()
         mixed[:, place] = other[:, place]
         assert np.abs(np.asarray(apart(mixed, training=False)) - before).max() > 1e-3
+
+
+def test_more_convolutions_listen_too():
+    deep = shaken(depth=2)
+    apart, z = inversion.separate(deep), sampling.draw(2, 6)
+    assert apart.input_shape == (None, 5, 6)
+    same = apart(np.repeat(z[:, None], 5, 1), training=False)
+    np.testing.assert_allclose(same, deep(z, training=False), atol=1e-5)
 
 
 def test_a_palette_listens_too_and_others_are_refused():

@@ -1,6 +1,8 @@
 """Publishing a run's generator in half precision, loading it, hatching from it."""
 
+import dataclasses
 import json
+import re
 
 import numpy as np
 import publish
@@ -13,14 +15,14 @@ from pokeutils.common import files, images, saved
 from pokeutils.data import dataset
 from pokeutils.evaluation import features, measures, report
 from pokeutils.recipes import catalogue
-from pokeutils.training import loop, runs
+from pokeutils.training import checkpoints, loop, runs
 
 
 def test_what_the_repository_ships_is_small_and_draws_creatures():
     folder = saved.folder()
     names = saved.names()
     assert saved.FLAGSHIP in names and len(names) <= 2
-    assert sum(path.stat().st_size for path in folder.iterdir()) <= 12e6
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 24e6
     for name in names:
         card = saved.card(name)
         pictures = sampling.sample(saved.pretrained(name), 64)
@@ -65,6 +67,63 @@ def test_half_precision_draws_the_same_creatures(run, published):
     a, b = (sampling.sample(one, 16).astype("int16") for one in (half, whole))
     assert np.abs(a - b).max() <= 4 and np.ptp(a) > 50
     assert published.stat().st_size < (run / "generator.keras").stat().st_size
+
+
+def test_a_training_goes_on_from_what_was_published(run, published):
+    """From generator and discriminators, but for what half precision rounds off."""
+    was, now = (catalogue.get("tiny16").build(seed) for seed in (0, 1))
+    checkpoints.load(was, run)
+    saved.warm(now, "tiny16")
+    for name in ("discriminator", "averaged"):
+        pairs = (getattr(model, name).weights for model in (was, now))
+        for old, new in zip(*pairs, strict=True):
+            if "moving" not in old.path:  # measured anew before it was saved
+                np.testing.assert_allclose(old, new, rtol=1e-3, atol=1e-4)
+    for old, new in zip(now.averaged.weights, now.generator.weights, strict=True):
+        np.testing.assert_array_equal(old, new)
+    warm = dataclasses.replace(catalogue.get("tiny16"), warm="tiny16").build(seed=2)
+    pictures = [sampling.sample(x, 4) for x in (warm.generator, now.generator)]
+    np.testing.assert_array_equal(*pictures)
+
+
+def test_what_is_unfinished_is_not_listed_but_can_be_gone_on_from(run, published):
+    page = publish.publish(run, ["Blots."], "half", finished=False).with_suffix(".md")
+    assert saved.names() == ["tiny16"]
+    assert not (published.parents[1] / "gallery" / "half.jpg").exists()
+    with pytest.raises(ValueError, match="No trained generator 'half'"):
+        saved.pretrained("half")
+    code = re.search(r"(?s)```python\n(.*?)\ntraining.train", page.read_text("utf-8"))[
+        1
+    ]
+    space = {}
+    exec(code.replace("outputs/pretrained", str(published.parent)), space)
+    model = space["recipe"].build(dtype="float32")
+    pictures = [
+        sampling.sample(x, 4) for x in (model.generator, saved.pretrained("tiny16"))
+    ]
+    np.testing.assert_allclose(*np.int16(pictures), atol=1)
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"generator_options": (("widths", (8, 4)), ("latent_dim", 16), ("detail", 8))},
+     "tiny16 has other layers"),
+    ({"discriminator_options": (("widths", (8, 4)),)}, "of other discriminators"),
+])  # fmt: skip
+def test_a_training_goes_on_with_the_same_networks_only(published, changes, words):
+    other = dataclasses.replace(catalogue.get("tiny16"), warm="tiny16", **changes)
+    with pytest.raises(ValueError, match=words):
+        other.build()
+
+
+def test_discriminators_that_were_changed_are_refused(published):
+    path = published.with_name("tiny16-discriminators.npz")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"x")
+    try:
+        with pytest.raises(ValueError, match="not the file that its card describes"):
+            dataclasses.replace(catalogue.get("tiny16"), warm="tiny16").build()
+    finally:
+        path.write_bytes(content)
 
 
 def test_the_card_says_what_was_done(published):

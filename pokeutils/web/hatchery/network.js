@@ -119,6 +119,7 @@ const product = (shape) => shape.reduce((a, b) => a * b, 1);
 
 const STEPS = {
   unit: (s, [z]) => tf.mul(z, tf.rsqrt(tf.add(tf.mean(tf.square(z), -1, true), 1e-8))),
+  sum: (s, values) => tf.addN(values),
   dense: (s, [x], w) => tf.add(tf.matMul(x, w[s.kernel]), w[s.bias]),
   conv: (s, [x], w) =>
     tf.add(tf.conv2d(x, w[s.kernel], s.stride, s.pad), w[s.bias]),

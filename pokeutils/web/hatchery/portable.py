@@ -174,6 +174,7 @@ def _relu(writer, layer, x):
 
 
 RULES = {
+    layers.Add: lambda writer, layer, *values: writer.step("sum", *values),
     layers.Dense: lambda writer, layer, x: writer.step("dense", x, **_weights(layer)),
     layers.Conv2D: _convolution,
     layers.Conv2DTranspose: _convolution,

@@ -15,6 +15,7 @@ from pokeutils.web.hatchery import genome, portable
 STATISTICS = [0.6, 0.5, 0.4], [0.2, 0.3, 0.4]
 GENERATORS = {
     "pyramid": pyramid,
+    "deep": lambda: pyramid(depth=2),
     "palette": lambda: pyramid(palette=5),
     "three channels": lambda: pyramid(channels=3),
     "synchronised": lambda: synchronised(pyramid()),

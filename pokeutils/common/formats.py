@@ -18,6 +18,9 @@ LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")  # colours run at edges
 PNG = b"\x89PNG\r\n\x1a\n"
 CHUNKS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")  # beside those in capitals
 ENTITY = re.compile(r"""<!ENTITY\s+([\w:.-]+)\s+(?:"([^"<&%]*)"|'([^'<&%]*)')\s*>""")
+PREFIX = re.compile(r"[\s</]([A-Za-z_][\w.-]*):[A-Za-z_][\w.-]*\s*[=>/\s]")
+DECLARED = re.compile(r"\sxmlns:([\w.-]+)\s*=")
+SPACES = {"xlink": "http://www.w3.org/1999/xlink"}
 FOREIGN = re.compile(r"<([^\s<>/]+:)?(image|feImage)\b|<!ENTITY", re.IGNORECASE)
 
 
@@ -32,7 +35,9 @@ def readable():
 def suffixes():
     """Returns the endings of files that are read, in lower case, such as ".png"."""
     known = Image.registered_extensions().items()
-    return {".svg", ".svgz"} | {end for end, name in known if name in readable()}
+    return {".svg", ".svgz", ".mpo"} | {
+        end for end, name in known if name in readable()
+    }
 
 
 def bare_png(data):
@@ -78,4 +83,8 @@ def svg_text(data):
     size = len(text) + sum(len(plain.get(name, "")) for name in used.findall(text))
     if size > MAX_BYTES:
         raise ValueError(f"its entities make more than {MAX_BYTES >> 20} MB")
-    return used.sub(lambda match: plain.get(match[1], match[0]), text)
+    text = used.sub(lambda match: plain.get(match[1], match[0]), text)
+    # Cut out of a web page, or with a DTD that declares them, prefixes may be unknown.
+    unknown = set(PREFIX.findall(text)) - set(DECLARED.findall(text)) - {"xml", "xmlns"}
+    spaces = (f' xmlns:{p}="{SPACES.get(p, "urn:" + p)}"' for p in sorted(unknown))
+    return re.sub(r"<svg\b", lambda _: "<svg" + "".join(spaces), text, count=1)

@@ -36,6 +36,8 @@ def read(path, long_side=256):
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f"{size / 2**20:.0f} MB; at most {MAX_BYTES >> 20} MB")
+    if not size:
+        raise ValueError("not a picture: the file is empty")
     data = path.read_bytes()
     if path.suffix.lower() in (".svg", ".svgz"):
         return _read_svg(data, long_side)
@@ -113,11 +115,14 @@ def _frame(image):
 
 
 def _eight_bits(image):
-    """Greys of 16 bits scaled to 8; Pillow would clip them, and most become white."""
-    if not image.mode.startswith("I"):
+    """Greys of 16 bits, or floats, scaled to 8; Pillow would clip them, and most become
+    white, or black."""
+    if image.mode[0] not in "IF":
         return image
-    greys = np.asarray(image)
-    scaled = Image.fromarray((greys.clip(0, 65535) / 257).round().astype(np.uint8))
+    greys = np.nan_to_num(np.asarray(image))
+    most = 65535 if image.mode[0] == "I" else 1 if greys.max() <= 1 else 255
+    scaled = (greys.clip(0, most) * (255 / most)).round()
+    scaled = Image.fromarray(scaled.astype(np.uint8))
     if "transparency" in image.info:  # a grey that means nothing is there
         seen = greys != image.info["transparency"]
         scaled.putalpha(Image.fromarray(np.where(seen, np.uint8(255), np.uint8(0))))
@@ -257,7 +262,7 @@ def box(rgba, threshold=SOFT):
     raises ValueError when nothing is."""
     solid = rgba[..., 3] > threshold
     if not solid.any():
-        raise ValueError("nothing to see: every pixel is transparent")
+        raise ValueError("nothing to see: every pixel is transparent, or background")
     rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 

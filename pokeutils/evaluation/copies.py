@@ -274,11 +274,8 @@ def side_by_side(samples, reals, copies, chosen, by=None, count=4, columns=2):
     return plots.tile(np.stack(groups), columns)
 
 
-def nearest_features(vectors, others, count=3, itself=False):
-    """Returns the `count` nearest rows of `others` to each of `vectors`: `Nearest`.
-    `itself=True`: both are the same, and none is its own neighbour."""
+def nearest_features(vectors, others, count=3):
+    """Returns the `count` nearest rows of `others` to each of `vectors`: `Nearest`."""
     apart = distances(*check_features(vectors, others))
-    if itself:
-        np.fill_diagonal(apart, np.inf)
     indices = apart.argsort(1, kind="stable")[:, :count]
     return Nearest(indices, np.take_along_axis(apart, indices, 1), None)

@@ -109,10 +109,22 @@ ILLUSTRATOR = """<?xml version="1.0" encoding="{}"?>
         ILLUSTRATOR.format("utf-16", BODY).encode("utf-16-be"),
         SVG.format(BODY).encode("utf-16-le"),
         b"\xef\xbb\xbf" + SVG.format(BODY).encode(),
+        SVG.format(
+            f'<g kvg:element="&#x6c34;"><a xlink:href="#b"/>{BODY}</g>'
+        ).encode(),
         gzip.compress(SVG.format(BODY).encode()),
         gzip.compress(ILLUSTRATOR.format("utf-16", BODY).encode("utf-16")),
     ],
-    ids=["Illustrator", "UTF-16", "big-endian", "no BOM", "BOM", "svgz", "all"],
+    ids=[
+        "Illustrator",
+        "UTF-16",
+        "big-endian",
+        "no BOM",
+        "BOM",
+        "prefixes",
+        "svgz",
+        "all",
+    ],
 )
 @pytest.mark.parametrize("name", ["a.svg", "a.svgz"])
 def test_harmless_svgs_are_drawn(data, name, tmp_path):

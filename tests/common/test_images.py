@@ -307,6 +307,17 @@ def test_files_that_are_no_pictures_say_why(tmp_path):
             images.read(tmp_path / name)
 
 
+@pytest.mark.parametrize("most", [1, 255])
+def test_greys_in_floats_keep_their_shades(tmp_path, most):
+    greys = np.full((32, 32), most, np.float32)
+    greys[8:24, 8:24] = np.linspace(0, 0.9 * most, 256).reshape(16, 16)
+    Image.fromarray(greys).save(tmp_path / "a.tif")
+    rgba = images.read(tmp_path / "a.tif")
+    assert rgba[0, 0, 3] == 0 and images.box(rgba) == (8, 8, 24, 24)
+    shades = (greys[8:24, 8:24] * 255 / most).round()
+    assert abs(rgba[8:24, 8:24, 0] - shades).max() <= 1
+
+
 @pytest.mark.parametrize(
     "bad",  # Pillow raises struct.error and AttributeError
     [b"\x01\x02\x00\x02", b"\x01\x0f\x00\x0b"],

@@ -141,7 +141,8 @@ class LiveClient(NotebookClient):
 
 
 def execute(notebook, working_folder):
-    """Executes all cells, writing their outputs into `notebook`.
+    """Executes all cells, or those before an `env.Done`, writing their outputs into
+    `notebook`.
 
     Raises CellExecutionError for the first cell that fails, DeadKernelError when the
     kernel ends early, KeyboardInterrupt after Ctrl-C.
@@ -161,8 +162,13 @@ def execute(notebook, working_folder):
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     path = path.rstrip(os.pathsep)  # an empty entry would be the working folder
     with client.setup_kernel(env={**os.environ, "PYTHONPATH": path}, cleanup_kc=True):
-        for index, cell in enumerate(notebook.cells):
-            client.execute_cell(cell, index)
+        try:
+            for index, cell in enumerate(notebook.cells):
+                client.execute_cell(cell, index)
+        except CellExecutionError as error:
+            if error.ename != env.Done.__name__:
+                raise
+            print(f"  | {error.evalue}", flush=True)
 
 
 def explain(notebook, error):

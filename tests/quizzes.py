@@ -17,6 +17,8 @@ def doodle_set():
     meta = {
         "name": np.array([f"Doodle {i}" for i in range(COUNT)]),
         "species_id": np.arange(1, COUNT + 1),
+        "slug": np.full(COUNT, ""),
+        "split": np.full(COUNT, "train"),
         "shiny": np.zeros(COUNT, bool),
     }
     return PictureSet("doodles", SIZE, transparent(range(COUNT)), meta, {}, None)

@@ -33,6 +33,14 @@ PROFILES = ("tiny", "quick", "full")
 _MISSING = object()
 
 
+class Done(Exception):
+    """Raised in a notebook that has nothing left to do, with a sentence that says why:
+    its cells end there, without a traceback, and for `make run` all is well."""
+
+    def _render_traceback_(self):  # what Jupyter shows instead of one
+        return [str(self)]
+
+
 def platform():
     """Returns "colab", "kaggle" or "local"."""
     # Kaggle first: its image is built on Colab's and carries some of its marks.

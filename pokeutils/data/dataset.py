@@ -35,12 +35,29 @@ class PictureSet(
         return ~self.train
 
     @property
+    def species(self):
+        """Returns what each picture shows: its national number, else its slug, (n,)."""
+        numbers, slugs = self.meta["species_id"], self.meta["slug"]
+        return np.where(numbers > 0, numbers.astype(str), slugs)
+
+    @property
+    def groups(self):
+        """Returns a number per species, (n,), for measures that must not compare twins:
+        the national one, or one that pictures of a slug share. All are 0, unknown, in a
+        folder of one's own that had to be split by file, see `prepare.split`."""
+        numbers = self.meta["species_id"]
+        _, place = np.unique(self.meta["slug"], return_inverse=True)
+        groups = np.where(numbers > 0, numbers, species.COUNT + 1 + place)
+        both = np.intersect1d(groups[self.train], groups[self.holdout])
+        return np.zeros_like(groups) if both.size else groups
+
+    @property
     def weights(self):
         """Returns 1 / pictures of its species for each picture, (n,): with these,
         `order` shows every species as often as any other."""
-        numbers, slugs = self.meta["species_id"], self.meta["slug"]
-        names = np.where(numbers > 0, numbers.astype(str), slugs)
-        _, place, counts = np.unique(names, return_inverse=True, return_counts=True)
+        _, place, counts = np.unique(
+            self.species, return_inverse=True, return_counts=True
+        )
         return 1.0 / counts[place]
 
     @property
@@ -155,11 +172,12 @@ def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):
     """Returns which pictures each training step sees, and which of them are flipped:
     int32 and bool (steps, batch), from step `start` on. Every epoch of count // batch
     steps is a permutation that depends on (seed, epoch) only, so that runs resume
-    exactly. With `weights` (count,), a picture comes as often as its share of them,
-    rounded up or down at random. Without `reshuffle`, all epochs are the first. Raises
-    ValueError when `batch` exceeds `count`, or a weight is not positive."""
-    if not 1 <= batch <= count:
-        raise ValueError(f"a batch of {batch} from {count} pictures; use 1 to {count}.")
+    exactly; pictures that are fewer than a batch come several times in it. With
+    `weights` (count,), a picture comes as often as its share of them, rounded up or
+    down at random. Without `reshuffle`, all epochs are the first. Raises ValueError
+    without pictures, or when a weight is not positive."""
+    if batch < 1 or count < 1:
+        raise ValueError(f"a batch of {batch} from {count} pictures; use 1 or more.")
     if weights is not None:
         weights = np.asarray(weights, np.float64)
         good = np.isfinite(weights) & (weights > 0)
@@ -167,7 +185,8 @@ def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):
             expected = f"expected ({count},), one per picture, all of them positive"
             raise ValueError(f"weights of shape {weights.shape}; {expected}.")
         weights = weights if np.ptp(weights) else None
-    per_epoch = count // batch
+    times = -(-batch // count)
+    per_epoch = times * count // batch
     indices = np.empty((steps, batch), np.int32)
     flips = np.empty((steps, batch), bool)
     for row, step in enumerate(range(start, start + steps)):
@@ -175,7 +194,8 @@ def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):
         if place == 0 or row == 0:
             key = [seed, epoch if reshuffle else 0]
             rng = np.random.Generator(np.random.Philox(key=key))
-            deck, coins = _deck(rng, count, weights), rng.random(count) < 0.5
+            deck = np.concatenate([_deck(rng, count, weights) for _ in range(times)])
+            coins = rng.random(len(deck)) < 0.5
         cards = slice(place * batch, (place + 1) * batch)
         indices[row], flips[row] = deck[cards], coins[cards]
     return indices, flips

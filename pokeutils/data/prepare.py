@@ -27,6 +27,7 @@ from pokeutils.data import sources, species
 VERSION = 3  # raise it when prepared sets must be made anew
 HOLDOUT = 0.1  # share of the species kept out of training
 MAX_BROKEN = 0.05  # more undecodable pictures than this is an error
+FEWEST = 20  # pictures of one's own, which are split, trained on and judged
 SECONDS = 30  # for one picture; then its decoder is stopped
 COLUMNS = (
     *("file", "species_id", "slug", "name", "form", "shiny", "generation"),
@@ -34,11 +35,14 @@ COLUMNS = (
 )
 NUMBERS = ("species_id", "generation", *species.STATS)  # 0 where unknown
 
-GRID = 16  # cells per side; 2 * 16 * 16 = 512 notes per picture
+GRID = 16  # cells per side
+NOTES = 2 * GRID * GRID  # 512 notes per picture
+ROWS, TELL = 512, 4096  # pictures compared at a time; after so many, a line of progress
 STEP = 2.0  # grey levels (0-255); less is flat, whatever noise says
 # Between the official artworks and copies of them as JPEG, the same picture differs in
 # at most 19 notes and 5.3 grey levels, different species in 104 notes and more.
 FAR = 64  # notes that may differ
+MOST = 1_000_000  # pairs; a set that has more is copies through and through
 COLOUR = 8.0  # grey levels (0-255) between their cells, on average: not a recolour
 
 Pair = collections.namedtuple("Pair", "first second notes mirrored")
@@ -47,20 +51,37 @@ Pair = collections.namedtuple("Pair", "first second notes mirrored")
 def make(source, raw, new, expected, progress=print):
     """Fills the folder `new` with a prepared set made from the raw folder `raw`.
     `expected` (version, size, listing) goes into the report, for `dataset.load` to
-    compare. Raises RuntimeError when more than 5 % of the pictures cannot be used."""
+    compare. Raises RuntimeError when more than 5 % of the pictures cannot be used, or
+    too few are left."""
     begin, about = time.monotonic(), sources.about(raw)
     array, rows, dropped = _collect(source, raw, expected["size"], progress)
     dropped = about.get("dropped", []) + dropped
-    kept, total = len(array), len(array) + len(dropped)
-    if kept < 2 or len(dropped) > MAX_BROKEN * total:
-        named = "; ".join(f"{d['file']}: {d['reason']}" for d in dropped[:5])
+    total = len(array) + len(dropped)
+    named = "; ".join(f"{d['file']}: {d['reason']}" for d in dropped[:5])
+    named = f" ({named})" if named else ""
+    if len(dropped) > MAX_BROKEN * total:
         raise RuntimeError(
-            f"{source}: {len(dropped)} of {total} pictures cannot be used ({named}). At "
-            f"most {MAX_BROKEN:.0%} may be lost, and 2 must be left: remove or replace "
-            "these files."
+            f"{source}: {len(dropped)} of {total} pictures cannot be used{named}. At "
+            f"most {MAX_BROKEN:.0%} may be lost: remove or replace these files."
         )
-    array, rows, duplicates = _drop_duplicates(source, array, rows)
+    array, rows, duplicates = _drop_duplicates(source, array, rows, progress)
+    own = all(part.startswith("folder:") for part in sources.parts(source))
+    least = FEWEST if own else 2
+    if len(array) < least:
+        raise RuntimeError(
+            f"{source}: {len(array)} of {total} pictures can be used{named}; at least "
+            f"{least} are needed, to learn from and to compare with. Add pictures."
+        )
+    boxes = [row["file"] for row, p in zip(rows, array, strict=True) if images.is_box(p)]
+    if boxes:
+        progress(
+            f"Warning: {len(boxes)} of {len(rows)} pictures fill a box, such as "
+            f"{boxes[0]}: a background that is not of one colour cannot be cut out, and "
+            "what learns from such pictures draws boxes, too (report.json names them)."
+        )
     rows = [_meta(row) for row in rows]
+    for row, held in zip(rows, split(rows, own), strict=True):
+        row["split"] = "holdout" if held else "train"
 
     table = files.csv_bytes(COLUMNS, rows)
     with files.atomic(new / "images.npy") as path, open(path, "wb") as file:
@@ -69,15 +90,15 @@ def make(source, raw, new, expected, progress=print):
         np.lib.format.write_array_header_1_0(file, header)
         file.write(array.data)
     files.write_bytes(new / "meta.csv", table)
-    split = [row["split"] for row in rows]
+    held = sum(row["split"] == "holdout" for row in rows)
     pixel_art = sources.describe(source).pixel_art
     report = {
         "source": source,
         **expected,
         "pictures": len(array),
         "species": len({row["species_id"] or row["slug"] for row in rows}),
-        "train": split.count("train"),
-        "holdout": split.count("holdout"),
+        "train": len(rows) - held,
+        "holdout": held,
         "from": about["from"],
         "verified": about.get("verified", ""),
         "alpha": "premultiplied",
@@ -87,6 +108,7 @@ def make(source, raw, new, expected, progress=print):
         "fingerprint": fingerprint(array, table),
         "left_out": about.get("left_out", []),
         "duplicates": duplicates,
+        "boxes": boxes,
         "dropped": dropped,
     }
     files.write_json(new / "report.json", report)
@@ -106,7 +128,9 @@ def _collect(source, raw, size, progress):
     progress(f"{raw.name}: preparing {len(manifest)} pictures at {size} px ...")
     rows, dropped = [], []
     canvases = _canvases(_requests(source, raw, manifest, size))
-    for row, canvas in zip(manifest, canvases, strict=True):
+    for number, (row, canvas) in enumerate(zip(manifest, canvases, strict=True), 1):
+        if number % TELL == 0:
+            progress(f"{raw.name}: {number} of {len(manifest)} prepared")
         if isinstance(canvas, str):
             dropped.append({"file": row["file"], "reason": canvas})
         else:
@@ -126,14 +150,14 @@ def _requests(source, raw, manifest, size):
         yield {"path": path, "size": size, "pixel_art": pixel_art[folder]}
 
 
-def _drop_duplicates(source, array, rows):
+def _drop_duplicates(source, array, rows, progress):
     """Returns the pictures and rows without those that an earlier source has, and
     [{"file", "same_as"}] of those."""
     if len(sources.parts(source)) == 1:
         return array, rows, []
     origin = [row["file"].split("/")[1] for row in rows]
     earlier = {}
-    for first, second, *_ in pairs(array):
+    for first, second, *_ in pairs(array, progress=progress):
         if origin[first] != origin[second]:
             names = {"file": rows[second]["file"], "same_as": rows[first]["file"]}
             earlier[second] = names
@@ -155,16 +179,42 @@ def _meta(row):
     facts = {} if drawn else species.facts(int(row["species_id"] or 0), row["form"])
     meta = {column: row.get(column, "") for column in COLUMNS} | facts
     meta["slug"] = row["slug"] or facts.get("slug", "")
-    held = is_holdout(meta["species_id"] or meta["slug"])
-    meta["split"] = "holdout" if held else "train"
     return meta
+
+
+def split(rows, own=False):
+    """Returns for each row of meta.csv whether it is kept for testing. Pictures of one
+    species (its national number, else its slug) stay together, the same ones in every
+    source and size, see `is_holdout`.
+
+    In folders of one's `own`, a number need not be a species, so that there may be but
+    one: where a species has more than a tenth of the pictures, they are split by file.
+    And however few there are, a tenth is held out, rounded down.
+    """
+    names = [row["species_id"] or row["slug"] for row in rows]
+    if not own:
+        return [is_holdout(name) for name in names]
+    left = int(HOLDOUT * len(rows))
+    if max(collections.Counter(names).values()) > left:
+        names = [row["sha256"] for row in rows]  # copies stay together
+    held = set()
+    for name, count in sorted(collections.Counter(names).items(), key=_place):
+        if count <= left:
+            held.add(name)
+            left -= count
+    return [name in held for name in names]
 
 
 def is_holdout(species):
     """Says whether a species (its national number, else its slug) is kept for testing:
     the same for every source, size, form and colour."""
-    digest = hashlib.sha256(f"species {species}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") / 2**32 < HOLDOUT
+    return _place([species]) < HOLDOUT
+
+
+def _place(item):
+    """Returns where a name lies between 0 and 1: a hash, so that it never changes."""
+    digest = hashlib.sha256(f"species {item[0]}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32
 
 
 def _canvases(requests):
@@ -199,9 +249,16 @@ class _Decoder:
 
     def __call__(self, request):
         if self.process is None:
-            command, pipe = [sys.executable, "-P", images.__file__], subprocess.PIPE
+            command = [sys.executable, "-P", "-m", images.__name__]
+            paths = [str(env.ROOT), os.environ.get("PYTHONPATH")]
+            paths = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+            pipe = subprocess.PIPE
             self.process = subprocess.Popen(
-                command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+                command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **paths},
             )
         watch = threading.Timer(SECONDS, self.process.kill)
         watch.start()
@@ -221,50 +278,67 @@ class _Decoder:
             watch.cancel()
 
 
-def pairs(pictures, others=None, far=FAR, colour=COLOUR):
+def pairs(pictures, others=None, far=FAR, colour=COLOUR, progress=None):
     """Returns a Pair of indices for each two pictures that are nearly the same.
     Pictures are premultiplied RGBA, uint8 (n, size, size, 4). With `others`, `second`
     is an index in these. `notes` is how many of 512 differ, `mirrored` whether one is
-    the mirror image of the other."""
-    ours = hashes, mirrored, cells = _describe(pictures)
-    other_hashes, _, other_cells = ours if others is None else _describe(others)
+    the mirror image of the other. `progress` takes a line now and then."""
+    show = progress or (lambda line: None)
+    notes, mirrored, cells = _describe(pictures, show)
+    other_notes, other_cells = notes, cells
+    if others is not None:
+        other_notes, _, other_cells = _describe(others, show)
     result = []
-    for first in range(len(hashes)):
-        begin = first + 1 if others is None else 0
+    for begin in range(0, len(notes), ROWS):
+        if begin and begin % TELL < ROWS:
+            show(f"pictures compared with all others: {begin} of {len(notes)}")
+        rows, after = slice(begin, begin + ROWS), begin if others is None else 0
+        # Notes are 1 or -1, so that a product counts those that agree.
         straight, turned = (
-            np.bitwise_count(own[first] ^ other_hashes[begin:]).sum(-1, dtype=np.int32)
-            for own in (hashes, mirrored)
+            (NOTES - own[rows] @ other_notes[after:].T) / 2 for own in (notes, mirrored)
         )
-        notes = np.minimum(straight, turned)
-        for second in np.flatnonzero(notes <= far):
-            flipped = bool(turned[second] < straight[second])
-            cell = images.mirror(cells[first]) if flipped else cells[first]
-            if np.abs(cell - other_cells[begin + second]).mean() <= colour:
-                index = int(begin + second)
-                result.append(Pair(first, index, int(notes[second]), flipped))
+        different = np.minimum(straight, turned)
+        if others is None:
+            different[np.tri(*different.shape, dtype=bool)] = np.inf
+        near = np.argwhere(different <= far)
+        for part in np.array_split(near, -(-len(near) // ROWS) or 1):
+            first, second = part.T
+            flipped = turned[first, second] < straight[first, second]
+            own = cells[begin + first]
+            own = np.where(flipped[:, None, None, None], images.mirror(own), own)
+            apart = np.abs(own - other_cells[after + second]).mean(axis=(1, 2, 3))
+            counts = different[first, second].astype(int)
+            found = np.stack([begin + first, after + second, counts, flipped], axis=1)
+            found = found[apart <= colour]
+            result += [Pair(a, b, n, bool(m)) for a, b, n, m in found.tolist()]
+        if len(result) > MOST:
+            show(f"more than {MOST:,} pairs: the others are not looked for")
+            break
     return result
 
 
-def _describe(pictures):
-    """Returns hashes (n, 8) uint64, those of mirror images, cells (n, 16, 16, 3)."""
-    hashes = np.empty((2, len(pictures), 2 * GRID * GRID // 64), np.uint64)
+def _describe(pictures, show):
+    """Returns notes (n, 512), those of mirror images, cells (n, 16, 16, 3): float32."""
+    notes = np.empty((2, len(pictures), NOTES), np.float32)
     cells = np.empty((len(pictures), GRID, GRID, 3), np.float32)
     for index, picture in enumerate(pictures):
+        if index and index % TELL == 0:
+            show(f"pictures described: {index} of {len(pictures)}")
         seen = picture[..., 3].max() > images.SOFT
         body = images.composite(images.crop(picture) if seen else picture)
         grey = body.mean(axis=-1, dtype=np.float32)
-        hashes[0, index] = _hash(grey)
-        hashes[1, index] = _hash(grey[:, ::-1])
+        notes[0, index] = _notes(grey)
+        notes[1, index] = _notes(grey[:, ::-1])
         small = Image.fromarray(body).resize((GRID, GRID), Image.Resampling.BOX)
         cells[index] = np.asarray(small)
-    return *hashes, cells
+    return *notes, cells
 
 
-def _hash(grey):
-    """Returns 512 notes as uint64 (8,): whether it gets brighter to the right, and
-    downwards, from each cell to the next."""
+def _notes(grey):
+    """Returns 512 notes, 1 for yes and -1 for no: whether it gets brighter to the
+    right, and downwards, from each cell to the next."""
     image = Image.fromarray(np.ascontiguousarray(grey))
     wide = np.asarray(image.resize((GRID + 1, GRID), Image.Resampling.BILINEAR))
     high = np.asarray(image.resize((GRID, GRID + 1), Image.Resampling.BILINEAR))
     notes = np.diff(wide, axis=1) > STEP, np.diff(high, axis=0) > STEP
-    return np.packbits(np.stack(notes)).view(np.uint64)
+    return np.ravel(notes) * np.float32(2) - 1

@@ -21,6 +21,7 @@ NEIGHBOURS = 10  # the nearest, and those that it is nearer than
 TILTS = -4, 4  # degrees: with originals turned so, a copy turned by 6 is found as well
 ALARMS = 0.01  # of the training pictures themselves would be taken for copies, at most
 ALONE = 0.7  # an original is nearer than this share of the distance to others, always
+ROWS, MOST = 1024, 2000  # pictures compared at a time; reals that say what is usual
 OWN = colours, drawing  # quick enough to describe every original several times
 
 Nearest = namedtuple("Nearest", "indices distances mirrored")
@@ -83,9 +84,10 @@ def _shares(flags):
 class Originals:
     """Training pictures, described once, in which `look` finds the originals of others.
 
-    What is usual is read from them, each against those of other groups: `usual` has,
-    for each search, how singled out the nearest picture is, in ascending order. The
-    limit lies where one real in 100 (`ALARMS`) would be flagged, or below (`ALONE`).
+    What is usual is read from them, or from `MOST` of them drawn at random, each
+    against those of other groups: `usual` has, for each search, how singled out the
+    nearest picture is, in ascending order. The limit lies where one real in 100
+    (`ALARMS`) would be flagged, or below (`ALONE`).
     """
 
     def __init__(self, reals, features=None, groups=None):
@@ -99,8 +101,11 @@ class Originals:
             name: [_views(describe, side) for side in (reals, reals[:, :, ::-1])]
             for name, describe in self.searches.items()
         }
+        some = np.arange(len(reals))
+        if len(some) > MOST:
+            some = np.sort(np.random.default_rng(0).choice(some, MOST, replace=False))
         alone = {
-            name: _singled_out(self._nearest(name, same[0], self.groups))
+            name: _singled_out(self._nearest(name, same[0][some], self.groups[some]))
             for name, (same, _) in self.views.items()
         }
         self.usual = {name: np.sort(values) for name, values in alone.items()}
@@ -134,6 +139,14 @@ class Originals:
 
     def _nearest(self, name, vectors, own=None):
         """Returns the nearest of each of the `count` nearest groups but its `own`."""
+        parts = np.array_split(np.arange(len(vectors)), -(-len(vectors) // ROWS))
+        found = [
+            self._nearest_few(name, vectors[part], None if own is None else own[part])
+            for part in parts
+        ]
+        return Nearest(*map(np.concatenate, zip(*found, strict=True)))
+
+    def _nearest_few(self, name, vectors, own):
         same, mirror = (
             np.min([distances(vectors, view) for view in views], axis=0)
             for views in self.views[name]
@@ -154,7 +167,7 @@ class Originals:
     def _p_values(self, alone):
         """Returns the share of training pictures that are as singled out: (k, n)."""
         counts = [np.searchsorted(self.usual[k], v, "right") for k, v in alone.items()]
-        return np.stack(counts) / len(self.groups)
+        return np.stack(counts) / len(self.usual["drawing"])
 
 
 def _views(describe, pictures):
@@ -261,11 +274,8 @@ def side_by_side(samples, reals, copies, chosen, by=None, count=4, columns=2):
     return plots.tile(np.stack(groups), columns)
 
 
-def nearest_features(vectors, others, count=3, itself=False):
-    """Returns the `count` nearest rows of `others` to each of `vectors`: `Nearest`.
-    `itself=True`: both are the same, and none is its own neighbour."""
+def nearest_features(vectors, others, count=3):
+    """Returns the `count` nearest rows of `others` to each of `vectors`: `Nearest`."""
     apart = distances(*check_features(vectors, others))
-    if itself:
-        np.fill_diagonal(apart, np.inf)
     indices = apart.argsort(1, kind="stable")[:, :count]
     return Nearest(indices, np.take_along_axis(apart, indices, 1), None)

@@ -182,9 +182,9 @@ def precision_recall(real, fake, k=3):
     al. 2019).
 
     "Among" means: no further from some member than that member's k-th neighbour in its
-    own set. Both depend on the number of pictures; needs 2k of each.
+    own set. Both depend on the number of pictures; needs more than k of each.
     """
-    real, fake = check_features(real, fake, least=2 * k)
+    real, fake = check_features(real, fake, least=k + 1)
     shares = neighbourhoods(*between(real, fake), k, k)
     return shares["precision"], shares["recall"]
 
@@ -194,9 +194,9 @@ def density_coverage(real, fake, k=5):
 
     Density counts the reals' k-balls around a fake (1 is typical); coverage is the
     share of reals with a fake in their ball, about 1 - 2^-k for a perfect generator.
-    Needs 2k of each.
+    Needs more than k of each.
     """
-    real, fake = check_features(real, fake, least=2 * k)
+    real, fake = check_features(real, fake, least=k + 1)
     shares = neighbourhoods(*between(real, fake), k, k)
     return shares["density"], shares["coverage"]
 

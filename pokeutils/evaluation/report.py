@@ -13,7 +13,9 @@ from pokeutils.training import runs
 
 BACKBONES = {"Lite0": "lite0", "random": "random"}  # offline, and quick on a CPU
 DRAWS = 20  # random halves that every value is a mean of
-FEWEST, MOST = 20, 2000  # pictures of either kind: 2k in each half; what memory holds
+# Pictures of either kind: halves of 8, more than the 5 neighbours that are looked at;
+# and what memory holds.
+FEWEST, MOST = 16, 2000
 SAMPLES, FLOOR = "samples", "real halves"
 MEASURES = {  # key: label, factor and decimals in print, lowest and highest possible
     "kid": ("KID x 1000", 1000, 1, -np.inf, np.inf),

@@ -125,7 +125,7 @@ class _Reals:
         data = dataset.load(source, size)
         self.pictures = at_scoring_size(images.over(data.images, background))
         self.background, self.backbones, self.cache = background, backbones, data.folder
-        self.species = data.meta["species_id"]
+        self.species = data.groups
 
     def look(self, end, pictures=None):
         """Returns features of pictures, or of the reals; for `SHAPE`, Lite0's of the

@@ -8,7 +8,7 @@ Types are float (n, 18), 1 for each type of a picture, in the order of `species.
 import numpy as np
 
 from pokeutils.data import species
-from pokeutils.evaluation import statistics
+from pokeutils.evaluation import measures, statistics
 
 FOLDS, BLOCK = 5, 10  # of the cross-validation; species numbers that stay together
 ROUNDS, DRAWS = 8, 1000  # of Newton's method; of the bootstrap
@@ -25,9 +25,9 @@ class Judge:
 
     def __init__(self, features, types, components=64, ridge=400.0):
         features, types = np.asarray(features, "float64"), np.asarray(types)
-        if (types.sum(0) > 0).sum() < 2:
+        if not types.any():
             raise ValueError(
-                "A judge needs pictures of two types or more; doodles and folders have "
+                "A judge needs pictures of known types; doodles and most folders have "
                 "none. Use pictures of known species."
             )
         self.middle, self.scale = features.mean(0), features.std(0) + 1e-6
@@ -79,7 +79,7 @@ def cross_validated(features, types, groups, **options):
     they are mostly relatives, and who has seen the one has half seen the other. Of too
     few numbers for that, pictures of one number stay together.
     """
-    groups = np.asarray(groups)
+    groups = measures.numbered(groups, len(features))  # 0, unknown, is alone
     if len(np.unique(groups // BLOCK)) >= FOLDS:
         groups = groups // BLOCK
     _, place = np.unique(groups, return_inverse=True)

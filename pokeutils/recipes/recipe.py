@@ -230,13 +230,6 @@ class Recipe:
                 f"{self.name} learns from pictures of {self.size} px, and these have "
                 f"{data.size}. Use dataset.load({data.source!r}, {self.size})."
             )
-        count = int(data.train.sum()) * (1 + len(self.copies))
-        if count < self.batch:
-            raise ValueError(
-                f"{self.name} learns from {self.batch} pictures at a time, and "
-                f"{data.source} has {count} to learn from. Add pictures, or use "
-                f"dataclasses.replace(recipe, batch={2 ** int(math.log2(count))})."
-            )
         self.labels(data)
 
     def pictures(self, data):

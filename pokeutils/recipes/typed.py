@@ -98,13 +98,15 @@ def rarity(types, weights):
 
 
 def check_known(types, source, recipe):
-    """Raises ValueError unless at least half of the pictures have a type."""
-    known = (types.sum(1) > 0).mean()
-    if known < 0.5:
+    """Raises ValueError unless at least half of the pictures have a type, and there are
+    two types or more."""
+    known, kinds = (types.sum(1) > 0).mean(), (types.sum(0) > 0).sum()
+    if known < 0.5 or kinds < 2:
         raise ValueError(
             f"{recipe} learns what types look like, and of the pictures of {source!r} "
-            f"{known:.0%} have a known type. Use pictures whose species are known, "
-            "such as 'artwork' or 'sprites', or a recipe without types."
+            f"{known:.0%} have a known type, {kinds} different ones in all. Use "
+            "pictures whose species are known, such as 'artwork' or 'sprites', or a "
+            "recipe without types."
         )
 
 

@@ -38,9 +38,8 @@ def train(recipe, source=None, seed=0, run=None, show=print, devices=None, **opt
     options: those of `Training`.
 
     Raises ValueError if the run was started with other values, or the pictures are of
-    another size or too few for the recipe, `runs.RunIsBusy` if it is being trained,
-    `guards.OutOfMemory` with a batch size to try. A new run that fails in its first
-    epoch is removed.
+    another size, `runs.RunIsBusy` if it is being trained, `guards.OutOfMemory` with a
+    batch size to try. A new run that fails in its first epoch is removed.
     """
     is_set = isinstance(source, dataset.PictureSet)
     data = source if is_set else dataset.load(source or recipe.source, recipe.size)

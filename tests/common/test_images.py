@@ -225,6 +225,61 @@ def test_the_rings_of_a_poor_jpeg_go_with_the_ground(tmp_path):
     assert len(outside) < 0.1 * (whole[..., 3] > 0).sum()
 
 
+GROUNDS = {
+    "white": (255, 255, 255),
+    "blue": (120, 190, 240),
+    "black": (0, 0, 0),
+    "green": (0, 255, 0),
+    "beige": (240, 225, 200),
+}
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize(
+    "kind, quality",
+    [("PNG", None), ("GIF", None), ("JPEG", 90), ("JPEG", 75), ("WEBP", 60)],
+)
+def test_a_ground_of_one_colour_goes_whatever_it_is(tmp_path, ground, kind, quality):
+    image = Image.new("RGB", (96, 80), GROUNDS[ground])
+    ImageDraw.Draw(image).ellipse([20, 16, 76, 64], fill=(150, 60, 70))
+    ImageDraw.Draw(image).ellipse([40, 30, 54, 44], fill=GROUNDS[ground])  # an eye
+    image.save(tmp_path / "a", kind, **({"quality": quality} if quality else {}))
+    rgba = images.read(tmp_path / "a")
+    body = images.crop(rgba)
+    assert abs(np.array(images.box(rgba)) - (20, 16, 77, 65)).max() <= 2
+    assert rgba[37, 47, 3] == 255 and not images.is_box(body)
+    y, x = np.mgrid[:80, :96]
+    outside = np.hypot((x - 48) / 28.5, (y - 40) / 24.5) > 1
+    assert (rgba[outside][:, 3] > 0).sum() < 0.08 * (~outside).sum()
+
+
+@pytest.mark.parametrize("alpha", ["none", "254", "round corners"])
+def test_nearly_opaque_counts_as_opaque(tmp_path, alpha):
+    image = Image.new(
+        "RGBA", (80, 80), GROUNDS["blue"] + (254 if alpha == "254" else 255,)
+    )
+    ImageDraw.Draw(image).ellipse([20, 20, 60, 60], fill=(150, 60, 70, 255))
+    if alpha == "round corners":
+        mask = Image.new("L", image.size)
+        ImageDraw.Draw(mask).rounded_rectangle([0, 0, 79, 79], 9, fill=255)
+        image.putalpha(mask)
+    image.save(tmp_path / "a.png")
+    assert images.box(images.read(tmp_path / "a.png")) == (20, 20, 61, 61)
+
+
+@pytest.mark.parametrize("white", [0, 12], ids=["everywhere", "but a white corner"])
+def test_a_ground_of_many_colours_stays_and_is_told_from_a_body(tmp_path, white):
+    noise = np.random.default_rng(0).integers(0, 255, (5, 5, 3)).astype("uint8")
+    photo = Image.fromarray(noise).resize((96, 96), Image.Resampling.BICUBIC)
+    photo.paste("white", (0, 0, white, 2 * white))
+    photo.save(tmp_path / "a.jpg")
+    rgba = images.read(tmp_path / "a.jpg")
+    assert (rgba[..., 3] > 0).mean() > 0.95
+    for size in (16, 32, 64):
+        assert images.is_box(images.fit(rgba, size))
+        assert not images.is_box(images.fit(creature(), size))
+
+
 def test_the_ground_does_not_leak_through_a_diagonal_line():
     rgba = np.full((9, 9, 4), 255, np.uint8)
     for i in range(4):  # a diamond one pixel thin
@@ -283,6 +338,17 @@ def test_files_that_are_no_pictures_say_why(tmp_path):
             images.read(tmp_path / name)
 
 
+@pytest.mark.parametrize("most", [1, 255])
+def test_greys_in_floats_keep_their_shades(tmp_path, most):
+    greys = np.full((32, 32), most, np.float32)
+    greys[8:24, 8:24] = np.linspace(0, 0.9 * most, 256).reshape(16, 16)
+    Image.fromarray(greys).save(tmp_path / "a.tif")
+    rgba = images.read(tmp_path / "a.tif")
+    assert rgba[0, 0, 3] == 0 and images.box(rgba) == (8, 8, 24, 24)
+    shades = (greys[8:24, 8:24] * 255 / most).round()
+    assert abs(rgba[8:24, 8:24, 0] - shades).max() <= 1
+
+
 @pytest.mark.parametrize(
     "bad",  # Pillow raises struct.error and AttributeError
     [b"\x01\x02\x00\x02", b"\x01\x0f\x00\x0b"],
@@ -297,8 +363,7 @@ def test_what_a_camera_wrote_may_be_broken(tmp_path, bad):
     data = (tmp_path / "a.jpg").read_bytes()
     assert data.count(good) == 1
     (tmp_path / "a.jpg").write_bytes(data.replace(good, bad))
-    with pytest.raises(ValueError, match="cannot be decoded: .{10}"):
-        images.read(tmp_path / "a.jpg")
+    assert images.read(tmp_path / "a.jpg").shape == (30, 40, 4)  # no way up is known
 
 
 def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path, monkeypatch):

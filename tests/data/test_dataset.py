@@ -153,13 +153,27 @@ def test_weights_decide_how_often_a_picture_comes():
 def test_impossible_weights_are_refused(weights):
     with pytest.raises(ValueError, match=r"expected \(10,\), one per picture"):
         dataset.order(10, 2, 1, seed=0, weights=weights)
-    with pytest.raises(ValueError, match="a batch of 11 from 10 pictures"):
-        dataset.order(10, 11, 1, seed=0)
+    with pytest.raises(ValueError, match="a batch of 2 from 0 pictures"):
+        dataset.order(0, 2, 1, seed=0)
+
+
+@pytest.mark.parametrize("count, batch", [(18, 32), (18, 128), (3, 4), (1, 16)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_fewer_pictures_than_a_batch_come_several_times(count, batch, weighted):
+    weights = np.ones(count) if weighted else None
+    indices, flips = dataset.order(count, batch, 3, seed=7, weights=weights)
+    assert indices.shape == flips.shape == (3, batch)
+    for row in indices:
+        counts = np.bincount(row, minlength=count)
+        assert len(counts) == count and np.ptp(counts) <= batch // count
+        assert counts.max() <= -(-batch // count)
+    later, _ = dataset.order(count, batch, 1, seed=7, start=2, weights=weights)
+    assert (later[0] == indices[2]).all()
 
 
 def test_every_species_weighs_the_same(tmp_path, one_decoder):
     looks = dict.fromkeys(("1", "25", "cat", "dog"), 0.0)
-    for name, count in zip(looks, (1, 5, 1, 3), strict=True):
+    for name, count in zip(looks, (1, 12, 1, 6), strict=True):
         for number in range(count):
             path = tmp_path / "pets" / str(number) / f"{name}.png"
             save_disc(path, (9 * number, 9, 9, 255))

@@ -1,11 +1,12 @@
 """Pictures of your own: copied, numbered where a name says so, and never trusted."""
 
+import json
 import os
 
 import pytest
 from PIL import Image
 
-from pokeutils.data import folders, sources
+from pokeutils.data import dataset, folders, sources
 
 
 def fetch(folder, tmp_path):
@@ -87,3 +88,80 @@ def test_a_changed_folder_is_copied_again_but_no_huge_file(tmp_path):
         os.truncate(file.fileno(), folders.MAX_FILE + 1)  # takes no room on the disk
     [dropped] = sources.about(fetch(mine, tmp_path))["dropped"]
     assert dropped == {"file": "huge.png", "reason": "larger than 64 MB"}
+
+
+def misfit(kind, mine, name="bad.png"):
+    """Puts something that cannot be used into a folder; returns what names it."""
+    other = fill(mine.parent / "elsewhere", ["far.png"])
+    if kind == "not UTF-8":
+        os.rename(other / "far.png", os.fsencode(mine) + b"/caf\xe9.png")
+        return r"caf\udce9.png"
+    if kind == "line break":
+        os.rename(other / "far.png", mine / "two\r\nlines.png")
+        return r"two\r\nlines.png"
+    if kind == "reserved":
+        fill(mine, ["manifest.csv/cat.png"])
+        return "manifest.csv/cat.png"
+    if kind == "pipe":
+        os.mkfifo(mine / name)
+    else:
+        to = {"loop": name, "nowhere": "gone.png", "outside": other / "far.png"}
+        os.symlink(to.get(kind, other), mine / name)
+    return name
+
+
+KINDS = "not UTF-8,line break,reserved,pipe,loop,nowhere,outside,folder outside"
+
+
+@pytest.mark.parametrize("kind", KINDS.split(","))
+def test_one_bad_file_is_named_and_the_rest_goes_on(pets, tmp_path, kind, one_decoder):
+    named = misfit(kind, tmp_path / "pets")
+    lines = []
+    ready = dataset.load(pets, 16, tmp_path / "data", lines.append)
+    [dropped] = json.loads((ready.folder / "report.json").read_text())["dropped"]
+    assert dropped["file"] == named and len(dropped["reason"]) > 5
+    assert len(ready.images) == 40 and any(named in line for line in lines)
+    assert dataset.load(pets, 16, tmp_path / "data").fingerprint == ready.fingerprint
+
+
+@pytest.mark.parametrize("part", [b"caf\xe9", b"two\nlines"])
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path, part):
+    name = f"folder:{tmp_path}/{os.fsdecode(part)}"
+    for call in (sources.fetch, sources.folder_name, folders.state):
+        with pytest.raises(ValueError, match="name that is not UTF-8.*rename"):
+            call(name)
+
+
+def test_links_inside_the_folder_are_followed_and_each_folder_is_read_once(tmp_path):
+    mine = fill(tmp_path / "mine", ["cats/1.png", "cats/2.png", ".store/3.png"])
+    for link, to in {"more": "cats", "all": ".", "cats/up": "..", "x": ".store"}.items():
+        os.symlink(to, mine / link)
+    files = [row["file"] for row in sources.manifest(fetch(mine, tmp_path))]
+    assert files == ["cats/1.png", "cats/2.png", "x/3.png"]
+    stamp = folders.state(f"folder:{mine}")
+    fill(mine, [".store/4.png"])
+    assert folders.state(f"folder:{mine}") != stamp
+
+
+def test_what_is_made_here_is_no_picture_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("POKEUTILS_DATA", str(tmp_path / "data"))
+    mine = fill(tmp_path, ["a.png", "b.png"])
+    for _ in range(2):  # copied once, and not the copies again
+        raw = sources.fetch(f"folder:{mine}", None, lambda line: None)
+        assert len(sources.manifest(raw)) == 2
+
+
+def test_files_that_are_no_pictures_are_counted_aloud(tmp_path):
+    mine = fill(tmp_path / "mine", ["a.png", "b.bmp", "c.TIFF", "d.jfif", "e.avif"])
+    for name in ("pets.zip", "notes.txt", "more.txt", "film.mp4", "README", ".hidden"):
+        (mine / name).write_text("no picture")
+    lines = []
+    raw = sources.fetch(f"folder:{mine}", tmp_path / "raw", lines.append)
+    assert len(sources.manifest(raw)) == 5
+    [told] = sources.about(raw)["left_out"]
+    assert told in lines and "hidden" not in told and "Unpack archives" in told
+    assert all(f"{n} {end}" in told for n, end in ((2, ".txt"), (1, ".zip"), (1, ".mp4")))
+    for path in (*mine.glob("*.*f"), mine / "a.png", mine / "b.bmp", mine / "c.TIFF"):
+        path.unlink(missing_ok=True)
+    with pytest.raises(ValueError, match="no pictures;.*1 .zip.* Unpack archives first"):
+        fetch(mine, tmp_path)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pokeutils.common import images
 from pokeutils.data import dataset, doodles, prepare
+from pokeutils.evaluation import copies, measures, report
 
 
 def load(source, tmp_path, size=16, lines=None):
@@ -74,7 +75,7 @@ def test_pictures_that_sources_share_are_kept_once_and_told_of(tmp_path, one_dec
         folder.mkdir()
     for number in range(1, 9):
         doodles.draw(number).save(folders[0] / f"{number}.png")
-    for number in range(5, 15):  # on white, turned, as JPEG
+    for number in range(5, 21):  # on white, turned, as JPEG
         turned = np.asarray(doodles.draw(number))[:, ::-1]
         white = Image.fromarray(images.composite(images.premultiply(turned)))
         white.save(folders[1] / f"{number}.jpg", quality=95)
@@ -82,16 +83,77 @@ def test_pictures_that_sources_share_are_kept_once_and_told_of(tmp_path, one_dec
     for attempt in range(2):  # prepared, then read
         lines = []
         ready = load(name, tmp_path, 48, lines)
-        assert len(ready.images) == 8 + 6 and len(ready.report["duplicates"]) == 4
+        assert len(ready.images) == 8 + 12 and len(ready.report["duplicates"]) == 4
         [warning] = [line for line in lines if "Warning" in line]
         assert "share pictures. 4 are left out" in warning, attempt
     kept = {file.split("/")[-1] for file in ready.meta["file"]}
-    assert kept == {f"{n}.{'png' if n < 9 else 'jpg'}" for n in range(1, 15)}
+    assert kept == {f"{n}.{'png' if n < 9 else 'jpg'}" for n in range(1, 21)}
     for pair in ready.report["duplicates"]:
         name = pair["same_as"].split("/")[-1]
         assert pair["file"].split("/")[-1] == name.replace("png", "jpg")
     raw = tmp_path / "data" / "raw" / ready.folder.name.removesuffix("-48")
     assert all((raw / file).is_file() for file in ready.meta["file"])
+
+
+def rows(names):
+    """Rows of meta.csv for file names without a number, or {number: files}."""
+    return [
+        {"species_id": number, "slug": slug, "sha256": f"{number} {slug} {copy}"}
+        for number, slug, count in names
+        for copy in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    "names, together",
+    [
+        ([("10", "10 (0)", 40)], False),  # a species that is held out elsewhere
+        ([("1", "a", 40), ("2", "b", 40)], False),
+        ([("10", "a", 19), ("", "b", 1)], False),
+        ([("", f"cat{n}", 1) for n in range(20)], True),
+        ([("", f"cat{n}", 2) for n in range(10)], True),
+        ([(str(n), "", 3) for n in range(1, 60)], True),
+        ([("", "x", 3), *(("", f"cat{n}", 1) for n in range(57))], True),
+    ],
+)
+def test_a_tenth_of_ones_own_pictures_is_held_out_whatever_they_are_called(
+    names, together
+):
+    mine = rows(names)
+    held = prepare.split(mine, own=True)
+    assert 0.05 * len(mine) < sum(held) <= 0.1 * len(mine)
+    sides = {(row["species_id"] or row["slug"], side) for row, side in zip(mine, held)}
+    assert (len(sides) == len(names)) == together
+    assert prepare.split(mine[::-1], own=True) == held[::-1]
+
+
+@pytest.mark.parametrize("count", [19, 20])
+def test_twenty_pictures_of_ones_own_are_enough(tmp_path, count, one_decoder):
+    for number in range(count):
+        save_disc(tmp_path / "pets" / f"10 ({number}).png", (9 * number, 90, 9, 255))
+    if count < 20:
+        with pytest.raises(RuntimeError, match="19 of 19 .* at least 20 are needed"):
+            load(f"folder:{tmp_path / 'pets'}", tmp_path)
+        return
+    ready = load(f"folder:{tmp_path / 'pets'}", tmp_path)
+    assert ready.holdout.sum() == 2 and not ready.groups.any()
+    reals = ready.images[ready.train]
+    assert measures.Halves(18, ready.groups[ready.train]).most >= report.FEWEST // 2
+    assert copies.Originals(reals, groups=ready.groups[ready.train]).count == 10
+
+
+def test_boxes_are_said_and_counted(pets, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (5, 5, 3), np.uint8)
+    for name, ground in (("photo", noise), ("blue", noise[:1, :1])):
+        image = Image.fromarray(ground).resize((60, 60), Image.Resampling.BICUBIC)
+        image.paste((200, 60, 60), (20, 10, 40, 50))
+        image.paste((60, 200, 60), (12, 24, 48, 36))
+        image.save(tmp_path / "pets" / f"{name}.jpg")
+    lines = []
+    ready = load(pets, tmp_path, lines=lines)
+    assert ready.report["boxes"] == ["photo.jpg"]
+    [line] = [line for line in lines if "Warning" in line]
+    assert "1 of 42 pictures fill a box, such as photo.jpg" in line
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +196,29 @@ def test_within_a_set_each_pair_is_named_once(drawn):
     assert pairs == [(0, 5), (1, 6)]  # and no two drawings of their own
     pictures[2] = pictures[3] = 0  # nothing to see is no reason to stop
     assert (2, 3) in [pair[:2] for pair in prepare.pairs(pictures)]
+
+
+def test_pairs_are_those_that_a_comparison_one_by_one_finds(monkeypatch):
+    random = np.random.default_rng(0)
+    pictures = np.zeros((70, 16, 16, 4), np.uint8)
+    pictures[:, 2:14, 2:14] = random.integers(0, 255, (35, 12, 12, 4)).repeat(2, 0)
+    pictures[..., 3] = np.where(pictures[..., 3], 255, 0)
+    pictures[1::4, 4:6] //= 2  # half of the second ones differ a little
+    monkeypatch.setattr(prepare, "ROWS", 8)
+    monkeypatch.setattr(prepare, "TELL", 16)
+    lines = []
+    found = prepare.pairs(pictures, far=200, colour=60, progress=lines.append)
+    notes, mirrored, cells = prepare._describe(pictures, lines.append)
+    for first in range(70):
+        for second in range(first + 1, 70):
+            counts = [(n[first] != notes[second]).sum() for n in (notes, mirrored)]
+            cell = cells[first] if counts[0] <= counts[1] else cells[first][:, ::-1]
+            near = np.abs(cell - cells[second]).mean() <= 60
+            pair = (first, second, min(counts), counts[1] < counts[0])
+            assert (pair in found) == (min(counts) <= 200 and near)
+    assert found == sorted(found) and (0, 1) in [pair[:2] for pair in found]
+    assert any("described: 64 of 70" in line for line in lines)
+    assert any("compared with all others: 64 of 70" in line for line in lines)
+    monkeypatch.setattr(prepare, "MOST", 9)
+    fewer = prepare.pairs(pictures * 0, progress=lines.append)  # copies of nothing
+    assert 9 < len(fewer) < 70 * 69 / 2 and "more than 9 pairs" in lines[-1]

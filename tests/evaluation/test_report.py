@@ -186,7 +186,7 @@ def wrong_pictures():
     floats = good.astype("float32") / 127.5 - 1
     return {
         "range 0 to 1": ((floats + 1) / 2, "go from 0 to 1.*another range"),
-        "too few": (good[:19], "Got 19 samples; at least 20"),
+        "too few": (good[:15], "Got 15 samples; at least 16"),
         "constant": (np.repeat(good[:1], 30, 0), "All 30 samples are one and the same"),
         "other size": (good[:, :8, :8], r"Samples are \(8, 8\) and reals \(16, 16\)"),
         "a path": ("samples.png", "expected uint8 pictures"),

@@ -80,5 +80,5 @@ def test_relatives_do_not_judge_each_other():
 
 def test_the_judge_refuses_what_it_cannot_learn_from():
     features, types = planted(40, 1.0)
-    with pytest.raises(ValueError, match="two types or more"):
+    with pytest.raises(ValueError, match="pictures of known types"):
         type_judge.Judge(features, 0 * types)

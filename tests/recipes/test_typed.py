@@ -127,6 +127,10 @@ def test_a_typed_run_goes_on_bit_for_bit(data, outputs):
 def test_what_has_no_types_is_refused_and_leaves_no_folder(outputs):
     with pytest.raises(ValueError, match="of 'doodles' 0% have a known type.*artwork"):
         loop.train(TINY, "doodles", **SILENT)
+    doodles = dataset.load("doodles", 8)
+    one = {**doodles.meta, "type1": np.full(len(doodles.images), "bug")}
+    with pytest.raises(ValueError, match="100% have a known type, 1 different"):
+        TINY.check(doodles._replace(meta=one))
     assert not runs.list_runs()
     with pytest.raises(ValueError, match="knows no types"):
         dataclasses.replace(TINY, second=()).build()

@@ -105,6 +105,17 @@ def test_a_kernel_that_dies_is_reported(start):
     assert "too little memory" in text.splitlines()[-1]
 
 
+def test_a_notebook_that_is_done_early_is_done(start, tmp_path):
+    early = [f"import sys; sys.path.insert(0, {str(env.ROOT)!r})"]
+    early += ["from pokeutils.common import env; raise env.Done('No types known.')"]
+    process = start({"01_early": [*early, "1 / 0"], "02_next": ["print('on')"]})
+    text = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, text
+    assert "| No types known." in text and "| on" in text and "Traceback" not in text
+    page = (tmp_path / "out" / "01_early.html").read_text("utf-8")
+    assert "No types known." in page and "Traceback" not in page
+
+
 @pytest.mark.parametrize(
     "profile, words",
     [

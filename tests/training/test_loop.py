@@ -314,12 +314,9 @@ def test_a_run_that_fails_before_its_first_epoch_leaves_nothing(
 def test_what_a_recipe_cannot_learn_from_is_refused_before_there_is_a_folder(
     outputs, data
 ):
-    for wrong, words in (
-        (dataclasses.replace(TINY, size=16), r"of 16 px, and these have 8.*load\("),
-        (dataclasses.replace(TINY, batch=512), "512 pictures at a time.*batch=128"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            loop.train(wrong, data)
+    wrong = dataclasses.replace(TINY, size=16)
+    with pytest.raises(ValueError, match=r"of 16 px, and these have 8.*load\("):
+        loop.train(wrong, data)
     assert runs.list_runs() == []
 
 

@@ -60,7 +60,7 @@ def from_data(data, generated, seed=0):
 def _one_each(data, random):
     """Returns the indices of one picture per species, none in its shiny colours: these
     are real, but look like other colours. One of unknown species counts as its own."""
-    species, shiny = np.array(data.meta["species_id"]), np.array(data.meta["shiny"])
+    species, shiny = data.groups, np.array(data.meta["shiny"])
     species = np.where(species > 0, species, -1 - np.arange(len(species)))
     order = random.permutation(np.flatnonzero(~shiny) if (~shiny).any() else len(shiny))
     return order[np.unique(species[order], return_index=True)[1]]

@@ -10,28 +10,36 @@ SOURCE ?=
 RECIPE ?=
 DEVICES ?=
 PYTHON ?=
-ifneq ($(PROFILE),)
-export POKEUTILS_PROFILE := $(PROFILE)
+# `value`, and not what make would make of a dollar in the name of a folder.
+ifneq ($(value PROFILE),)
+export POKEUTILS_PROFILE := $(value PROFILE)
 endif
-ifneq ($(SOURCE),)
-export POKEUTILS_SOURCE := $(SOURCE)
+ifneq ($(value SOURCE),)
+export POKEUTILS_SOURCE := $(value SOURCE)
 endif
-ifneq ($(RECIPE),)
-export POKEUTILS_RECIPE := $(RECIPE)
+ifneq ($(value RECIPE),)
+export POKEUTILS_RECIPE := $(value RECIPE)
 endif
-ifneq ($(DEVICES),)
-export POKEUTILS_DEVICES := $(DEVICES)
+ifneq ($(value DEVICES),)
+export POKEUTILS_DEVICES := $(value DEVICES)
 endif
 # These count on the command line only: a shell may have a RUN of its own.
 $(foreach name,MINUTES ONLY PARAMS RUN SEED IMAGES SEEDS REPO,\
 	$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
+# $(call given,NAME) is the value of NAME as one word for the shell, whatever is in it;
+# $(call option,--name,NAME) is nothing where NAME has none.
+given = '$(subst ','\'',$(value $(1)))'
+option = $(if $(value $(2)),$(1) $(call given,$(2)))
+
+# Modules that another program put on these paths would come before ours.
+unexport PYTHONPATH PYTHONHOME
 
 # TensorFlow fast and quiet, as pokeutils.common.device.settle() makes it in notebooks.
 export TF_ENABLE_ONEDNN_OPTS ?= 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 # The Python of .venv, or the first one found that can make a .venv.
-CANDIDATES = .venv/bin/python $(if $(PYTHON),"$(PYTHON)",python3.12 python3.13 python3.11 python3)
+CANDIDATES = .venv/bin/python $(if $(value PYTHON),$(call given,PYTHON),python3.12 python3.13 python3.11 python3)
 SUITABLE = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 define set_up
@@ -77,13 +85,13 @@ render:
 
 badges:
 	$(set_up)
-	@.venv/bin/python tools/badges.py $(REPO)
+	@.venv/bin/python tools/badges.py $(if $(value REPO),$(call given,REPO))
 
 train:
 	$(set_up)
-	@.venv/bin/python tools/train.py $(if $(MINUTES),--minutes $(MINUTES)) \
-		$(if $(PARAMS),--params "$(PARAMS)") $(if $(RUN),--run "$(RUN)") \
-		$(if $(SEED),--seed $(SEED))
+	@.venv/bin/python tools/train.py $(call option,--minutes,MINUTES) \
+		$(call option,--params,PARAMS) $(call option,--run,RUN) \
+		$(call option,--seed,SEED)
 
 test:
 	$(set_up)
@@ -103,12 +111,12 @@ lab:
 
 hatchery:
 	$(set_up)
-	@.venv/bin/python -m pokeutils.web.hatchery $(if $(RUN),--run $(RUN))
+	@.venv/bin/python -m pokeutils.web.hatchery $(call option,--run,RUN)
 
 compare:
 	$(set_up)
-	@.venv/bin/python -m pokeutils.evaluation.compare $(if $(IMAGES),--images $(IMAGES)) \
-		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES))
+	@.venv/bin/python -m pokeutils.evaluation.compare $(call option,--images,IMAGES) \
+		$(call option,--seeds,SEEDS) $(call option,--minutes,MINUTES)
 
 bench:
 	$(set_up)

@@ -4,7 +4,8 @@
     python notebooks/run.py --only 04_train 05_animate  some of them
 
 The executed notebooks and their web pages go to outputs/latest/notebooks/. The first
-error ends the series; the notebook that failed is kept as <name>.failed.ipynb.
+error ends the series; the notebook that failed is kept as <name>.failed.ipynb. Ctrl-C
+or SIGTERM ends it, too, after a training that is under way has saved itself.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import threading
 import time
 
 import nbformat
@@ -23,9 +25,14 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 HERE = pathlib.Path(__file__).resolve().parent
 CORE = 6  # notebooks from nothing to an honest judgement
+GRACE = 120  # seconds in which a training has to save itself
+# Errors that say what is wrong and what to do: nobody needs the code that met them.
+SPOKEN = "NoRoom", "SourceUnavailable", "RunIsBusy", "OutOfMemory"
 sys.path.insert(0, str(HERE.parent))
 
 from pokeutils.common import device, env, files  # noqa: E402
+from pokeutils.common.env import say  # noqa: E402
+from pokeutils.common.interruptions import Interruptions  # noqa: E402
 from pokeutils.training import runs  # noqa: E402
 from pokeutils.web import gallery, template  # noqa: E402
 
@@ -50,23 +57,40 @@ def main(arguments=None):
         paths = [path for path in paths if path.stem in options.only]
     elif env.profile() == "quick":  # ten minutes: without what lies beyond
         paths = paths[:CORE]
-    latest = env.outputs_dir() / "latest"
-    folder = options.folder or latest / "notebooks"
 
-    print(f"Profile {env.profile()}, pictures {env.source()}, {device.device_name()}.")
-    started = time.time()
+    say(f"Profile {env.profile()}, pictures {env.source()}, {device.device_name()}.")
+    try:
+        return run_all(paths, options)
+    except KeyboardInterrupt:
+        say("\nStopped.")
+        return 130
+    except OSError as error:  # such as a disk that is full
+        say(f"\n{error}")
+        return 1
+
+
+def run_all(paths, options):
+    """Executes the notebooks, then says where everything is; returns an exit code."""
+    latest, started = env.outputs_dir() / "latest", time.monotonic()
+    folder, page = options.folder or latest / "notebooks", latest / "index.html"
+    before = written(page)
     code = run_series(paths, folder)
-    if code == 0:
-        if env.profile() != "tiny" and not options.only:
-            make_hatchery()
-        print(f"\nAll done in {minutes(time.time() - started)}.")
-        print(f"Notebooks  {folder}")
-        page = latest / "index.html"
-        if page.exists() and page.stat().st_mtime >= started:
-            # Once more: when the last notebook wrote it, its own page was missing.
-            gallery.write(runs.latest_run(), latest)
-            print(f"Gallery    {page}\n           {page.resolve().as_uri()}")
-    return code
+    if code:
+        return code
+    if env.profile() != "tiny" and not options.only:
+        make_hatchery()
+    say(f"\nAll done in {minutes(time.monotonic() - started)}.")
+    say(f"Notebooks  {folder}")
+    if written(page) != before:
+        # Once more: when the last notebook wrote it, its own page was missing.
+        gallery.write(runs.latest_run(), latest)
+        say(f"Gallery    {page}\n           {page.resolve().as_uri()}")
+    return 0
+
+
+def written(path):
+    """Returns when a file was written last, or None without one."""
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def make_hatchery():
@@ -84,29 +108,39 @@ def make_hatchery():
 
 def run_series(paths, folder):
     """Executes the notebooks `paths`, each in a fresh kernel; returns the exit code."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, path in enumerate(paths, start=1):
-        left = ", ".join(p.stem for p in paths[number:])
-        print(f"\n{number}/{len(paths)} {path.stem}", flush=True)
-        started = time.monotonic()
-        notebook = nbformat.read(path, as_version=4)
-        failed = folder / f"{path.stem}.failed.ipynb"
-        try:
-            execute(notebook, path.parent)
-        except KeyboardInterrupt:
-            print("\nStopped.")
-            return 130
-        except (CellExecutionError, DeadKernelError) as error:
-            files.write_text(failed, nbformat.writes(notebook))
-            print(f"\n{path.stem} stopped at an error; as far as it came: {failed}")
-            print(explain(notebook, error))
-            return 1
-        files.write_text(folder / path.name, nbformat.writes(notebook))
-        write_page(notebook, folder / f"{path.stem}.html")
-        failed.unlink(missing_ok=True)
-        took = minutes(time.monotonic() - started)
-        print(f"  done in {took}" + (f"; left: {left}" if left else ""), flush=True)
+    files.make_folder(folder)
+    stop = Stop()
+    try:
+        with stop:
+            for number, path in enumerate(paths, start=1):
+                left = ", ".join(p.stem for p in paths[number:])
+                say(f"\n{number}/{len(paths)} {path.stem}")
+                started = time.monotonic()
+                if not run_one(path, folder, stop):
+                    return 1
+                took = minutes(time.monotonic() - started)
+                say(f"  done in {took}" + (f"; left: {left}" if left else ""))
+    except KeyboardInterrupt:
+        say("\nStopped. The same command goes on.")
+        return stop.code
     return 0
+
+
+def run_one(path, folder, stop):
+    """Executes a notebook and writes what came of it; returns whether it went well."""
+    notebook = nbformat.read(path, as_version=4)
+    failed = folder / f"{path.stem}.failed.ipynb"
+    try:
+        execute(notebook, path.parent, stop)
+    except (CellExecutionError, DeadKernelError) as error:
+        files.write_text(failed, nbformat.writes(notebook))
+        say(f"\n{path.stem} stopped at an error; as far as it came: {failed}")
+        say(explain(notebook, error))
+        return False
+    files.write_text(folder / path.name, nbformat.writes(notebook))
+    write_page(notebook, folder / f"{path.stem}.html")
+    failed.unlink(missing_ok=True)
+    return True
 
 
 def minutes(seconds):
@@ -136,16 +170,40 @@ class LiveClient(NotebookClient):
             text = self.unfinished + msg["content"]["text"]
             *lines, self.unfinished = text.split("\n")
             for line in lines:  # a progress bar writes over itself with \r
-                print(f"  | {line.rstrip().split(chr(13))[-1]}", flush=True)
+                say(f"  | {line.rstrip().split(chr(13))[-1]}")
         return super().process_message(msg, cell, cell_index)
 
 
-def execute(notebook, working_folder):
+class Stop(Interruptions):
+    """Passes the first signal on to the running kernel, as SIGTERM: a training saves
+    itself and ends, all else ends at once. Whoever presses Ctrl-C again, or waits for
+    longer than GRACE, ends a training, too.
+
+    kernel: the process of the running notebook, or None
+    """
+
+    kernel, code = None, 130
+
+    def note(self, number, frame):
+        self.code = 128 + number
+        if self.kernel is None:
+            raise KeyboardInterrupt
+        super().note(number, frame)
+
+    def begin_to_stop(self):
+        self.tell("\nA training is saved now, which Ctrl-C again would prevent.")
+        self.kernel.terminate()
+        timer = threading.Timer(GRACE, self.kernel.kill)
+        timer.daemon = True
+        timer.start()
+
+
+def execute(notebook, working_folder, stop):
     """Executes all cells, or those before an `env.Done`, writing their outputs into
     `notebook`.
 
     Raises CellExecutionError for the first cell that fails, DeadKernelError when the
-    kernel ends early, KeyboardInterrupt after Ctrl-C.
+    kernel ends early, KeyboardInterrupt when `stop` ended it.
     """
     manager = AsyncKernelManager(kernel_spec_manager=ThisPython())
     client = LiveClient(
@@ -154,7 +212,7 @@ def execute(notebook, working_folder):
         timeout=None,
         record_timing=False,
         coalesce_streams=True,
-        shutdown_kernel="immediate",  # nothing is left to save
+        shutdown_kernel="immediate",  # what is to be saved was saved: see Stop
         resources={"metadata": {"path": str(working_folder)}},
     )
     device.settle()  # the kernel gets the variables of this process
@@ -162,19 +220,27 @@ def execute(notebook, working_folder):
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     path = path.rstrip(os.pathsep)  # an empty entry would be the working folder
     with client.setup_kernel(env={**os.environ, "PYTHONPATH": path}, cleanup_kc=True):
+        stop.kernel = manager.provisioner.process
         try:
             for index, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, index)
-        except CellExecutionError as error:
-            if error.ename != env.Done.__name__:
+        except (CellExecutionError, DeadKernelError) as error:
+            if getattr(error, "ename", None) == env.Done.__name__:
+                print(f"  | {error.evalue}", flush=True)
+            elif not stop.wanted:
                 raise
-            print(f"  | {error.evalue}", flush=True)
+        finally:
+            stop.kernel = None
+    if stop.wanted:
+        raise KeyboardInterrupt
 
 
 def explain(notebook, error):
     """Returns the failed cell, the calls that led to the error, and the error last."""
     if isinstance(error, DeadKernelError):
         return "Its Python ended without a message: most likely too little memory."
+    if error.ename in SPOKEN:
+        return error.evalue
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     failed = next(c for c in cells if any(o.output_type == "error" for o in c.outputs))
     source = failed.source.splitlines()

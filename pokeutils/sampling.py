@@ -56,8 +56,9 @@ def walk(stations, steps, closed=True):
     next, and with `closed` back to the first, for a film without a seam.
 
     Returns float32 (n * steps, d), or ((n - 1) * steps + 1, d) when it ends at the last
-    one. Raises ValueError for fewer than two stations.
+    one. Raises ValueError for fewer than two stations or one step.
     """
+    images.at_least(1, steps=steps)
     stations = np.asarray(stations, "float32")
     if stations.ndim != 2 or len(stations) < 2:
         raise ValueError(f"A walk needs stations (n >= 2, d), not {stations.shape}.")
@@ -124,18 +125,23 @@ def _fit(x, y):
 def sample(generator, count, seed=0, batch=64):
     """The first `count` pictures of `generator` for the fixed latents of `seed`.
 
-    Returns what `paint` does.
+    Returns and raises what `paint` does.
     """
+    images.at_least(1, count=count)
     return paint(generator, draw(count, generator.input_shape[-1], seed), batch)
 
 
 def paint(generator, latents, batch=64):
     """The pictures of latents (n, d): uint8 (n, s, s, c).
 
-    With four channels they are premultiplied RGBA, colours cut to at most alpha.
+    With four channels they are premultiplied RGBA, colours cut to at most alpha. Raises
+    ValueError without latents, or where these, or what is drawn, are no numbers.
     """
     import keras  # walks and directions need NumPy only
 
+    images.at_least(1, latents=len(latents), batch=batch)
+    if not np.isfinite(latents).all():
+        raise ValueError("Some latents are NaN or infinite; draw() gives usable ones.")
     parts = [
         keras.ops.convert_to_numpy(generator(latents[i : i + batch], training=False))
         for i in range(0, len(latents), batch)

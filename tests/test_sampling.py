@@ -13,6 +13,29 @@ def test_draws_are_fixed_and_nested():
     assert a.dtype == np.float32 and abs(sampling.draw(1000, 50).std() - 1) < 0.01
 
 
+def test_what_cannot_be_drawn_is_refused_in_a_sentence():
+    keras = pytest.importorskip("keras")
+    inputs = keras.Input((4,))
+    generator = keras.Model(inputs, keras.layers.Reshape((1, 1, 4))(inputs))
+    bad = np.full((2, 4), np.nan, "float32"), np.full((2, 4), np.inf, "float32")
+    for draw, words in (
+        (lambda: sampling.sample(generator, 0), "count=0; expected a whole number"),
+        (lambda: sampling.sample(generator, -3), "count=-3"),
+        (lambda: sampling.sample(generator, 2.5), "count=2.5"),
+        (lambda: sampling.sample(generator, 2, batch=0), "batch=0"),
+        (lambda: sampling.paint(generator, bad[0][:0]), "latents=0"),
+        (lambda: sampling.paint(generator, bad[0]), "latents are NaN or infinite"),
+        (lambda: sampling.paint(generator, bad[1]), "latents are NaN or infinite"),
+        (lambda: sampling.walk(sampling.draw(2, 4), 0), "steps=0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            draw()
+    scaled = keras.layers.Rescaling(np.nan)(inputs)  # as damaged weights would
+    damaged = keras.Model(inputs, keras.layers.Reshape((1, 1, 4))(scaled))
+    with pytest.raises(ValueError, match="NaN: the weights that drew it are damaged"):
+        sampling.sample(damaged, 2)
+
+
 def test_slerp_meets_its_ends_and_keeps_the_length():
     start, end = sampling.draw(2, 64)
     np.testing.assert_allclose(sampling.slerp(start, end, 0.0), start, atol=1e-5)

@@ -12,6 +12,7 @@ folder of this machine. Nothing is saved before all of them have run.
 import argparse
 import hashlib
 import json
+import os
 import pathlib
 import re
 import sys
@@ -139,7 +140,7 @@ def trouble(notebook, text):
             if kind.startswith("image/") and len(data) * 3 / 4 > MOST_PICTURE:
                 return f"a picture has more than {MOST_PICTURE:,} bytes"
     shown = json.dumps(outputs)
-    for place in (str(ROOT), str(pathlib.Path.home()) + "/"):
+    for place in (str(ROOT), os.path.expanduser("~/")):
         if place in shown:
             return f"an output names {place}, a folder of this machine"
     return None

@@ -46,6 +46,22 @@ def say(line):
 
 
 def main(command):
+    sys.stdout.reconfigure(errors="replace")  # a terminal may have no letter é
+    if os.path.expanduser("~") == "~":
+        sys.exit(
+            "This user has no home folder, which Jupyter needs: set HOME to a folder "
+            f"that can be written to, as in HOME=/tmp make {command}."
+        )
+    try:
+        locked(command)
+    except OSError as error:
+        sys.exit(f"{ROOT} cannot be set up: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Stopped; the same command installs it anew.")
+
+
+def locked(command):
+    """Sets up as soon as no other process does that in this folder."""
     project = ROOT / "pyproject.toml"
     # Open for writing, though nothing is written: NFS locks no other files.
     with open(project, "rb+" if os.access(project, os.W_OK) else "rb") as file:
@@ -110,7 +126,10 @@ def device_here():
     program = shutil.which("nvidia-smi")
     if program is None or sys.platform != "linux":
         return "cpu"
-    answer = subprocess.run([program, "-L"], capture_output=True)
+    try:
+        answer = subprocess.run([program, "-L"], capture_output=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):  # a driver without a device
+        return "cpu"
     return "cpu" if answer.returncode else "gpu"
 
 
@@ -161,6 +180,8 @@ def explain(lines):
     known = {
         "No space left on device": f"The disk is full: {free:.1f} GB free, about 3 GB "
         "needed.",
+        "Read-only file system|Permission denied": f"{ROOT} cannot be written to: copy "
+        "it to a folder of yours.",
         "NewConnection|Proxy|timed out|SSLError|Failed to fetch": "The package index "
         "cannot be reached: check the network, the proxy or pip's configuration, then "
         "run the same command again.",

@@ -14,7 +14,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from pokeutils.common import device  # noqa: E402
+from pokeutils.common import device, env  # noqa: E402
 
 device.settle()  # before TensorFlow is imported
 
@@ -30,7 +30,7 @@ def main(arguments=None):
     parser.add_argument("--run", help="the run to go on with, or new")
     parser.add_argument("--seed", type=int, help="of the random numbers; 0")
     options = parser.parse_args(arguments)
-    if options.minutes is not None and options.minutes <= 0:
+    if options.minutes is not None and not options.minutes > 0:  # as nan is
         parser.error(f"--minutes is a positive number, not {options.minutes:g}.")
     try:
         if options.params:
@@ -43,12 +43,15 @@ def main(arguments=None):
         sources.listing(source)  # a folder of one's own must be there
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    print(f"{recipe.name} on {source}. Ctrl-C saves; the same command goes on.")
+    env.say(f"{recipe.name} on {source}. Ctrl-C saves; the same command goes on.")
+    more = {"minutes": options.minutes, "show": env.say}
     try:
-        run = training.train(recipe, source, seed, options.run, minutes=options.minutes)
-    except (RuntimeError, ValueError, FileNotFoundError) as error:
+        run = training.train(recipe, source, seed, options.run, **more)
+    except (RuntimeError, ValueError, OSError) as error:
         sys.exit(str(error))  # it says what is wrong and what to do
-    print(f"The run folder is {run}")
+    except KeyboardInterrupt:  # pressed twice, or before there was anything to save
+        sys.exit("Stopped; the same command goes on from the last checkpoint.")
+    env.say(f"The run folder is {run}")
 
 
 if __name__ == "__main__":

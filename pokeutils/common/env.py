@@ -66,9 +66,11 @@ def outputs_dir():
 
 
 def _project_folder(variable, name):
-    if os.environ.get(variable):
-        return pathlib.Path(os.environ[variable]).expanduser().resolve()
     is_checkout = (ROOT / "pyproject.toml").exists()  # not a copy in site-packages
+    if os.environ.get(variable):
+        # Not from the current folder: a notebook's is another than that of `make run`.
+        start = ROOT if is_checkout else pathlib.Path.cwd()
+        return (start / pathlib.Path(os.environ[variable]).expanduser()).resolve()
     if is_checkout and os.access(ROOT, os.W_OK):
         return ROOT / name
     kaggle = pathlib.Path("/kaggle/working")  # what Kaggle keeps; its inputs are fixed
@@ -161,6 +163,20 @@ def _pip(requirements):
 # The report ---------------------------------------------------------------------------
 
 
+def say(*words, **options):
+    """Prints on whatever is there: with question marks for what it has no letters for,
+    and in silence once nobody listens. In `make run | tee log`, tee is gone after
+    Ctrl-C, before what is to be saved is saved."""
+    options = {"flush": True, **options}
+    try:
+        print(*words, **options)
+    except UnicodeEncodeError:
+        sys.stdout.reconfigure(errors="replace")
+        print(*words, **options)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def versions():
     """Returns {name: version} of Python and the packages that decide a run."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
@@ -208,7 +224,8 @@ def report(trains=False):
 
 def _short(path):
     """Returns `path` relative to the project, else to the home folder, else whole."""
-    for base, prefix in ((ROOT, ""), (pathlib.Path.home(), "~/")):
+    home = os.path.expanduser("~")  # as it is for a user without one
+    for base, prefix in ((ROOT, ""), (home, "~/")):
         if path.is_relative_to(base):
             return f"{prefix}{path.relative_to(base).as_posix()}/"
     return f"{path.as_posix()}/"

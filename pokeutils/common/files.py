@@ -15,26 +15,24 @@ import uuid
 from pokeutils.common import env
 
 FILELOCK = "filelock==4.3.*"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 ONE_DAY = 24 * 3600  # seconds; a temporary folder older than this has lost its owner
 
 
 @contextlib.contextmanager
 def atomic(path):
     """Yields a temporary path beside `path`; on success it becomes `path`, on an error
-    `path` stays as it was. A full disk raises OSError that says what to do."""
+    `path` stays as it was. Raises NoRoom for a disk that is full or not writable."""
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _sibling(path, path.suffix)
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        _explain_if_full(error, path.parent)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = _sibling(make_folder(path.parent) / path.name, path.suffix)
+    with _explained(path.parent):
+        try:
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -43,18 +41,32 @@ def atomic_folder(path, keep=lambda: False):
     On an error `path` stays as it was, and so it does when `keep()` finds that another
     process was there first with a good folder."""
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     _sweep(path)
     temporary = _sibling(path, "")
-    try:
-        temporary.mkdir()
-        yield temporary
-        _swap(temporary, path, keep)
-    except OSError as error:
-        _explain_if_full(error, path.parent)
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with _explained(path.parent):
+        try:
+            temporary.mkdir()
+            yield temporary
+            _swap(temporary, path, keep)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_folder(path):
+    """Makes a folder, and those above it, where they are missing; returns its path.
+    Raises NoRoom for a disk that is full or not writable."""
+    path = pathlib.Path(path)
+    with _explained(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+class NoRoom(OSError):
+    """Nothing can be written to a folder; says why, and what to do."""
+
+    def __str__(self):
+        return self.strerror
 
 
 def write_bytes(path, data):
@@ -71,6 +83,27 @@ def write_text(path, text):
 def write_json(path, value):
     """Writes `value` to `path` atomically, as indented JSON in the order given."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path, kind=dict):
+    """Returns the content of a JSON file, which must be of a `kind`. Raises ValueError
+    that names the file when it is damaged or holds something else."""
+    try:
+        content = json.loads(pathlib.Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}).") from None
+    if not isinstance(content, kind):
+        raise ValueError(f"{path} is damaged (no {kind.__name__}).")
+    return content
+
+
+def set_aside(path, error, show=print):
+    """Renames a damaged file to damaged-<name>, so that work goes on as without it,
+    and says so."""
+    aside = pathlib.Path(path).with_name(f"damaged-{pathlib.Path(path).name}")
+    with contextlib.suppress(OSError):  # in a folder that is only read
+        os.replace(path, aside)
+    show(f"{error} It is set aside as {aside.name}.")
 
 
 def csv_bytes(columns, rows):
@@ -155,13 +188,21 @@ def _sweep(path):
                 shutil.rmtree(old, ignore_errors=True)
 
 
-def _explain_if_full(error, folder):
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return
-    free = shutil.disk_usage(folder).free / 2**20
-    raise OSError(
-        error.errno,
-        f"The disk that holds {folder} is full ({free:.0f} MB free); nothing was "
-        "changed. Free some space, or set POKEUTILS_DATA and POKEUTILS_OUTPUTS to "
-        "folders on a larger disk",
-    ) from error
+@contextlib.contextmanager
+def _explained(folder):
+    """Turns what a full or read-only disk raises into NoRoom."""
+    try:
+        yield
+    except OSError as error:
+        folder = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+        full = error.errno in FULL
+        if isinstance(error, NoRoom) or not (full or not os.access(folder, os.W_OK)):
+            raise
+        text = f"{folder} cannot be written to. Set"
+        if full:
+            free = shutil.disk_usage(folder).free / 2**20
+            text = f"The disk that holds {folder} is full ({free:.0f} MB free); "
+            text += "nothing was changed. Free some space, or set"
+        place = "on a larger disk" if full else "of yours"
+        text += f" POKEUTILS_DATA and POKEUTILS_OUTPUTS to folders {place}."
+        raise NoRoom(error.errno, text) from error

@@ -200,6 +200,16 @@ def check(pictures, channels=(3, 4)):
     return array
 
 
+def at_least(least, **values):
+    """Raises ValueError, which names it, for a value that is no whole number from
+    `least` on."""
+    for name, value in values.items():
+        if not isinstance(value, (int, np.integer)) or value < least:
+            raise ValueError(
+                f"{name}={value}; expected a whole number from {least} on."
+            )
+
+
 def check_premultiplied(pictures):
     """Raises ValueError for uint8 pictures (..., 4) whose colours are straight."""
     if pictures.shape[-1] != 4:
@@ -343,8 +353,11 @@ def _centre(premultiplied, size):
 
 
 def to_uint8(x):
-    """Turns floats in [-1, 1], such as a network's, into uint8, rounded and clipped."""
+    """Turns floats in [-1, 1], such as a network's, into uint8, rounded and clipped.
+    Raises ValueError for NaN, which a network with damaged weights draws."""
     levels = np.rint((np.asarray(x, "float32") + 1.0) * 127.5)
+    if np.isnan(levels).any():
+        raise ValueError("A picture holds NaN: the weights that drew it are damaged.")
     return np.clip(levels, 0, 255).astype("uint8")
 
 
@@ -356,6 +369,7 @@ def over(pictures, background=255):
 def shrink(pictures, side):
     """Reduces pictures (n, s, s, c) by the largest whole factor that leaves `side` px,
     to block means. Smaller ones come back as they are."""
+    at_least(1, side=side)
     n, size, _, channels = pictures.shape
     step = max([k for k in range(1, size // side + 1) if size % k == 0], default=1)
     if step == 1:

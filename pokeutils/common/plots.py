@@ -31,6 +31,8 @@ def tile(pictures, columns=8, scale=1, gap=2, background=255):
     """Puts uint8 pictures (n, h, w, 3 or 4) on one RGB uint8 sheet, row by row. Four
     channels are premultiplied RGBA and are put over `background`. `scale` repeats
     pixels, so that they stay sharp. Raises ValueError for anything else."""
+    images.at_least(1, columns=columns, scale=scale)
+    images.at_least(0, gap=gap)
     pictures = images.over(images.check(pictures), background)
     pictures = pictures.repeat(scale, 1).repeat(scale, 2)
     n, h, w, _ = pictures.shape
@@ -47,6 +49,7 @@ def tile(pictures, columns=8, scale=1, gap=2, background=255):
 def cut(sheet, size, gap=2):
     """Cuts a sheet that `tile` made at scale 1, an RGB array or the path of a picture
     file: uint8 pictures (n, size, size, 3). The last row may end in empty ones."""
+    images.at_least(1, size=size)
     if not isinstance(sheet, np.ndarray):
         with Image.open(sheet) as file:
             sheet = np.asarray(file.convert("RGB"))
@@ -253,6 +256,7 @@ def mp4(path, frames, milliseconds=200, last=1500):
     path, or None without imageio-ffmpeg. Raises ValueError without frames."""
     import imageio.v3 as iio
 
+    images.at_least(1, milliseconds=milliseconds)
     frames = _frames(frames)
     if not importlib.util.find_spec("imageio_ffmpeg"):
         return None

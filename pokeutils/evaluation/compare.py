@@ -119,9 +119,12 @@ def main(arguments=None):
     parser.add_argument("--seeds", type=int, default=2, help="runs of each recipe")
     parser.add_argument("--minutes", type=float, help="of training, then stop")
     options = parser.parse_args(arguments)
+    for name, value in vars(options).items():
+        if value is not None and not value > 0:  # as nan is
+            parser.error(f"--{name} is a positive number, not {value:g}.")
 
     recipes = contestants(options.images)
-    done = train(recipes, options.seeds, SOURCE, options.minutes)
+    done = train(recipes, options.seeds, SOURCE, options.minutes, show=env.say)
     scoreboard.score(options.images)
 
     words = sys.argv[1:] if arguments is None else arguments

@@ -7,7 +7,6 @@ real pictures that went through the same hands.
 
 import csv
 import functools
-import json
 
 import numpy as np
 
@@ -45,7 +44,7 @@ def snapshot_files(run):
 def read_scores(run):
     """Returns {images seen: scores, "floor": scores} of a run; {} before any."""
     path = run / "metrics.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return files.read_json(path) if path.exists() else {}
 
 
 # Pictures -----------------------------------------------------------------------------

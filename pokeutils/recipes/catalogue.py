@@ -5,11 +5,9 @@ train one with `training.train(recipe, "artwork")`.
 """
 
 import dataclasses
-import json
 import os
-import pathlib
 
-from pokeutils.common import env
+from pokeutils.common import env, files
 from pokeutils.recipes import modern, rebuilt
 from pokeutils.recipes.recipe import Recipe
 
@@ -61,7 +59,7 @@ def read(path):
     such as outputs/pretrained/hybrid64.json: `training.train(recipe, source, seed)`
     makes it again. Raises ValueError for any other file."""
     try:
-        params = json.loads(pathlib.Path(path).read_text("utf-8"))
+        params = files.read_json(path)
         fields, seed = dict(params["recipe"]), params["seed"]
         if fields.pop("fused_norm", True) is not True:  # a field of earlier versions
             raise ValueError("it used another batch norm")

@@ -68,7 +68,11 @@ class Log(Watcher):
         self.seconds = memory.get("seconds", 0.0)
         rows = []
         if self.path.exists():  # keep what happened up to the checkpoint
-            log = runs.read_log(self.path.parent)
+            try:
+                log = runs.read_log(self.path.parent)
+            except ValueError as error:
+                files.set_aside(self.path, error, self.show)
+                log = {"step": ()}
             for i in range(len(log["step"])):
                 if log["step"][i] <= self.model.step:
                     row = [log[c][i] if c in log else "nan" for c in self.columns]

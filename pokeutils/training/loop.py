@@ -8,11 +8,10 @@ that nothing disturbed; where that cannot be, it refuses and says why.
 import contextlib
 import math
 import shutil
-import signal
 import sys
-import threading
 
 from pokeutils.common import device, files, plots
+from pokeutils.common.interruptions import Interruptions
 from pokeutils.data import dataset
 from pokeutils.training import callbacks, checkpoints, guards, runs
 from pokeutils.training.devices import (
@@ -93,7 +92,11 @@ def choose_run(recipe, data, seed, run=None, show=print):
     for run in reversed(runs.list_runs()):
         if run.name[4:] != recipe.name or not (run / "params.json").exists():
             continue
-        different = runs.differences(runs.read_params(run), now, recipe)
+        try:
+            different = runs.differences(runs.read_params(run), now, recipe)
+        except ValueError as error:
+            show(f"{run.name} is passed over: {error}")
+            continue
         if different and not told and not is_over(run):
             show(f"{run.name} is unfinished, but not the same: {'; '.join(different)}.")
             told = True  # of the newest such run
@@ -334,37 +337,3 @@ class Training:
         self.begin(good)
         self.checkpoint.save(anew=True)
         return True
-
-
-class Interruptions:
-    """While the `with` block runs, signals that ask to stop only set `wanted`: to
-    "Ctrl-C" or to the signal's name. A second Ctrl-C interrupts at once.
-
-    A signal that this process ignores (`nohup`) stays ignored; and outside of the main
-    thread, Python leaves signals alone.
-    """
-
-    def __init__(self, show=print):
-        self.show, self.wanted, self.before = show, None, {}
-
-    def __enter__(self):
-        if threading.current_thread() is not threading.main_thread():
-            return self
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number and signal.getsignal(number) not in (signal.SIG_IGN, None):
-                self.before[number] = signal.signal(number, self.note)
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-        self.before = {}
-
-    def note(self, number, frame):
-        if number == signal.SIGINT and self.wanted:
-            raise KeyboardInterrupt
-        name = signal.Signals(number).name
-        self.wanted = "Ctrl-C" if name == "SIGINT" else name
-        with contextlib.suppress(RuntimeError):  # it came while something was printed
-            self.show(f"{self.wanted}: finishing this step, then saving.", flush=True)

@@ -6,7 +6,6 @@ a run trained anywhere can be shown anywhere. outputs/README.md says what is in 
 
 import bisect
 import contextlib
-import csv
 import dataclasses
 import json
 import pathlib
@@ -79,44 +78,76 @@ def find_run(run):
 def read_params(run):
     """Returns params.json of a run as a dict. Raises ValueError if it is damaged."""
     path = run / "params.json"
+    advice = "Copy it again, or move that folder away."
     try:
-        return json.loads(path.read_text("utf-8"))
+        params = files.read_json(path)
     except ValueError as error:
-        raise ValueError(
-            f"{path} is damaged ({error}). Copy it again, or move that folder away."
-        ) from error
+        raise ValueError(f"{error} {advice}") from None
+    parts = {name: params.get(name) for name in ("recipe", "data")}
+    missing = [name for name, part in parts.items() if not isinstance(part, dict)]
+    missing += [] if "seed" in params else ["seed"]
+    if missing:
+        raise ValueError(f"{path} is damaged (no {', '.join(missing)}). {advice}")
+    return params
 
 
 def read_log(run):
-    """Returns {column: float array} of a run's log.csv; a torn last row is left out."""
-    return read_table(run / "log.csv")
+    """Returns {column: float array} of a run's log.csv, without torn rows. Raises
+    ValueError when its head is damaged."""
+    path = run / "log.csv"
+    # Not csv: a block of zero bytes, as a power cut leaves it, is too large for that.
+    with open(path, encoding="utf-8", errors="replace") as file:
+        columns = file.readline().strip().split(",")
+        rows = [numbers for line in file if (numbers := _numbers(line, len(columns)))]
+    if "step" not in columns:
+        raise ValueError(f"{path} is damaged (its first line names no steps).")
+    table = np.array(rows).reshape(len(rows), len(columns))
+    return dict(zip(columns, table.T, strict=True))
 
 
-def read_table(path):
-    """Returns {column: float array} of a CSV file of numbers, without torn rows."""
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        rows = [row for row in reader if None not in (*row, *row.values())]
-        columns = reader.fieldnames or ()
-    values = {column: [] for column in columns}
-    for row in rows:
+def _numbers(line, count):
+    """Returns the numbers of a row; None for a torn one."""
+    cells = line.split(",")
+    if len(cells) == count:
         with contextlib.suppress(ValueError):
-            numbers = [float(row[column]) for column in columns]
-            for column, number in zip(columns, numbers, strict=True):
-                values[column].append(number)
-    return {column: np.array(numbers) for column, numbers in values.items()}
+            return [float(cell) for cell in cells]
 
 
-def read_alarms(run):
-    """Returns what the guard found in a run, oldest first: alarms.json, or []."""
+def read_alarms(run, show=print):
+    """Returns what the guard found in a run, oldest first: alarms.json, or []. A
+    damaged one is set aside."""
     path = run / "alarms.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else []
+    if not path.exists():
+        return []
+    try:
+        alarms = files.read_json(path, list)
+        if all(
+            isinstance(a, dict) and {"action", "sentence"} <= a.keys() for a in alarms
+        ):
+            return alarms
+        error = f"{path} is damaged (it holds no alarms)."
+    except ValueError as damage:
+        error = damage
+    files.set_aside(path, error, show)
+    return []
 
 
-def sample_files(run):
-    """Returns [(images seen, path of the sheet)], in the order of training."""
+def sample_files(run, show=print):
+    """Returns [(images seen, path of the sheet)], in the order of training. Damaged
+    sheets are named and left out."""
     found = (run / "samples").glob("*.png")
-    return sorted((int(p.stem), p) for p in found if re.fullmatch(r"\d{9}", p.stem))
+    numbers = sorted((int(p.stem), p) for p in found if re.fullmatch(r"\d{9}", p.stem))
+    return [(seen, path) for seen, path in numbers if _is_whole(path, show)]
+
+
+def _is_whole(path, show):
+    try:
+        with Image.open(path) as sheet:
+            sheet.verify()
+        return True
+    except Exception as error:  # decoders raise nearly every kind there is
+        show(f"{path} is damaged and left out ({error}).")
+        return False
 
 
 # One process a run --------------------------------------------------------------------
@@ -173,7 +204,7 @@ def differences(before, now, recipe):
             was, is_now = (x[part].get(name, "absent") for x in (before, now))
             if was != is_now:
                 if name == "fingerprint":
-                    was, is_now = was[:12], is_now[:12]
+                    was, is_now = str(was)[:12], str(is_now)[:12]
                 found.append(f"{part}.{name}: was {was!r}, now {is_now!r}")
     if before["seed"] != now["seed"]:
         found.append(f"seed: was {before['seed']}, now {now['seed']}")

@@ -3,12 +3,11 @@
 This module reads the run folder and counts; the words are in gallery.html.
 """
 
-import json
 import math
 import os
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from pokeutils.common import env, files
 from pokeutils.training import guards, runs
@@ -16,6 +15,8 @@ from pokeutils.web import template
 
 NARROW, WIDE = 820, 1060  # CSS pixels between which the page fits its largest picture
 GIF_LIMIT = 2_500_000  # bytes; a larger animation would make the page slow to open
+LARGEST = 8_000_000  # bytes of any other picture; sheets have a hundredth
+LOGGED = {"images", "seconds", "d_loss", "g_loss", "d_real", "d_fake"}  # of log.csv
 CAPTIONS = {
     "Lite0": "As seen by EfficientNet-Lite0, which has learned from photographs",
     "Inception": "As seen by the Inception network of the FID, from photographs too",
@@ -34,7 +35,8 @@ def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
     """
     run = Path(run)
     folder = env.outputs_dir() / "latest" if folder is None else Path(folder)
-    params, metrics = _json(run / "params.json"), _json(run / "metrics.json")
+    params = _or_nothing(runs.read_params, run / "params.json", run)
+    metrics = _json(run / "metrics.json")
     data = {"source": "", **params.get("data", {})}
     log, sheets = _log(run), runs.sample_files(run)
     seen, newest = sheets[-1] if sheets else (0, run / "samples" / "none")
@@ -70,24 +72,40 @@ def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
 # ---------------------------------------------------------------- reading the run
 
 
+def _or_nothing(read, path, *arguments):
+    """Returns what comes of reading a file; {} if it is missing, or, with a word about
+    it, if it is damaged."""
+    try:
+        return read(*arguments or (path,)) if path.exists() else {}
+    except ValueError as error:
+        print(f"{error} The page does without it.")
+        return {}
+
+
 def _json(path):
-    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return _or_nothing(files.read_json, path)
 
 
 def _log(run):
     """Returns log.csv as {column: float array}; {} if there is nothing in it."""
-    log = runs.read_log(run) if (run / "log.csv").exists() else {}
-    return log if len(log.get("images", ())) else {}
+    log = _or_nothing(runs.read_log, run / "log.csv", run)
+    return log if LOGGED <= log.keys() and len(log["images"]) else {}
 
 
-def _picture(path, smaller=False, most=math.inf):
-    """Returns a picture file for the template; None if it is missing or has `most`
-    bytes. It is enlarged by a whole number, so that all its pixels are equal."""
+def _picture(path, smaller=False, most=LARGEST):
+    """Returns a picture file for the template; None if it is missing, damaged or has
+    `most` bytes. It is enlarged by a whole number, so that all its pixels are equal."""
     if not path.exists() or path.stat().st_size >= most:
         return None
-    with Image.open(path) as image:
-        width, height = image.size
-        kind = f"image/{image.format.lower()}"
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            kind = f"image/{image.format.lower()}"
+            for frame in ImageSequence.Iterator(image):
+                frame.load()
+    except Exception as error:  # decoders raise nearly every kind there is
+        print(f"{path} is damaged ({error}). The page does without it.")
+        return None
     times = max(WIDE // width - smaller, 1)
     uri = template.data_uri(path.read_bytes(), kind)
     return {"uri": uri, "width": width, "height": height, "shown": width * times}

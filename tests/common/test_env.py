@@ -1,7 +1,9 @@
 """env: what it says about platforms, folders, profiles and versions."""
 
+import os
 import pathlib
 import socket
+import subprocess
 import sys
 import types
 
@@ -32,6 +34,54 @@ def test_folders_are_in_the_project_or_beside_it(monkeypatch, tmp_path):
     assert env.outputs_dir() == tmp_path / "outputs"
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
     assert env.outputs_dir() == pathlib.Path("/kaggle/working/outputs")
+
+
+@pytest.mark.parametrize("place", ["mine", "./mine/", "mine/../mine", "{root}/mine"])
+@pytest.mark.parametrize("variable", ["POKEUTILS_DATA", "POKEUTILS_OUTPUTS"])
+def test_a_relative_folder_is_one_wherever_a_process_is(
+    monkeypatch, tmp_path, variable, place
+):
+    folder = {"POKEUTILS_DATA": env.data_dir, "POKEUTILS_OUTPUTS": env.outputs_dir}
+    monkeypatch.setenv(variable, place.format(root=env.ROOT))
+    for current in (env.ROOT, env.ROOT / "notebooks", tmp_path):
+        monkeypatch.chdir(current)
+        assert folder[variable]() == env.ROOT / "mine"
+    monkeypatch.setattr(env, "ROOT", tmp_path / "site-packages")  # no checkout
+    monkeypatch.setenv(variable, "mine")
+    assert folder[variable]() == tmp_path / "mine"
+
+
+def test_a_user_without_a_home_gets_a_report(monkeypatch, capsys):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    monkeypatch.setattr(pathlib.Path, "home", lambda: 1 / 0)
+    monkeypatch.setenv("POKEUTILS_DATA", "/elsewhere")
+    env.report()
+    assert "folders   /elsewhere/, outputs/" in capsys.readouterr().out
+
+
+SAY = "from pokeutils.common import env; [env.say('Pokémon ±', n) for n in range(3)]"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_a_terminal_without_some_letters_shows_the_rest(encoding):
+    variables = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", SAY]
+    done = subprocess.run(command, cwd=env.ROOT, env=variables, capture_output=True)
+    assert done.returncode == 0 and not done.stderr
+    shown = "Pok?mon ?" if encoding == "ascii" else "Pokémon ±"
+    assert done.stdout.decode(encoding).splitlines() == [
+        f"{shown} {n}" for n in range(3)
+    ]
+
+
+def test_nobody_listens_any_more():
+    command = [sys.executable, "-c", SAY.replace("range(3)", "range(10_000)")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=env.ROOT, **pipes)
+    process.stdout.close()  # as `head` does
+    assert process.wait(60) == 0 and not process.stderr.read()
+    process.stderr.close()
 
 
 def test_profile_follows_the_device_unless_told(monkeypatch, add_gpu):

@@ -62,6 +62,36 @@ def test_a_full_disk_is_said_in_words(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("code", ["EROFS", "EACCES", "EPERM"])
+@pytest.mark.parametrize("write", ["atomic", "atomic_folder", "make_folder"])
+def test_a_folder_that_is_only_read_is_said_in_words(
+    tmp_path, monkeypatch, write, code
+):
+    target = tmp_path / "new" / "set"
+
+    def refuse(*arguments, **options):
+        raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+
+    monkeypatch.setattr(files.pathlib.Path, "mkdir", refuse)
+    monkeypatch.setattr(files.os, "access", lambda path, how: path != tmp_path)
+    with pytest.raises(files.NoRoom) as caught:
+        if write == "make_folder":
+            files.make_folder(target)
+        else:
+            with getattr(files, write)(target):
+                pass
+    assert str(caught.value) == (
+        f"{tmp_path} cannot be written to. Set POKEUTILS_DATA and POKEUTILS_OUTPUTS to "
+        "folders of yours."
+    )
+
+
+def test_another_error_stays_what_it_is(tmp_path):
+    with pytest.raises(PermissionError, match="a file of somebody"):
+        with files.atomic(tmp_path / "copy"):
+            raise PermissionError(errno.EACCES, "a file of somebody")
+
+
 def test_what_a_killed_process_left_is_swept_after_a_day(tmp_path):
     for name, age in ((".set.1234.tmp", 2), (".set.5678.tmp", 0)):
         (tmp_path / name).mkdir()

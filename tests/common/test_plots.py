@@ -30,6 +30,16 @@ def test_cut_takes_apart_what_tile_put_together(tmp_path):
         plots.tile(pictures / 255)
 
 
+@pytest.mark.parametrize(
+    "option", ["columns=0", "columns=-1", "scale=0", "scale=1.5", "scale=nan", "gap=-1"]
+)
+def test_a_sheet_of_nothing_is_refused(option):
+    name, _, value = option.partition("=")
+    value = float(value) if value in ("1.5", "nan") else int(value)
+    with pytest.raises(ValueError, match=f"{option}; expected a whole number from"):
+        plots.tile(np.zeros((2, 4, 4, 3), "uint8"), **{name: value})
+
+
 def test_gif_keeps_every_frame_and_its_milliseconds(tmp_path):
     rng = np.random.default_rng(0)
     frames = [np.full((8, 8, 3), value, "uint8") for value in rng.integers(0, 255, 12)]

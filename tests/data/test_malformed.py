@@ -170,7 +170,7 @@ def test_archives(tmp_path):
     "name, good, read",
     [
         ("log.csv", "step,d_loss\r\n1,0.5\r\n2,0.25\r\n", runs.read_log),
-        ("params.json", '{"recipe": {"name": "x"}, "seed": 0}', runs.read_params),
+        ("params.json", '{"recipe": {}, "data": {}, "seed": 0}', runs.read_params),
         ("alarms.json", "[]", runs.read_alarms),
     ],
 )

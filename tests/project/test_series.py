@@ -2,15 +2,18 @@
 them in a minute, and apart, because they train more, 7 and 10."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
 
 from pokeutils.common import env
-from pokeutils.training import runs
+from pokeutils.training import checkpoints, runs
 
 QUICK = "01_scrape 02_explore 03_preprocess 04_train 05_animate 06_evaluate".split()
 QUICK += ["08_restore", "09_latent_space"]
@@ -31,6 +34,50 @@ def execute(names):
 def test_the_notebooks_that_train_more_run_as_well(folders):
     execute(["07_compare_recipes", "10_creatures_on_demand"])
     assert not list(folders.rglob("*.failed.ipynb"))
+
+
+MAKEFILE = f"run:\n\t@{sys.executable} notebooks/run.py --only 04_train\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_make_run_loses_no_training(folders, monkeypatch, number):
+    """As a terminal does it (Ctrl-C goes to the whole group), and as `kill` does."""
+    monkeypatch.setenv("POKEUTILS_PROFILE", "quick")
+    monkeypatch.setenv("POKEUTILS_RECIPE", "quick32")
+
+    def start():
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(
+            ["make", "-f", "-"], cwd=env.ROOT, start_new_session=True, **pipes
+        )
+        process.stdin.write(MAKEFILE)
+        process.stdin.close()
+        rows = (line.split() for line in process.stdout)
+        # The table of the training: epoch, images, images/s, ...
+        seen = next(
+            int(r[2].replace(",", "")) for r in rows if r[1:2] and r[1].isdigit()
+        )
+        return process, seen
+
+    def stop(process):
+        send = os.killpg if number == signal.SIGINT else os.kill
+        send(process.pid, number)
+        began = time.monotonic()
+        text = process.stdout.read()
+        assert process.wait(60) and "is saved; the same call goes on" in text, text
+        return time.monotonic() - began
+
+    process, seen = start()
+    took = stop(process)
+    (run,) = runs.list_runs()
+    step = checkpoints.newest_facts(run)["step"]
+    assert 16 * step >= seen > 0 and (run / "generator.keras").exists()
+    process, again = start()
+    stop(process)
+    assert again > seen and runs.list_runs() == [run]
+    assert 16 * checkpoints.newest_facts(run)["step"] >= again
+    print(f"{number.name}: {16 * step} images kept, ended within {took:.1f} s")
 
 
 def test_the_series_runs_from_nothing_to_the_gallery(folders):

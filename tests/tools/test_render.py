@@ -78,7 +78,7 @@ def test_pictures_get_the_sentence_that_reads_them():
     ],
 )
 def test_what_cannot_be_shown_is_refused(pair, monkeypatch, output, message):
-    monkeypatch.setattr(render.pathlib.Path, "home", lambda: render.pathlib.Path("/me"))
+    monkeypatch.setenv("HOME", "/me")
     with pytest.raises(ValueError, match=message):
         render.rendered(*pair(output))
 

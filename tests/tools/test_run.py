@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
 from nbformat import v4
 from render import run
 
-from pokeutils.common import env
+from pokeutils.common import env, files
+from pokeutils.data import download
+from pokeutils.training import runs
 
 RUNNER = """\
 import pathlib, sys
@@ -87,6 +90,57 @@ def test_hostile_names_and_outputs_stay_text(tmp_path):
     assert '<a href="02_explore.html">next</a>' in page
 
 
+# A training, as far as signals go: it takes its time to save, and ends its process.
+TRAINING = """
+import pathlib, sys, time
+sys.path.insert(0, {root!r})
+from pokeutils.common.interruptions import Interruptions
+with Interruptions() as stop:
+    print("training", flush=True)
+    while not stop.wanted:
+        time.sleep(0.05)
+print("saving", flush=True)
+time.sleep(2)
+pathlib.Path({name!r}).write_text("all of it")
+print("saved", flush=True)
+if stop.wanted == "SIGTERM":
+    sys.exit(0)
+"""
+INT, TERM = signal.SIGINT, signal.SIGTERM
+STOPS = {  # what comes, whether it is saved, the exit code
+    "Ctrl-C": ([INT], True, 130),
+    "timeout make run": ([TERM, TERM], True, 143),  # to make, which passes it on
+    "Ctrl-C of make run | tee log": (["pipe", INT], True, 130),
+    "Ctrl-C, and again": ([INT, INT], False, 130),
+}
+
+
+def test_a_training_saves_itself_when_the_series_is_stopped(start, tmp_path):
+    """All at once, as each waits most of the time."""
+    processes = {}
+    for place, name in enumerate(STOPS):
+        cell = TRAINING.format(root=str(env.ROOT), name=f"saved-{place}")
+        never = f"import pathlib; pathlib.Path('never-{place}').touch()"
+        processes[name] = start({f"0{place + 1}_train": [cell, never]})
+    for process in processes.values():
+        assert "  | training\n" in process.stdout
+    for name, (signals, _, _) in STOPS.items():
+        for number in signals:
+            if number == "pipe":
+                processes[name].stdout.close()
+            else:
+                processes[name].send_signal(number)
+                time.sleep(0.3)
+    for place, (name, (signals, is_saved, code)) in enumerate(STOPS.items()):
+        assert processes[name].wait(timeout=60) == code, name
+        assert (tmp_path / f"saved-{place}").exists() == is_saved, name
+        if "pipe" not in signals:
+            text = processes[name].stdout.read()
+            assert "The same command goes on." in text.splitlines()[-1]
+            assert ("  | saved\n" in text) == is_saved
+    assert not list(tmp_path.glob("never-*"))
+
+
 def test_ctrl_c_stops_the_kernel(start, tmp_path):
     wait = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     process = start({"01_long": [wait]})
@@ -96,6 +150,34 @@ def test_ctrl_c_stops_the_kernel(start, tmp_path):
     with pytest.raises(ProcessLookupError):
         os.kill(kernel, 0)
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    "error", [files.NoRoom, download.SourceUnavailable, runs.RunIsBusy]
+)
+def test_an_error_that_says_what_to_do_stands_alone(error):
+    class Told:  # as nbclient tells of it
+        ename, evalue = error.__name__, "No room. Make some."
+        traceback = "Cell In[1], line 1"
+
+    assert run.explain(None, Told) == "No room. Make some."
+
+
+@pytest.mark.parametrize(
+    "error, code, words",
+    [
+        (files.NoRoom(28, "The disk is full."), 1, "The disk is full."),
+        (PermissionError(13, "Permission denied", "/out"), 1, "denied: '/out'"),
+        (KeyboardInterrupt(), 130, "Stopped."),
+    ],
+)
+def test_outside_of_notebooks_too(folders, monkeypatch, capsys, error, code, words):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(run.files, "make_folder", fail)
+    assert run.main(["--only", "01_scrape"]) == code
+    assert words in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_kernel_that_dies_is_reported(start):

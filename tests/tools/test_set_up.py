@@ -1,5 +1,6 @@
 """tools/set_up.py: when it installs, from where, and what it says when it fails."""
 
+import json
 import os
 import subprocess
 import sys
@@ -104,6 +105,8 @@ def test_uv_installs_from_where_pip_does(monkeypatch):
         ("WARNING: Retrying after NewConnectionError('...: Failed')", "be reached"),
         ("  cause: Failed to fetch: https://...", "be reached"),
         ("ERROR: [Errno 28] No space left on device", "disk is full: .* GB free"),
+        ("error: failed to create directory: Permission denied", "a folder of yours"),
+        ("OSError: [Errno 30] Read-only file system: '.venv'", "a folder of yours"),
         ("× No solution found when resolving dependencies", "for the reason above"),
     ],
 )
@@ -126,6 +129,73 @@ def test_a_first_import_that_dies_says_why(tmp_path, signal, words):
     (tmp_path / "bin" / "python").chmod(0o755)
     with pytest.raises(SystemExit, match=words):
         set_up.first_import(tmp_path, "keras")
+
+
+HOSTILE = "a b/001-x", "a'b\"c", "$HOME$(HOME)`id`;touch owned#%"
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize(
+    "target, name, option",
+    [
+        *(("train", "RUN", "--run"), ("train", "PARAMS", "--params")),
+        *(("train", "SEED", "--seed"), ("train", "MINUTES", "--minutes")),
+        *(("hatchery", "RUN", "--run"), ("compare", "SEEDS", "--seeds")),
+        ("badges", "REPO", None),
+    ],
+)
+def test_what_is_given_arrives_as_it_is(tmp_path, target, name, option, value):
+    command = ["make", "--dry-run", "--no-print-directory", target, f"{name}={value}"]
+    text = subprocess.check_output(command, cwd=env.ROOT, text=True)
+    line = text.replace("\\\n", " ").strip().splitlines()[-1]  # the last of all
+    line = line.replace(".venv/bin/python", f"{sys.executable} -c '{ARGUMENTS}'", 1)
+    words = subprocess.check_output(["sh", "-c", line], cwd=tmp_path, text=True)
+    words = json.loads(words)
+    assert words[-1] == value and option in (None, words[-2])
+    assert not list(tmp_path.iterdir())
+
+
+ARGUMENTS = "import json, sys; print(json.dumps(sys.argv))"
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_variables_arrive_as_they_are_and_paths_of_others_do_not(tmp_path, value):
+    (tmp_path / "json.py").write_text("raise SystemExit('another json')")
+    code = "import os, json; print(json.dumps(dict(os.environ)))"
+    rule = f"probe: ; @{sys.executable} -c '{code}'"
+    command = ["make", "--no-print-directory", "--eval", rule, "probe"]
+    command += [f"SOURCE=folder:/{value}", f"PROFILE={value}"]
+    polluted = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nowhere"}
+    text = subprocess.check_output(command, cwd=env.ROOT, env=polluted, text=True)
+    found = json.loads(text)
+    assert found["POKEUTILS_SOURCE"] == f"folder:/{value}"
+    assert found["POKEUTILS_PROFILE"] == value
+
+
+@pytest.mark.parametrize(
+    "error, sentence",
+    [
+        (
+            OSError(30, "Read-only file system", ".venv"),
+            "cannot be set up: .*Read-only",
+        ),
+        (KeyboardInterrupt(), "Stopped; the same command"),
+    ],
+)
+def test_setting_up_ends_in_a_sentence(monkeypatch, error, sentence):
+    def fail(command):
+        raise error
+
+    monkeypatch.setattr(set_up, "locked", fail)
+    with pytest.raises(SystemExit, match=sentence):
+        set_up.main("run")
+
+
+def test_a_user_without_a_home_is_told_what_to_do(monkeypatch):
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])  # a KeyError, as there
+    with pytest.raises(SystemExit, match="no home folder.*HOME=/tmp make run"):
+        set_up.main("run")
 
 
 @pytest.mark.parametrize(

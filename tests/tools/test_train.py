@@ -3,7 +3,7 @@
 import pytest
 import train as program
 
-from pokeutils.common import files
+from pokeutils.common import env, files
 from pokeutils.data import dataset, download
 from pokeutils.recipes import catalogue
 from pokeutils.training import runs
@@ -27,13 +27,17 @@ def test_trains_what_is_asked_for(calls, monkeypatch, capsys):
     monkeypatch.delenv("POKEUTILS_SOURCE")
     program.main(["--minutes", "2.5", "--run", "new", "--seed", "3"])
     assert calls == [
-        ("tiny16", "doodles", 0, None, {"minutes": None}),
-        ("sprites64", "sprites", 3, "new", {"minutes": 2.5}),
+        ("tiny16", "doodles", 0, None, {"minutes": None, "show": env.say}),
+        ("sprites64", "sprites", 3, "new", {"minutes": 2.5, "show": env.say}),
     ]
     assert "the same command goes on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "-inf"])
+def test_minutes_are_a_positive_number(calls, capsys, minutes):
     with pytest.raises(SystemExit):
-        program.main(["--minutes", "0"])
-    assert "a positive number, not 0" in capsys.readouterr().err
+        program.main([f"--minutes={minutes}"])
+    assert f"a positive number, not {minutes}" in capsys.readouterr().err and not calls
 
 
 def test_makes_a_run_again_from_its_params(calls, tmp_path, capsys):
@@ -41,7 +45,7 @@ def test_makes_a_run_again_from_its_params(calls, tmp_path, capsys):
     params = runs.params(catalogue.get("tiny16"), data, seed=7)
     files.write_json(tmp_path / "params.json", params)
     program.main(["--params", str(tmp_path / "params.json"), "--minutes", "1"])
-    assert calls == [("tiny16", "doodles", 7, None, {"minutes": 1.0})]
+    assert calls[0][:4] == ("tiny16", "doodles", 7, None)
     with pytest.raises(SystemExit):
         program.main(["--params", str(tmp_path / "none.json")])
     assert "none.json" in capsys.readouterr().err
@@ -66,10 +70,19 @@ def test_refuses_what_it_does_not_know_in_a_sentence(
     assert words in printed.err and not printed.out and not calls
 
 
-def test_says_when_the_pictures_cannot_be_had(monkeypatch):
-    def unreachable(*arguments, **options):
-        raise download.SourceUnavailable("No network.")
+@pytest.mark.parametrize(
+    "error, sentence",
+    [
+        (download.SourceUnavailable("No network."), "^No network.$"),
+        (files.NoRoom(28, "The disk is full."), "^The disk is full.$"),
+        (PermissionError(13, "Permission denied", "/data"), "denied: '/data'"),
+        (KeyboardInterrupt(), "^Stopped; the same command goes on"),
+    ],
+)
+def test_ends_with_a_sentence(monkeypatch, error, sentence):
+    def fail(*arguments, **options):
+        raise error
 
-    monkeypatch.setattr(program.training, "train", unreachable)
-    with pytest.raises(SystemExit, match="No network."):
+    monkeypatch.setattr(program.training, "train", fail)
+    with pytest.raises(SystemExit, match=sentence):
         program.main([])

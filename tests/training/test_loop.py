@@ -152,20 +152,6 @@ def assert_same(run, model, whole):
         assert sheet[0] == other[0] and sheet[1].read_bytes() == other[1].read_bytes()
 
 
-def test_a_signal_that_is_ignored_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-    try:
-        with loop.Interruptions(**SILENT) as stop:
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert stop.wanted is None
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert stop.wanted == "SIGTERM"
-            with pytest.raises(KeyboardInterrupt):  # the second request is at once
-                os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
 # Alarms -------------------------------------------------------------------------------
 
 
@@ -328,11 +314,28 @@ def test_a_run_in_float16_goes_on_in_float16_only(fit, monkeypatch):
         fit(run)
 
 
-def test_damaged_params_are_named(fit):
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"recipe": {', "\0" * 100])
+def test_damaged_params_of_another_run_do_not_stop_a_new_one(fit, data, content):
     run, _ = fit(minutes=1e-9)
-    (run / "params.json").write_text('{"recipe": {')
-    with pytest.raises(ValueError, match="params.json is damaged"):
-        runs.read_params(run)
+    for name in ("params.json", "log.csv", "alarms.json"):
+        (run / name).write_text(content)
+    name, new, said = choose(data)
+    assert (name, new) == ("002-tiny8", True)
+    assert f"{run.name} is passed over: " in said and "params.json is damaged" in said
+
+
+@pytest.mark.parametrize("content", ["", "\0" * 200_000])
+def test_a_run_goes_on_without_its_damaged_log_and_alarms(fit, model, whole, content):
+    run, _ = fit(minutes=1e-9)
+    for name in ("log.csv", "alarms.json"):
+        (run / name).write_text(content)
+    assert not loop.is_over(run)
+    _, said = fit(run)
+    assert "log.csv is damaged" in said and "set aside as damaged-log.csv" in said
+    assert (run / "damaged-log.csv").read_text() == content
+    for ours, theirs in zip(state(model), whole[1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(runs.read_log(run)["step"], [28, 42, 56])
 
 
 def test_what_was_started_otherwise_is_refused_with_the_difference(fit, data):

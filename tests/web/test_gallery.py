@@ -185,6 +185,28 @@ def test_one_missing_part_is_left_out(run, tmp_path, missing):
     assert "nan" not in text(page)
 
 
+TORN = [b"", b"\0" * 200_000, b"[" * 100_000, b'{"torn', b"[1]", b"step\n1\n", b"\xff"]
+
+
+@pytest.mark.parametrize("content", TORN, ids=range(len(TORN)))
+@pytest.mark.parametrize("name", ["metrics.json", "params.json", "log.csv"])
+def test_a_damaged_part_is_named_and_left_out(run, tmp_path, capsys, name, content):
+    (run / name).write_bytes(content)
+    page = opened(gallery.write(run, tmp_path))
+    assert "Go further" in text(page) and LOST[name] not in text(page)
+    if name != "log.csv" or content != TORN[5]:  # which lacks columns, and is whole
+        assert f"{name} is damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", [lambda x: x[:60], lambda x: x[:-40], lambda x: b""])
+def test_damaged_pictures_are_named_and_left_out(run, tmp_path, capsys, change):
+    for name in ("samples/000012800.png", "animation.gif", "nearest.png"):
+        (run / name).write_bytes(change((run / name).read_bytes()))
+    page = opened(gallery.write(run, tmp_path))
+    assert len(page("img")) == 2  # reals, and the sheet before the damaged one
+    assert "damaged" in capsys.readouterr().out
+
+
 def test_an_empty_run_folder_gives_a_page(tmp_path):
     files.write_text(tmp_path / "001-new" / "log.csv", COLUMNS + "\n")
     page = opened(gallery.write(tmp_path / "001-new", tmp_path))

@@ -188,11 +188,11 @@ def main(arguments=None):
         else:
             generator = saved.pretrained()
         write(generator, path, source)
-    except (download.SourceUnavailable, FileNotFoundError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError) as error:
         print(f"No hatchery: {error}", file=sys.stderr)
         return 1
-    print(f"Hatchery   {path} ({path.stat().st_size / 1e6:.1f} MB)")
-    print(f"           {path.resolve().as_uri()}")
+    env.say(f"Hatchery   {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    env.say(f"           {path.resolve().as_uri()}")
     return 0
 
 

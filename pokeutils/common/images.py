@@ -238,9 +238,10 @@ def unpremultiply(premultiplied):
 
 def composite(premultiplied, background=255):
     """Lays premultiplied RGBA (..., 4) on a colour (0-255 or a triple): RGB uint8."""
-    alpha = premultiplied[..., 3:].astype(np.int32)
-    behind = (np.asarray(background) * (255 - alpha) + 127) // 255
-    return (premultiplied[..., :3] + behind).clip(0, 255).astype(np.uint8)
+    alpha = premultiplied[..., 3:].astype(np.uint16)  # no wider: sets can be large
+    behind = (np.asarray(background, np.uint16) * (255 - alpha) + 127) // 255
+    behind = behind.astype(np.uint8)
+    return np.minimum(premultiplied[..., :3], 255 - behind) + behind
 
 
 def mirror(images):

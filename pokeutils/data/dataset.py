@@ -223,11 +223,12 @@ def batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
 
     indices, flips = order(len(pictures), batch, steps, seed, **places)
     with tf.device("cpu"):
-        memory = tf.constant(pictures)
         known = None if labels is None else tf.constant(labels)
 
     def gather(index, flip):
-        x = tf.gather(memory, index)
+        # Not tf.gather, which would need a second copy of all pictures.
+        x = tf.numpy_function(pictures.__getitem__, [index], tf.uint8, stateful=False)
+        x.set_shape((batch, *pictures.shape[1:]))
         if mirror:
             x = tf.where(flip[:, None, None, None], tf.reverse(x, [2]), x)
         x = tf.cast(x, tf.float32) / 127.5 - 1.0

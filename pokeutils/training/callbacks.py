@@ -49,14 +49,15 @@ class Log(Watcher):
     """Appends a row an epoch to log.csv and prints a row of a table at most every
     `every` seconds.
 
-    batch: pictures a step; images: the length of the whole run, for the time left;
-    guard: gives the row its statistics of the samples.
+    batch: pictures a step; images: the length of the whole run, and limit: a
+    `TimeLimit` or None, for the time left; guard: gives the row its statistics of the
+    samples.
     """
 
-    def __init__(self, run, batch, images, guard, every=5.0, show=print):
+    def __init__(self, run, batch, images, guard, limit, every=5.0, show=print):
         super().__init__()
         self.path = run / "log.csv"
-        self.batch, self.images, self.guard = batch, images, guard
+        self.batch, self.images, self.guard, self.limit = batch, images, guard, limit
         self.every, self.show = every, show
         self.shown, self.rows = -math.inf, 0
 
@@ -101,6 +102,7 @@ class Log(Watcher):
                 self.show(HEADER, flush=True)
             self.shown, self.rows = now, self.rows + 1
             left = max(self.images - seen, 0) / speed / 60
+            left = min(left, self.limit.minutes_left) if self.limit else left
             self.show(
                 f"{epoch + 1:5d} {seen:10,} {speed:9.0f} "
                 f"{logs['d_loss']:8.2f} {logs['g_loss']:8.2f} "
@@ -128,17 +130,24 @@ class Samples(Watcher):
         self.planned = sorted([*regular, *also])
 
     def begin(self, memory):
-        seen, last = self.model.step * self.batch, 0
-        for when, path in runs.sample_files(self.folder.parent):
-            if when > seen:  # made after the checkpoint that this run goes on from
+        # After the last one that the checkpoint knows come those of a stop, between two
+        # milestones, and those of what was trained after the checkpoint.
+        seen = self.model.step * self.batch
+        self.last = memory.get("last", seen)
+        sheets = runs.sample_files(self.folder.parent)
+        for when, path in sheets:
+            if when > self.last:
                 path.unlink()
-            else:
-                last = max(last, when)
+        self.last = max([when for when, _ in sheets if when <= self.last], default=0)
         if seen == 0:
             self.save(0)
         # Not those up to the checkpoint: one in the middle of an epoch has passed some
         # whose sheet is made at the epoch's end.
-        self.milestones = [m for m in self.planned if m > last]
+        self.milestones = [m for m in self.planned if m > self.last]
+
+    @property
+    def memory(self):
+        return {"last": self.last}
 
     def on_epoch_end(self, epoch, logs=None):
         seen = self.model.step * self.batch
@@ -146,6 +155,7 @@ class Samples(Watcher):
         self.milestones = self.milestones[len(passed) :]
         if passed:
             self.save(seen)
+            self.last = seen
 
     def end(self):
         self.save(self.model.step * self.batch)
@@ -338,6 +348,10 @@ class TimeLimit(Watcher):
     def begin(self, memory):
         if self.end_at is None:  # going back to a checkpoint wins no time
             self.end_at = time.monotonic() + 60 * self.minutes
+
+    @property
+    def minutes_left(self):
+        return max(self.end_at - time.monotonic(), 0) / 60
 
     def on_train_batch_begin(self, batch, logs=None):
         if time.monotonic() >= self.end_at + self.GRACE:

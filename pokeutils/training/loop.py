@@ -216,11 +216,15 @@ class Training:
             run, batch, facts, self.guard, self.stop, save_minutes
         )
         milestones = recipe.shown().values()
+        self.samples = callbacks.Samples(
+            run, batch, recipe.images, inputs, also=milestones
+        )
+        limit = callbacks.TimeLimit(minutes, self.stop, show) if minutes else None
         self.watchers = self.checkpoint.watchers = [
-            callbacks.Log(run, batch, recipe.images, self.guard, show=show),
+            callbacks.Log(run, batch, recipe.images, self.guard, limit, show=show),
             self.guard,
-            callbacks.Samples(run, batch, recipe.images, inputs, also=milestones),
-            *([callbacks.TimeLimit(minutes, self.stop, show)] if minutes else []),
+            self.samples,
+            *([limit] if limit else []),
             self.checkpoint,
         ]
 
@@ -303,9 +307,10 @@ class Training:
             watcher.end()
 
     def leave(self):
-        """Saves the state first, then the generator, to look at."""
+        """Saves the state first, then the generator and a sheet of it, to look at."""
         self.checkpoint.save()
         callbacks.save_generator(self.model, self.run / "generator.keras")
+        self.samples.end()
         self.show(
             f"Stopped by {self.stop.wanted} at {self.images:,} of "
             f"{self.recipe.images:,} images. {self.run.name} is saved; the same call "

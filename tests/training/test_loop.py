@@ -116,6 +116,7 @@ def test_stops_within_an_epoch_and_at_its_end_leave_no_trace(fit, model, whole):
     header, row = said.splitlines()[:2]  # the log is printed as a table
     assert header == callbacks.HEADER and len(row) == len(header)
     assert row.split()[:2] == ["1", str(EPOCH)]
+    assert row.split()[-1] == "0.0"  # minutes left: of the time, not of the images
     assert "the limit of 1e-09 minutes is reached" in said
     assert newest(part)["step"] == 14 and not loop.is_over(part)
     # One step before an epoch ends, after the last picture that a sheet in it is for.
@@ -123,7 +124,9 @@ def test_stops_within_an_epoch_and_at_its_end_leave_no_trace(fit, model, whole):
     _, said = fit(part, also=[interrupt])
     assert "Stopped by Ctrl-C at 656 of 896 images. 001-tiny8 is saved" in said
     assert newest(part)["step"] == 41  # the step that was under way is done
+    # Notebooks 5 and 6 can show it: there is a generator, and a sheet of its creatures.
     assert saved.load_generator(part / "generator.keras").input_shape == (None, 4)
+    assert runs.sample_files(part)[-1][0] == 656
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     fit(part)
     assert newest(part)["step"] == 56 and loop.is_over(part)

@@ -53,7 +53,7 @@ def visits(browser, **usual):
     yield open_page
     for context in contexts:
         context.close()
-    assert not problems
+    assert not problems, problems
     asked = {url for url in requests if not url.startswith(("data:", "blob:"))}
     assert len({url.partition("#")[0] for url in asked}) <= 1  # the page itself
 

@@ -24,6 +24,7 @@ from pokeutils.web import template
 from pokeutils.web.hatchery import genome, portable
 
 FOLDER = pathlib.Path(__file__).parent
+RESTORER = "restore64"  # what redraws the reader's pictures
 LARGEST_MODEL = 8_000_000  # bytes; a page on a phone should not be larger
 
 # TensorFlow.js is 1 MB in all, and does without WebAssembly where it must. ONNX Runtime
@@ -62,12 +63,14 @@ RUNTIME = {  # package: its sha512, as npm writes it, and the sha256 of its file
 # ------------------------------------------------------------------------ the page
 
 
-def write(generator, path, source="artwork", runtime=None):
+def write(generator, path, source="artwork", runtime=None, restorer=None):
     """Writes the page for a Keras generator to `path`, whole or not at all; returns it.
 
     generator: latents (n, d) -> pictures (n, s, s, 3 or 4) in [-1, 1], see `portable`
     source: the pictures that it learned from, for the words of the page
     runtime: what `fetch_runtime` returns; None fetches it
+    restorer: a network (n, s, s, 4) -> (n, s, s, 4), such as those of `studio.restore`,
+        which redraws the reader's own pictures; None: the page does without
     Raises ValueError for a generator that cannot be converted or is too large.
     """
     graph, weights = portable.convert(generator)
@@ -77,6 +80,9 @@ def write(generator, path, source="artwork", runtime=None):
             f"for more than {LARGEST_MODEL / 1e6:.0f} MB. Train a narrower one, such "
             "as modern64."
         )
+    redraw, redraw_weights = None, b""
+    if restorer is not None:
+        redraw, redraw_weights = portable.convert(restorer, coarse_kernels=True)
     runtime = dict(runtime or fetch_runtime())
     wasm = runtime.pop("tfjs-backend-wasm-simd.wasm")
     comment = rb"(?m)^//# sourceMappingURL=.*$"
@@ -93,11 +99,13 @@ def write(generator, path, source="artwork", runtime=None):
             "channels": channels,
             "dimensions": generator.input_shape[-1],
             "graph": graph,
+            "redraw": redraw,
             "check": _check(generator),
         },
         weights=f"{generator.count_params():,}",
         version=VERSION,
         model=base64.b64encode(weights).decode(),
+        redraw_model=base64.b64encode(redraw_weights).decode(),
         wasm_module=base64.b64encode(wasm).decode(),
     )
     files.write_text(path, page)
@@ -187,7 +195,7 @@ def main(arguments=None):
             return 0
         else:
             generator = saved.pretrained()
-        write(generator, path, source)
+        write(generator, path, source, restorer=_restorer())
     except (RuntimeError, OSError, ValueError) as error:
         print(f"No hatchery: {error}", file=sys.stderr)
         return 1
@@ -196,7 +204,18 @@ def main(arguments=None):
     return 0
 
 
+def _restorer():
+    """Returns the pretrained network that redraws pictures, None if there is none."""
+    if not (saved.folder() / f"{RESTORER}.keras").exists():
+        return None
+    network = saved.load_network(
+        saved.verified(RESTORER), "a restoring network", lambda model: None
+    )
+    return saved.in_precision(network, "float32")
+
+
 def up_to_date(page):
-    """Tells whether `page` is there and not older than the pretrained generator."""
-    made_from = saved.folder() / f"{saved.FLAGSHIP}.keras"
-    return page.exists() and page.stat().st_mtime >= made_from.stat().st_mtime
+    """Tells whether `page` is there and not older than the networks in it."""
+    paths = [saved.folder() / f"{name}.keras" for name in (saved.FLAGSHIP, RESTORER)]
+    made = [path.stat().st_mtime for path in paths if path.exists()]
+    return page.exists() and page.stat().st_mtime >= max(made)

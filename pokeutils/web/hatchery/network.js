@@ -148,6 +148,9 @@ const STEPS = {
   relu: (s, [x]) => tf.relu(x),
   tanh: (s, [x]) => tf.tanh(x),
   leaky: (s, [x]) => tf.leakyRelu(x, s.slope),
+  add: (s, all) => tf.addN(all),
+  multiply: (s, all) => all.reduce((a, b) => tf.mul(a, b)),
+  join: (s, all) => tf.concat(all, -1),
   bilinear: (s, [x]) => tf.image.resizeBilinear(x, s.size, false, true),
 };
 
@@ -165,10 +168,10 @@ class Network {
     });
   }
 
-  // Latents, one after another -> pictures in [-1, 1] as one Float32Array.
-  run(latents, count) {
+  // Latents or pictures, one after another -> pictures in [-1, 1] as one Float32Array.
+  run(inputs, count) {
     return tf.tidy(() => {
-      const values = [tf.tensor(latents, [count, latents.length / count])];
+      const values = [tf.tensor(inputs, [count, ...this.graph.input])];
       for (const step of this.graph.steps) {
         values.push(STEPS[step.op](step, step.of.map((i) => values[i]), this.weights));
       }
@@ -209,4 +212,57 @@ function toRgba(values, channels) {
     result[4 * i + 3] = alpha;
   }
   return result;
+}
+
+// Straight RGBA bytes -> premultiplied in [-1, 1].
+const fromRgba = (rgba) => Float32Array.from(rgba, (level, i) =>
+  (i % 4 === 3 ? level : level * rgba[i - i % 4 + 3] / 255) / 127.5 - 1);
+
+// Makes the white that touches the border of an opaque picture transparent, in place.
+function cutGround(rgba, width, near = 24) {
+  const height = rgba.length / 4 / width, todo = [];
+  const visit = (x, y) => {
+    if (x < 0 || y < 0 || x >= width || y >= height) return;
+    const at = 4 * (y * width + x), dark = 255 - Math.min(...rgba.subarray(at, at + 3));
+    if (!rgba[at + 3] || dark > near) return;
+    rgba[at + 3] = 0;
+    todo.push([x, y]);
+  };
+  for (let x = 0; x < width; x++) { visit(x, 0); visit(x, height - 1); }
+  for (let y = 0; y < height; y++) { visit(0, y); visit(width - 1, y); }
+  while (todo.length) {
+    const [x, y] = todo.pop();
+    visit(x - 1, y); visit(x + 1, y); visit(x, y - 1); visit(x, y + 1);
+  }
+}
+
+// Hard edges and at most so many colours in straight RGBA bytes, in place: k-means, which
+// begins with colours that are as far from each other as can be.
+function pixelArt(rgba, colours = 15) {
+  const seen = [];
+  for (let at = 0; at < rgba.length; at += 4) {
+    if (rgba[at + 3] > 127) seen.push(at);
+    else rgba.fill(0, at, at + 4);
+  }
+  if (!seen.length) return;
+  const colour = (at) => Array.from(rgba.subarray(at, at + 3));
+  const distance = (at, mean) => mean.reduce((d, x, c) => d + (x - rgba[at + c]) ** 2, 0);
+  const nearest = (at) => means.reduce((best, mean, i) =>
+    (distance(at, mean) < distance(at, means[best]) ? i : best), 0);
+  const means = [colour(seen[0])];
+  while (means.length < colours) {
+    const away = seen.map((at) => distance(at, means[nearest(at)]));
+    means.push(colour(seen[away.indexOf(Math.max(...away))]));
+  }
+  for (let round = 0; round < 5; round++) {
+    const groups = means.map(() => []);
+    for (const at of seen) groups[nearest(at)].push(at);
+    groups.forEach((group, i) => {
+      if (group.length) {
+        means[i] = means[i].map((_, c) =>
+          group.reduce((sum, at) => sum + rgba[at + c], 0) / group.length);
+      }
+    });
+  }
+  for (const at of seen) rgba.set([...means[nearest(at)].map(Math.round), 255], at);
 }

@@ -5,7 +5,7 @@ const $ = (id) => document.getElementById(id);
 const facts = JSON.parse($("facts").textContent);
 const { size, channels, dimensions } = facts;
 const STORE = "pokeutils-hatchery", FRAMES = 20;  // steps of a walk
-let network;
+let network, redrawer;
 let shown = [], chosen = "", picking = false, walk = null, turn = 0;
 const cells = Array.from({ length: 9 }, () => $("nest").appendChild(newCell()));
 const still = matchMedia("(prefers-reduced-motion)").matches;
@@ -269,22 +269,105 @@ async function link() {
 }
 
 function save() {
-  const genome = current(), times = Math.max(1, Math.round(512 / size));
-  const small = document.createElement("canvas"), large = document.createElement("canvas");
+  const small = document.createElement("canvas");
   small.width = small.height = size;
-  large.width = large.height = size * times;
-  paint(small, genome);
+  paint(small, current());
+  saveAs(small, called(current()));
+}
+
+function saveAs(small, name) {
+  const times = Math.max(1, Math.round(512 / small.width));
+  const large = document.createElement("canvas");
+  large.width = large.height = small.width * times;
   const context = large.getContext("2d");
   context.imageSmoothingEnabled = false;
   context.drawImage(small, 0, 0, large.width, large.height);
   large.toBlob((blob) => {
     const anchor = document.createElement("a");
     anchor.href = URL.createObjectURL(blob);
-    const name = called(genome).replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60);
-    anchor.download = name + ".png";
+    anchor.download = name.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60) + ".png";
     anchor.click();
     setTimeout(() => URL.revokeObjectURL(anchor.href), 10000);
     say(`Saved as ${anchor.download}, ${large.width} pixels wide.`);
+  });
+}
+
+// ---------------------------------------------------------------- pictures to sprites
+
+// Cuts out what is on a canvas, and centres it on one of `side` pixels: RGBA bytes.
+function fitted(canvas, side) {
+  const { width, height } = canvas, context = canvas.getContext("2d");
+  const image = context.getImageData(0, 0, width, height), rgba = image.data;
+  if (rgba.every((level, i) => i % 4 < 3 || level === 255)) cutGround(rgba, width);
+  context.putImageData(image, 0, 0);
+  let [left, top, right, bottom] = [width, height, 0, 0];
+  for (let i = 0; i < width * height; i++) {
+    if (rgba[4 * i + 3] <= 16) continue;
+    const x = i % width, y = Math.floor(i / width);
+    [left, right] = [Math.min(left, x), Math.max(right, x + 1)];
+    [top, bottom] = [Math.min(top, y), Math.max(bottom, y + 1)];
+  }
+  if (right <= left) throw new Error("It is empty.");
+  const [w, h] = [right - left, bottom - top];
+  const scale = Math.round(0.92 * side) / Math.max(w, h);
+  const to = document.createElement("canvas").getContext("2d");
+  to.canvas.width = to.canvas.height = side;
+  to.imageSmoothingQuality = "high";
+  to.drawImage(canvas, left, top, w, h, Math.floor((side - w * scale) / 2),
+    Math.floor((side - h * scale) / 2), w * scale, h * scale);
+  return to.getImageData(0, 0, side, side).data;
+}
+
+async function redraw(canvas, name) {
+  const side = facts.redraw.input[0];
+  const given = fitted(canvas, side);
+  redrawer ||= new Network(facts.redraw, await bytes($("redraw-model").textContent));
+  const sprite = toRgba(redrawer.run(fromRgba(given), 1), 4);
+  pixelArt(sprite);
+  for (const [id, rgba] of Object.entries({ given, sprite })) {
+    $(id).width = $(id).height = side;
+    const context = $(id).getContext("2d", { willReadFrequently: true });
+    context.putImageData(new ImageData(rgba, side, side), 0, 0);
+  }
+  $("redrawn").hidden = false;
+  $("redrawn").scrollIntoView({ block: "nearest" });
+  $("redraw-status").textContent = `${name}, and what became of it.`;
+}
+
+async function redrawFile(file) {
+  if (!file) return;
+  try {
+    const picture = await createImageBitmap(file);
+    const scale = Math.min(1, 256 / Math.max(picture.width, picture.height));
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.max(1, Math.round(picture.width * scale));
+    canvas.height = Math.max(1, Math.round(picture.height * scale));
+    const context = canvas.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    await redraw(canvas, file.name);
+  } catch (error) {
+    $("redraw-status").textContent =
+      `${file.name} cannot be redrawn: ${error.message} Try a PNG or a JPEG.`;
+  }
+}
+
+function redrawChosen() {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = size;
+  paint(canvas, current());
+  return redraw(canvas, called(current()));
+}
+
+function listenForPictures() {
+  $("browse").addEventListener("click", () => $("picture").click());
+  $("picture").addEventListener("change", () => redrawFile($("picture").files[0]));
+  $("redraw").addEventListener("click", redrawChosen);
+  $("save-sprite").addEventListener("click", () => saveAs($("sprite"), "sprite"));
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    redrawFile(event.dataTransfer.files[0]);
   });
 }
 
@@ -351,6 +434,7 @@ function trouble(text) {
     network = new Network(facts.graph, model);
     remember();
     listen();
+    if (facts.redraw) listenForPictures();
     await read();
     refresh();
     check();

@@ -1,8 +1,9 @@
-"""Converts this project's generators to a list of plain steps, for where there is no
+"""Converts this project's networks to a list of plain steps, for where there is no
 Keras: network.js takes them in a browser.
 
 Weights are stored in half precision, and the large matrices of dense layers in eight
 bits: in a generator most weights are in one of those, between latent and first pixels.
+On request, large kernels are as well.
 """
 
 import keras
@@ -14,18 +15,20 @@ from pokeutils.layers import FusedBatchNorm, Palette, SelfModulation, UnitLatent
 LARGE = 2**16  # weights; a matrix of so many is stored in eight bits
 
 
-def convert(model):
+def convert(model, coarse_kernels=False):
     """Returns (graph, weights) of a functional Keras model with one input and output.
 
+    coarse_kernels: store the large kernels of convolutions in eight bits, too
     graph: a dict for JSON.
+        "input" is the shape of one input.
         "steps" are in order; each has an "op", "of", the numbers of the values that it
         takes (0 is the input, k the result of step k), and settings. Settings that name
         weights are numbers of rows in "weights".
         "weights" has per array where it starts and its shape: kernels are (height,
         width, in, out), those of transposed convolutions (height, width, out, in).
         "halves" is the number of float16 weights, which come first.
-        "coarse" is {number of a matrix in int8: number of the array of its scales}; the
-        start of such a matrix counts the bytes after the halves.
+        "coarse" is {number of an array in int8: number of the array of its scales}; the
+        start of such an array counts the bytes after the halves.
         "output" is the number of a value.
     weights: all arrays as bytes, little-endian float16, then the matrices of at least
         `LARGE` weights as int8, where 127 stands for the column's largest size.
@@ -42,7 +45,8 @@ def convert(model):
             of = layer.input if isinstance(layer.input, list) else [layer.input]
             inputs = [values[id(tensor)] for tensor in of]
             values[id(layer.output)] = _step(writer, layer, *inputs)
-    return writer.finish(values[id(model.outputs[0])])
+    graph, weights = writer.finish(values[id(model.outputs[0])], coarse_kernels)
+    return {"input": list(model.input_shape[1:]), **graph}, weights
 
 
 class _Writer:
@@ -60,13 +64,13 @@ class _Writer:
         self.steps.append({"op": op, "of": list(of), **settings})
         return len(self.steps)
 
-    def finish(self, output):
+    def finish(self, output, coarse_kernels):
         """Returns the graph and the weights; see `convert`."""
-        coarse = {}  # matrices that are stored in eight bits, and their scales
+        coarse = {}  # what is stored in eight bits, and its scales
         for number, array in list(enumerate(self.arrays)):
-            if array.ndim == 2 and array.size >= LARGE:
+            if array.size >= LARGE and (array.ndim == 2 or coarse_kernels):
                 coarse[number] = len(self.arrays)
-                self.arrays.append(np.abs(array).max(0))
+                self.arrays.append(np.abs(array).reshape(-1, array.shape[-1]).max(0))
         rows, halves, eights, counts = [], [], [], [0, 0]
         for number, array in enumerate(self.arrays):
             with np.errstate(over="ignore"):
@@ -147,6 +151,11 @@ def _normalization(writer, layer, x):
     return writer.step("affine", x, scale=scale, shift=shift)
 
 
+def _rescaling(writer, layer, x):
+    scale, shift = np.array([layer.scale]), np.array([layer.offset])
+    return writer.step("affine", x, scale=scale, shift=shift)
+
+
 def _modulation(writer, layer, x, z):
     """Takes one product with the latent, which gives 1 + a(z) and b(z) side by side."""
     scale, shift = _weights(layer.scale), _weights(layer.shift)
@@ -193,4 +202,8 @@ RULES = {
         "reshape", x, shape=list(layer.output.shape[1:])
     ),
     layers.UpSampling2D: _upsampling,
+    layers.Rescaling: _rescaling,
+    layers.Add: lambda writer, layer, *all: writer.step("add", *all),
+    layers.Multiply: lambda writer, layer, *all: writer.step("multiply", *all),
+    layers.Concatenate: lambda writer, layer, *all: writer.step("join", *all),
 }

@@ -2,6 +2,7 @@
 and on a phone; the same seed is the same creature for everybody; nothing is sent.
 """
 
+import base64
 import os
 import re
 
@@ -12,8 +13,10 @@ from hatched import DESK, agree, drawn, names, pyramid, shaken, straight
 from PIL import Image
 
 from pokeutils import models
-from pokeutils.common import files
+from pokeutils.common import files, images
+from pokeutils.data import doodles
 from pokeutils.data.download import OFFLINE, SourceUnavailable
+from pokeutils.studio import restore
 from pokeutils.web import gallery
 from pokeutils.web.hatchery import build, genome
 
@@ -231,6 +234,53 @@ def test_narrow(visit):
     page.evaluate("location.hash = 'seed=' + 'w'.repeat(300)")
     page.wait_for_selector("html[data-ready^=www]")
     assert fits(page, 390)
+
+
+# ------------------------------------------------------------------ pictures to sprites
+
+DROP = """([encoded, type]) => {
+  const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
+  const event = new DragEvent("drop", {dataTransfer: new DataTransfer(),
+    bubbles: true});
+  event.dataTransfer.items.add(new File([bytes], "mine.png", {type}));
+  document.body.dispatchEvent(event);
+}"""
+
+
+def test_a_picture_becomes_a_sprite(browser, runtime, generator, tmp_path):
+    untrained = restore.unet(64, widths=(8, 16))  # which changes nothing
+    path = build.write(generator, tmp_path / "a.html", "artwork", runtime, untrained)
+    drawing = np.asarray(doodles.draw(7))
+    on_white = images.over(images.premultiply(drawing))
+    Image.fromarray(on_white).save(tmp_path / "white.png")
+    Image.fromarray(drawing).save(tmp_path / "cut.png")
+    with visits(browser, viewport=DESK, reduced_motion="reduce") as open_page:
+        page = hatched(open_page(path.as_uri() + "#seed=ada"))
+        assert page.locator("#redrawn").is_hidden()
+        for name in ("white.png", "cut.png"):
+            page.set_input_files("#picture", tmp_path / name)
+            page.get_by_text(f"{name}, and what became of it.").wait_for()
+            given, sprite = drawn(page, "#given"), drawn(page, "#sprite")
+            wanted = images.fit(drawing, 64).astype(int)
+            assert np.abs(images.premultiply(given) - wanted).mean() < 6, name
+            assert set(np.unique(sprite[..., 3])) == {0, 255}
+            assert len(np.unique(sprite.reshape(-1, 4), axis=0)) <= restore.COLOURS
+            wanted = restore.restore(images.premultiply(given)[None], untrained)[0]
+            assert np.abs(images.premultiply(sprite).astype(int) - wanted).mean() < 6
+        large = np.asarray(Image.open(download(page, "#save-sprite", tmp_path)))
+        assert (large[4::8, 4::8] == sprite).all()
+
+        page.click("#redraw")
+        page.get_by_text("Ada, and what became of it.").wait_for()
+        assert (drawn(page, "#sprite") != sprite).any()
+        encoded = base64.b64encode((tmp_path / "cut.png").read_bytes()).decode()
+        page.evaluate(DROP, [encoded, "image/png"])
+        page.get_by_text("mine.png, and what became of it.").wait_for()
+        assert (drawn(page, "#sprite") == sprite).all()
+        page.evaluate(DROP, [base64.b64encode(b"no picture").decode(), "image/png"])
+        page.get_by_text("mine.png cannot be redrawn").wait_for()
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert fits(page, 390)
 
 
 # ------------------------------------------------------------------ the file

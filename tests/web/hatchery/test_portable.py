@@ -9,6 +9,7 @@ import pytest
 from hatched import pyramid, shaken
 
 from pokeutils.recipes import rebuilt_networks as rebuilt
+from pokeutils.studio import restore
 from pokeutils.training.devices import synchronised
 from pokeutils.web.hatchery import genome, portable
 
@@ -43,6 +44,20 @@ def test_every_generator_of_the_project_draws_the_same(calm, name):
     # Ties may fall the other way in a palette; a byte per weight rounds more.
     level, share = {"palette": (2, 0.02), "large": (8, 0.02)}.get(name, (2, 0))
     assert wanted.std() > 0.1 and (off > level).mean() <= share, off.max()
+
+
+@pytest.mark.parametrize("large, level", [(2**20, 2), (2**10, 8)])
+def test_a_restoring_network_redraws_the_same(calm, monkeypatch, large, level):
+    monkeypatch.setattr(portable, "LARGE", large)
+    model = shaken(restore.unet(16, widths=(8, 16)), scale=0.5)
+    graph, weights = portable.convert(model, coarse_kernels=True)
+    assert bool(graph["coarse"]) == (large < 2**20)
+    pictures = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 4))
+    wanted = np.asarray(model(pictures, training=False))
+    graph = json.loads(json.dumps(graph))
+    sent = [graph, base64.b64encode(weights).decode(), pictures.ravel().tolist(), 2]
+    off = np.abs(np.reshape(calm.evaluate(RUN, sent), wanted.shape) - wanted) * 127.5
+    assert np.abs(wanted - pictures).mean() > 0.1 and off.max() <= level, off.max()
 
 
 def test_a_large_matrix_takes_a_byte_per_weight():

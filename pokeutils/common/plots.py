@@ -116,6 +116,43 @@ def scatter(pictures, x, y, side=32, width=800, height=800, apart=0.0):
     return np.asarray(shown.resize((width, height), Image.Resampling.LANCZOS))
 
 
+def wheel(pictures, angles, strengths, width=800):
+    """Puts premultiplied RGBA pictures on rings: one RGB uint8 array. `angles` (n,) in
+    any unit order them clockwise, equally many in every direction; those with the
+    smallest `strengths` (n,) stand in the middle. The wheel is at most `width` px wide,
+    less for a few pictures."""
+    turns = 2 * np.pi * np.argsort(np.argsort(angles)) / len(angles)
+    order = np.argsort(strengths)
+    x, y = np.zeros((2, len(order)))
+    rings = placed = 0
+    while placed < len(order):
+        room = max(1, round(2 * np.pi * rings))
+        members = order[placed : placed + room]
+        members = members[np.argsort(turns[members])]
+        slots = 2 * np.pi * np.arange(len(members)) / len(members)
+        # The ring is turned as a whole, so that each is as near as can be to its place.
+        slots += np.angle(np.exp(1j * (turns[members] - slots)).mean())
+        x[members], y[members] = rings * np.sin(slots), -rings * np.cos(slots)
+        rings, placed = rings + 1, placed + room
+    width = min(width, 120 * rings)
+    across = 2 * max(1, rings - 1)  # pictures, from the middle of the first to the last
+    x, y, side = 0.5 + x / across, 0.5 + y / across, width // (across + 1)
+    return scatter(pictures, x, y, side, width, width)
+
+
+def smooth(picture, side):
+    """Enlarges a picture (h, w, 3), floats or uint8 from 0 to 255, without visible
+    pixels: RGB uint8 (side, side, 3)."""
+    picture = Image.fromarray(np.uint8(np.rint(np.clip(picture, 0, 255))))
+    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC))
+
+
+def on_checkerboard(picture, square=8):
+    """Lays premultiplied RGBA (h, w, 4) on the usual sign for nothing: RGB uint8."""
+    y, x = np.indices(picture.shape[:2]) // square
+    return images.composite(picture, np.where((x + y) % 2, 255, 225)[..., None])
+
+
 def chart(width=8.0, height=3.0, columns=1, ratios=None):
     """Returns a quiet figure and its axis, or axes. Sizes are in hundreds of pixels on
     the page; it is drawn finer, for sharp text."""

@@ -5,6 +5,7 @@ row) and `report.json`. It is made once, checked at every load, rebuilt when dam
 """
 
 import collections
+import contextlib
 import csv
 import io
 import json
@@ -114,6 +115,26 @@ def load(source, size, data_dir=None, progress=print):
             f"which is {example[1]}; {len(ready.images)} remain (see report.json)."
         )
     return ready._replace(folder=folder)
+
+
+def preview(source, count, side, numbers=()):
+    """Returns up to `count` pictures of a source as (n, side, side, 4) uint8
+    premultiplied RGBA, fetching it if needed: the first of each species in `numbers`
+    (national numbers) if it has them all, else some from all over it. What cannot be
+    read is left out; raises ValueError if that is all."""
+    raw, side_drawn = sources.fetch(source), sources.describe(source).pixel_art
+    rows = sources.manifest(raw)
+    firsts = {row["species_id"]: row for row in reversed(rows)}
+    wanted = [firsts.get(str(number)) for number in numbers]
+    if not wanted or None in wanted:
+        wanted = rows[:: max(1, len(rows) // count)]
+    pictures = []
+    for row in wanted[:count]:
+        with contextlib.suppress(ValueError):
+            pictures.append(images.canvas(raw / row["file"], side, side_drawn))
+    if not pictures:
+        raise ValueError(f"{source}: none of the pictures tried can be read.")
+    return np.stack(pictures)
 
 
 def _read(source, folder, expected):

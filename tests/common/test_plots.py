@@ -138,6 +138,35 @@ def test_scatter_puts_pictures_where_they_belong():
     assert plots.scatter([red, half], [0, 1], [0, 1], 4, 40, 20).shape == (20, 40, 3)
 
 
+@pytest.mark.parametrize("count", [1, 2, 7, 60])
+def test_a_wheel_has_the_strong_outside_and_goes_round_by_angle(count):
+    pictures = np.zeros((count, 8, 8, 4), "uint8")
+    pictures[..., 0], pictures[..., 3] = np.arange(count)[:, None, None], 255
+    strengths = 7 * np.arange(count) % 60
+    wheel = plots.wheel(pictures, np.arange(count), strengths, width=300)
+    assert wheel.dtype == np.uint8 and wheel.shape[0] == wheel.shape[1] <= 300
+    if count == 60:  # five rings of 1, 6, 13, 19 and 21
+        seen = [np.argwhere((wheel == (n, 0, 0)).all(-1)) for n in range(count)]
+        y, x = (np.array([np.median(at, axis=0) for at in seen]) - 149.5).T
+        outer = np.flatnonzero(np.hypot(x, y) > 3.5 * 300 / 9)
+        assert set(strengths[outer]) == set(range(39, 60))
+        off = np.arctan2(x, -y)[outer] - 2 * np.pi * outer / count
+        assert np.abs(np.angle(np.exp(1j * off))).max() < 0.4  # radians
+
+
+def test_smooth_and_checkerboard():
+    ramp = np.linspace(-20, 280, 8)[None, :, None] * np.ones((8, 1, 3))
+    smooth = plots.smooth(ramp, 64)
+    assert smooth.shape == (64, 64, 3) and smooth.dtype == np.uint8
+    assert smooth[32, 0, 0] == 0 and smooth[32, -1, 0] == 255
+    assert np.abs(np.diff(smooth[32, :, 0].astype(int))).max() < 12
+    picture = np.zeros((8, 8, 4), "uint8")
+    picture[0, 0] = (9, 8, 7, 255)
+    board = plots.on_checkerboard(picture, square=4)
+    assert board[0, 0].tolist() == [9, 8, 7]
+    assert {*board[1:4, 1:4].flat} == {225} and {*board[1:4, 5:].flat} == {255}
+
+
 def test_bars_read_from_the_top_and_have_their_colours():
     figure, axis = plots.chart(4, 2)
     plots.bars(axis, ["many", "few"], [5, 2], ["#ff0000", "#0000ff"])

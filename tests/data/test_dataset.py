@@ -43,6 +43,23 @@ def test_a_prepared_set_is_whole_and_decoded_once(pets, tmp_path, monkeypatch):
     assert again.fingerprint == ready.fingerprint
 
 
+def test_a_preview_shows_whom_one_asks_for_and_leaves_out_what_is_broken(
+    pets, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("POKEUTILS_DATA", str(tmp_path / "data"))
+    asked = dataset.preview(pets, 3, 16, numbers=(7, 40, 1))
+    assert asked.shape == (3, 16, 16, 4) and asked.dtype == np.uint8
+    assert asked[:, 8, 8, 0].tolist() == [6 * 7, 6 * 40, 6 * 1]
+    every = dataset.preview(pets, 4, 16, numbers=(7, 4000))  # not all of them are here
+    assert every[:, 8, 8, 0].tolist() == [6 * n for n in (1, 11, 21, 31)]
+
+    for path in (tmp_path / "pets").glob("*1.png"):  # 001, 011, 021, 031
+        path.write_bytes(b"<html>not found</html>")
+    with pytest.raises(ValueError, match="none of the pictures tried can be read"):
+        dataset.preview(pets, 4, 16)
+    assert len(dataset.preview(pets, 40, 16)) == 36
+
+
 def test_a_damaged_set_is_made_anew(pets, tmp_path, one_decoder):
     first = load(pets, tmp_path)
     changed = first.images.copy()

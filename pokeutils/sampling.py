@@ -18,20 +18,6 @@ def draw(count, dimensions, seed=0):
     return np.random.default_rng(seed).standard_normal((count, dimensions), "float32")
 
 
-def truncated(count, dimensions, limit, seed=0):
-    """As `draw`, with every number beyond +-`limit` drawn again (Brock et al. 2019).
-
-    Raises ValueError for a limit that nearly nothing is within.
-    """
-    if not limit >= 0.05:
-        raise ValueError(f"A limit of {limit} leaves no numbers; use 0.05 or more.")
-    random = np.random.default_rng(seed)
-    latents = random.standard_normal((count, dimensions), "float32")
-    while (beyond := np.abs(latents) > limit).any():
-        latents[beyond] = random.standard_normal(int(beyond.sum()), "float32")
-    return latents
-
-
 def slerp(start, end, share):
     """Spherical interpolation (Shoemake 1985) from `start` (share 0) to `end` (share
     1).

@@ -50,16 +50,6 @@ def test_slerp_between_equal_vectors_is_that_vector():
     np.testing.assert_allclose(sampling.slerp(z, z, 0.3), z, atol=1e-5)
 
 
-def test_truncated_draws_stay_within():
-    z = sampling.truncated(200, 30, 0.7, seed=1)
-    assert np.abs(z).max() <= 0.7 and z.dtype == np.float32 and z.std() > 0.35
-    np.testing.assert_array_equal(z, sampling.truncated(200, 30, 0.7, seed=1))
-    wide = sampling.truncated(20, 30, 9.0, seed=1)  # nothing to draw again
-    np.testing.assert_array_equal(wide, sampling.draw(20, 30, seed=1))
-    with pytest.raises(ValueError, match="leaves no numbers"):
-        sampling.truncated(2, 2, 0)
-
-
 def test_a_walk_passes_its_stations_and_closes():
     stations = sampling.draw(3, 16)
     closed = sampling.walk(stations, 10)

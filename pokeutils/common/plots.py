@@ -186,6 +186,25 @@ def bars(axis, names, values, colours=TEAL, text="{:.0f}"):
     return axis
 
 
+def heat_maps(tables, titles, rows, columns, ylabel="", xlabel="", text=None):
+    """Draws tables of shares (r, c), 0 to 1, beside each other; returns the matplotlib
+    figure. rows, columns: the names along their sides; text: how each share is written
+    into its cell, such as "{:.0%}"; without it, the colour says it alone."""
+    width = 1.4 + len(tables) * max(0.2 * len(columns), 2.2)
+    figure, axes = chart(width, 1.3 + 0.2 * len(rows), len(tables))
+    for axis, table, title in zip(np.atleast_1d(axes), tables, titles, strict=True):
+        axis.imshow(table, cmap="GnBu", vmin=0, vmax=1, aspect="auto")
+        axis.set_title(title, fontsize=10, color=INK)
+        axis.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
+        axis.set_yticks(range(len(rows)), rows, fontsize=8)
+        axis.set(xlabel=xlabel, ylabel=ylabel if axis is np.atleast_1d(axes)[0] else "")
+        for (row, column), share in np.ndenumerate(np.asarray(table) if text else []):
+            colour = "white" if share > 0.6 else INK
+            place = {"ha": "center", "va": "center", "fontsize": 8, "color": colour}
+            axis.text(column, row, text.format(share), **place)
+    return figure
+
+
 def curves(x, series, xlabel="images seen", ylabel="", smooth=1):
     """Draws {label: values} against `x`; returns the matplotlib figure. `smooth` is a
     running mean over that many points, drawn over the faint raw curve."""
@@ -246,6 +265,17 @@ def show(picture, width=None, quality=88, place=None):
         return display(shown, display_id=True)
     place.update(shown)
     return place
+
+
+def sliders(draw, **ranges):
+    """Calls `draw` with what the reader chooses below a notebook's cell: ipywidgets'
+    `interact`, with (low, high, step) for a slider or a list for a menu. Shows nothing
+    where ipywidgets is not installed."""
+    try:
+        from ipywidgets import interact
+    except ImportError:
+        return
+    interact(draw, **ranges)
 
 
 def save_png(path, picture):

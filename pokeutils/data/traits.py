@@ -12,6 +12,24 @@ def size(pictures):
     return pictures[..., 3].astype("float64").mean((1, 2)) / 255
 
 
+def largest_piece(pictures):
+    """Returns the share of each body that hangs together in its largest piece, 0 to 1:
+    1 for one body in one piece. Pixels that touch at a corner hang together. NaN for an
+    empty picture."""
+    bodies = np.pad(pictures[..., 3] > 127, ((0, 0), (1, 1), (1, 1)))
+    numbers = np.arange(bodies[0].size, dtype="int32").reshape(bodies[0].shape)
+    numbers = np.where(bodies, numbers, 0)  # a number for every pixel of a body
+    before = None
+    while not np.array_equal(numbers, before):
+        before = numbers.copy()
+        for axis in (1, 2):  # each takes the largest number of its neighbours
+            sides = np.roll(numbers, 1, axis), np.roll(numbers, -1, axis)
+            numbers = np.maximum(numbers, np.maximum(*sides))
+        numbers = np.where(bodies, numbers, 0)
+    sizes = [np.bincount(row[row > 0], minlength=1) for row in numbers]
+    return np.array([s.max() / s.sum() if s.any() else np.nan for s in sizes])
+
+
 def symmetry(pictures):
     """Returns how alike a creature and its mirror image are, over their common middle:
     1 for the same, 0 for nothing in common. NaN for an empty picture."""

@@ -1,5 +1,5 @@
-"""Does a creature look like its type? A classifier trained on real pictures, and the
-table that says how often it finds the type that was asked for (NumPy only).
+"""Does a creature look like its type? A classifier trained on real pictures, and how
+often it finds the type that was asked for (NumPy only).
 
 It sees features of frozen networks that took no part in the training of what it judges.
 Types are float (n, 18), 1 for each type of a picture, in the order of `species.TYPES`.
@@ -7,11 +7,10 @@ Types are float (n, 18), 1 for each type of a picture, in the order of `species.
 
 import numpy as np
 
-from pokeutils.data import species
-from pokeutils.evaluation import measures, statistics
+from pokeutils.evaluation import measures
 
 FOLDS, BLOCK = 5, 10  # of the cross-validation; species numbers that stay together
-ROUNDS, DRAWS = 8, 1000  # of Newton's method; of the bootstrap
+ROUNDS = 8  # of Newton's method
 
 
 class Judge:
@@ -92,70 +91,23 @@ def cross_validated(features, types, groups, **options):
 
 
 class Scores:
-    """How often creatures are assigned a type, having it or not.
+    """How often creatures are assigned each type, having it or not.
 
-    assigned: (n,), see `Judge.assigned`; types: (n, 18), those that the creatures have,
-    or were asked for. For each type: `share` of its creatures that are assigned it,
-    with a Wilson interval `low` to `high`; `chance`, the share of all others that are;
-    NaN without creatures. `ratio` is the mean share over the mean chance, `interval`
-    its 95 % bootstrap interval over the creatures. `right` is the share of creatures
-    that are assigned one of their types: compare real creatures, which may have two
-    types and be assigned but one, with drawn ones by that.
+    assigned: (n,), see `Judge.assigned`; types: (n, k), those that the creatures have,
+    or were asked for. `table` (k, k): of the creatures of one type (row), the share
+    that is assigned each type (column); NaN in the rows of types without creatures.
+    `share` (k,): its diagonal. `chance` (k,): the share of all other creatures that is
+    assigned a type. `right`: the share of creatures that are assigned one of their
+    types. Compare real creatures, which may have two and are assigned one, with drawn
+    ones by that.
     """
 
     def __init__(self, assigned, types):
         types = np.asarray(types) > 0
         chosen = np.asarray(assigned)[:, None] == np.arange(types.shape[1])
-        hits, self.count = types & chosen, types.sum(0)
-        self.right = float(hits.any(1)[types.any(1)].mean())
-        share, chance = _shares(types, chosen, np.ones((1, len(types))))
-        self.share, self.chance = share[0], chance[0]
-        bounds = [
-            statistics.wilson(hit, count)[3:5] if count else (np.nan, np.nan)
-            for hit, count in zip(hits.sum(0), self.count, strict=True)
-        ]
-        self.low, self.high = np.array(bounds).T
-        self.means = _means(self.share, self.chance)
-        least = 0.5 / len(types)  # half a creature: chance may be too rare to be seen
-        self.ratio = self.means[0] / max(self.means[1], least)
-        alike = np.full(len(types), 1 / len(types))
-        draws = np.random.default_rng(0).multinomial(len(types), alike, size=DRAWS)
-        share, chance = _means(*_shares(types, chosen, draws))
-        self.interval = np.percentile(share / np.maximum(chance, least), [2.5, 97.5])
-
-    def __str__(self):
-        lines = ["type        creatures  assigned it   95 % interval   others (chance)"]
-        columns = self.share, self.low, self.high, self.chance
-        for i in np.argsort(-np.nan_to_num(self.share, nan=-1), kind="stable"):
-            if self.count[i]:
-                cells = [f"{100 * x[i]:.0f} %" for x in columns]
-                lines.append(_line(species.TYPES[i], self.count[i], *cells))
-        share, chance = (f"{100 * x:.1f} %" for x in self.means)
-        lines.append(_line("mean", self.count.sum(), share, "", "", chance))
-        low, high = self.interval
-        interval = f"95 % interval {low:.1f} to {high:.1f}"
-        lines.append(f"{self.ratio:.1f} times as often as chance, {interval}")
-        right = f"{100 * self.right:.1f} %"
-        lines.append(f"{right} of the creatures are assigned one of their types")
-        return "\n".join(lines)
-
-
-def _line(name, count, share, low, high, chance):
-    between = f"{low} to {high}" if low else ""
-    return f"{name:10}  {count:9}  {share:>11}   {between:>13}   {chance:>15}"
-
-
-def _shares(types, chosen, draws):
-    """Returns the share of each type's creatures, and of all others, that are assigned
-    it; one row per row of `draws`, which say how often each creature counts: (b, n)."""
-    draws = np.asarray(draws, "float64")
-    own, other = draws @ types, draws @ ~types
-    with np.errstate(invalid="ignore"):
-        return draws @ (types & chosen) / own, draws @ (~types & chosen) / other
-
-
-def _means(share, chance):
-    """Returns means over the types that have creatures."""
-    known = np.isfinite(share)
-    total = np.maximum(known.sum(-1), 1)
-    return tuple(np.where(known, x, 0).sum(-1) / total for x in (share, chance))
+        count = np.where(types.any(0), types.sum(0), np.nan)
+        self.table = types.T.astype("float64") @ chosen / count[:, None]
+        self.share = self.table.diagonal()
+        others = np.where(types.any(0) & ~types.all(0), (~types).sum(0), np.nan)
+        self.chance = (~types & chosen).sum(0) / others
+        self.right = float((types & chosen).any(1)[types.any(1)].mean())

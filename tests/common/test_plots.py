@@ -1,6 +1,8 @@
 """Sheets, GIFs and the way out of the networks."""
 
 import io
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -188,3 +190,26 @@ def test_large_numbers_are_written_out_along_the_axis():
     gaps = [right.x0 - left.x1 for left, right in zip(boxes, boxes[1:], strict=False)]
     assert len(boxes) > 4 and min(gaps) > 5, "pixels between two labels"
     assert axis.xaxis.get_offset_text().get_text() == ""
+
+
+@pytest.mark.parametrize("count, text", [(1, "{:.0%}"), (2, None)])
+def test_heat_maps_show_every_share_under_its_names(count, text):
+    tables = count * [np.array([[0.0, 0.25, 1.0], [0.5, 0.75, np.nan]])]
+    titles = [f"table {i}" for i in range(count)]
+    figure = plots.heat_maps(tables, titles, ["a", "b"], ["c", "d", "e"], text=text)
+    assert [axis.get_title() for axis in figure.axes] == titles
+    for axis, table in zip(figure.axes, tables, strict=True):
+        np.testing.assert_array_equal(axis.images[0].get_array().filled(np.nan), table)
+        assert axis.images[0].get_clim() == (0, 1)
+        assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+        shares = [cell.get_text() for cell in axis.texts]
+        assert shares == (["0%", "25%", "100%", "50%", "75%", "nan%"] if text else [])
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_sliders_are_those_of_ipywidgets_where_it_is_installed(installed, monkeypatch):
+    calls = []
+    widgets = types.SimpleNamespace(interact=lambda *a, **k: calls.append((a, k)))
+    monkeypatch.setitem(sys.modules, "ipywidgets", widgets if installed else None)
+    plots.sliders(print, share=(0, 1, 0.1))
+    assert calls == ([((print,), {"share": (0, 1, 0.1)})] if installed else [])

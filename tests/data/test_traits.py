@@ -23,6 +23,30 @@ def test_size_and_brightness():
     assert np.isnan(values[2])
 
 
+@pytest.mark.parametrize(
+    "gaps, expected",
+    [
+        ((), 1),
+        ((slice(4, 12), 6), 4 / 7),  # cut through from top to bottom
+        ((slice(5, 12), 6), 1),  # but for one pixel
+        ((slice(4, 12), slice(None)), np.nan),  # empty
+    ],
+)
+def test_the_largest_piece_of_a_body(gaps, expected):
+    picture = block(2, 10)
+    if gaps:
+        picture[gaps] = 0
+    value = traits.largest_piece(np.stack([block(0, 16), picture]))
+    assert value == pytest.approx([1, expected], nan_ok=True)
+
+
+def test_a_snake_is_one_piece_and_a_corner_holds():
+    snake, corner = np.zeros((2, 16, 16, 4), "uint8")
+    snake[::2] = snake[1::4, 15] = snake[3::4, 0] = 255
+    corner[:8, :8] = corner[8:, 8:] = 255
+    assert (traits.largest_piece(np.stack([snake, corner])) == 1).all()
+
+
 def test_symmetry_is_about_the_creature_not_the_canvas():
     half = block(2, 8)
     half[4:12, 2:5] = (0, 0, 200, 255)

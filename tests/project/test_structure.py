@@ -38,8 +38,8 @@ COME_WITH = {
     "pygments": "nbconvert",  # colours of its pages
     "IPython": "ipykernel",  # a notebook's display()
 }
-# and one that a person may have.
-OPTIONAL = {"kagglehub"}
+# and those that a person, Colab or Kaggle may have.
+OPTIONAL = {"kagglehub", "ipywidgets"}
 
 
 def test_the_package_opens_on_six_files_and_seven_folders():

@@ -1,11 +1,9 @@
 """Inversion: what a generator has drawn itself is found again."""
 
-import keras
 import numpy as np
 import pytest
 
 from pokeutils import models, sampling
-from pokeutils.evaluation import features
 from pokeutils.studio import inversion
 
 
@@ -30,9 +28,8 @@ def shaken(**options):
 def test_its_own_pictures_are_found_again(generator):
     pictures = sampling.sample(generator, 3, seed=50)
     weights = [w.copy() for w in generator.get_weights()]
-    network = features.random_conv(size=32)
     settings = dict(steps=100, starts=8, rate=0.1)
-    found = inversion.invert(generator, pictures, network, **settings)
+    found = inversion.invert(generator, pictures, **settings)
     assert found.latents.shape == (3, 6) and found.pictures.dtype == np.uint8
     off = np.abs(found.pictures.astype(int) - pictures).mean((1, 2, 3))
     others = np.abs(pictures[[1, 2, 0]].astype(int) - pictures).mean((1, 2, 3))
@@ -65,62 +62,8 @@ def test_a_search_begins_at_the_nearest_of_the_pool(generator):
     np.testing.assert_allclose(found.latents, pool[[40, 7]], atol=1e-4)
 
 
-def test_with_its_layers_apart_it_comes_nearer(generator):
-    apart = inversion.separate(generator)
-    mixed = sampling.draw(2 * 4, 6, seed=9).reshape(2, 4, 6)
-    pictures = sampling.paint(apart, mixed)  # which no single latent draws
-    settings = dict(steps=30, starts=1, pool=32)
-    whole = inversion.invert(generator, pictures, **settings)
-    wider = inversion.invert(apart, pictures, **settings)
-    assert wider.latents.shape == (2, 4, 6)
-    assert wider.losses.mean() < 0.95 * whole.losses.mean()
-
-
 def test_other_sizes_are_refused(generator):
     with pytest.raises(ValueError, match=r"\(n, 16, 16, 4\).*\(1, 8, 8, 4\)"):
         inversion.invert(generator, np.zeros((1, 8, 8, 4), "uint8"))
     with pytest.raises(ValueError, match="float64"):
         inversion.invert(generator, np.zeros((1, 16, 16, 4)))
-
-
-# ------------------------------------------------------------------ layers apart
-
-
-def test_the_same_latent_everywhere_is_the_generator(generator):
-    apart = inversion.separate(generator)
-    assert apart.input_shape == (None, 4, 6)  # the start, and 4, 8 and 16 px
-    z = sampling.draw(5, 6)
-    same = np.repeat(z[:, None], 4, 1)
-    whole = np.asarray(generator(z, training=False))
-    np.testing.assert_allclose(apart(same, training=False), whole, atol=1e-5)
-    np.testing.assert_allclose(apart(3 * same, training=False), whole, atol=1e-5)
-    free = inversion.separate(generator, unit=False)
-    unit = same / np.sqrt(np.mean(same**2, axis=-1, keepdims=True))
-    np.testing.assert_allclose(free(unit, training=False), whole, atol=1e-5)
-    assert np.abs(np.asarray(free(3 * unit, training=False)) - whole).max() > 0.01
-
-
-def test_every_place_has_a_say(generator):
-    apart = inversion.separate(generator)
-    one, other = (np.repeat(z[None, None], 4, 1) for z in sampling.draw(2, 6))
-    before = np.asarray(apart(one, training=False))
-    for place in range(4):
-        mixed = one.copy()
-        mixed[:, place] = other[:, place]
-        assert np.abs(np.asarray(apart(mixed, training=False)) - before).max() > 1e-3
-
-
-def test_more_convolutions_listen_too():
-    deep = shaken(depth=2)
-    apart, z = inversion.separate(deep), sampling.draw(2, 6)
-    assert apart.input_shape == (None, 5, 6)
-    same = apart(np.repeat(z[:, None], 5, 1), training=False)
-    np.testing.assert_allclose(same, deep(z, training=False), atol=1e-5)
-
-
-def test_a_palette_listens_too_and_others_are_refused():
-    painter = models.pyramid_generator(16, widths=(8, 8), detail=8, palette=4)
-    assert inversion.separate(painter).input_shape == (None, 5, 128)
-    plain = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
-    with pytest.raises(ValueError, match="pyramid_generator"):
-        inversion.separate(plain)

@@ -4,9 +4,11 @@ A `.keras` file is a zip of two JSON files and one HDF5 file. Its JSON names the
 classes to build, with sizes to reserve: both are looked at before Keras does.
 """
 
+import contextlib
 import importlib
 import io
 import json
+import math
 import re
 import zipfile
 
@@ -16,6 +18,7 @@ import numpy as np
 from pokeutils.common import env, files
 
 MEMBERS = {"metadata.json": 2**16, "config.json": 2**22, "model.weights.h5": 2**29}
+LARGEST = 2**24  # numbers that a layer makes of one picture; 512 px of 64 channels
 MODULES = (None, "keras", "keras.layers", "keras.initializers", "pokeutils.layers")
 FUNCTIONAL = ("keras.src.models.functional", "Functional")
 
@@ -31,9 +34,11 @@ def load_network(path, kind, check):
     """Loads any network of this project in the same way; `check(model)` raises
     ValueError unless it is of the `kind` wanted. Raises what `load_generator` does."""
     try:
-        _check(path)
+        weights = _check(path)
         importlib.import_module("pokeutils.layers")  # registers what a file may ask for
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        with _at_most(weights):
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+        _check_layers(model)
         model.trainable = True  # averaged ones were saved as they are kept: frozen
         check(model)
     except FileNotFoundError:
@@ -48,6 +53,7 @@ def load_network(path, kind, check):
 
 
 def _check(path):
+    """Returns how many numbers the weights are, of a file that may be what it says."""
     with zipfile.ZipFile(path) as archive:
         infos = {info.filename: info for info in archive.infolist()}
         if infos.keys() != MEMBERS.keys() or len(archive.infolist()) != len(MEMBERS):
@@ -57,8 +63,39 @@ def _check(path):
             if packed or info.file_size > MEMBERS[name]:
                 raise ValueError(f"its {name} is packed or too large.")
         config = json.loads(archive.read("config.json"))
-        largest = _largest_side(archive.read("model.weights.h5"))
+        largest, count = _sides(archive.read("model.weights.h5"))
     _walk(config, max(largest, 4096))
+    return count
+
+
+@contextlib.contextmanager
+def _at_most(count):
+    """While a network is built, refuses more weights than the file has numbers. Each
+    size of a layer may be small, and their product larger than any memory."""
+    add = keras.layers.Layer.add_weight
+
+    def add_weight(layer, shape=(), *more, **options):
+        nonlocal count
+        count -= math.prod(shape or ())
+        if count < 0:
+            raise ValueError("it asks for more weights than are in it.")
+        return add(layer, shape, *more, **options)
+
+    keras.layers.Layer.add_weight = add_weight
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = add
+
+
+def _check_layers(model):
+    """Refuses a network whose pictures would grow beyond the memory on their way."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            _check_layers(layer)
+        for output in keras.tree.flatten(layer.output):
+            if math.prod(side or 1 for side in output.shape[1:]) > LARGEST:
+                raise ValueError(f"its {layer.name} makes {output.shape[1:]} numbers.")
 
 
 def _walk(node, limit):
@@ -78,21 +115,23 @@ def _walk(node, limit):
         raise ValueError(f"it asks for a layer of {node}.")
 
 
-def _largest_side(content):
-    """The largest dimension of any weight in an HDF5 file, all of them really there."""
+def _sides(content):
+    """The largest dimension of any weight in an HDF5 file, all of them really there,
+    and how many numbers they are together."""
     import h5py
 
-    sides = [0]
+    sides, sizes = [0], []
 
     def look(name, item):
         if isinstance(item, h5py.Dataset):
             if item.external or item.id.get_storage_size() < item.nbytes:
                 raise ValueError(f"its weight {name} is not in the file.")
             sides.append(max(item.shape, default=0))
+            sizes.append(item.size)
 
     with h5py.File(io.BytesIO(content), "r") as file:
         file.visititems(look)
-    return max(sides)
+    return max(sides), sum(sizes)
 
 
 def _check_shapes(model):

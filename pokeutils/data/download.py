@@ -13,6 +13,7 @@ import gzip
 import hashlib
 import os
 import pathlib
+import queue
 import re
 import shutil
 import signal
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import threading
 import time
 import zipfile
 
@@ -35,6 +37,8 @@ MAX_MEMBER = 8 * 2**20  # bytes of one file inside an archive
 # its size, and to more than a small set has, is a bomb.
 MAX_RATIO = 10
 SMALL = 64 * 2**20
+MOST_KEPT = 2**29  # bytes of all files that are wanted of an archive: they are in memory
+MOST_FILES = 100_000  # in an archive, wanted or not
 OFFLINE = (
     "Without a network, `make run SOURCE=doodles` uses creatures drawn by code, and "
     "SOURCE=folder:<path> uses pictures of your own."
@@ -45,6 +49,31 @@ Package = collections.namedtuple("Package", "spec integrity file")
 
 class SourceUnavailable(RuntimeError):
     """Pictures cannot be reached from here; says what was tried and what to do."""
+
+
+def within(seconds, work, *arguments):
+    """Returns what `work` returns. Raises TimeoutError after so many seconds in all.
+
+    What sockets are given to wait counts anew with every byte, so that a server could
+    trickle its headers for weeks; and names may be looked up for ever. What comes too
+    late goes on in a thread of its own, for which the program does not wait.
+    """
+    results = queue.SimpleQueue()
+
+    def run():
+        try:
+            results.put((work(*arguments), None))
+        except BaseException as error:
+            results.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = results.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no end after {seconds} s") from None
+    if error is not None:
+        raise error
+    return result
 
 
 def npm_pack(package, folder, progress=print):
@@ -79,11 +108,16 @@ def _npm(progress):
         with files.atomic_folder(folder, keep=installed.is_dir) as new:
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", new]
             pip += [NODE, "--retries=0", "--timeout=10", "--disable-pip-version-check"]
-            done = subprocess.run(pip, capture_output=True, text=True)
-            if done.returncode:
+            try:
+                options = {"capture_output": True, "text": True}
+                done = subprocess.run(pip, timeout=DOWNLOAD_SECONDS, **options)
+                problem = _reason(done.stderr) if done.returncode else ""
+            except subprocess.TimeoutExpired:
+                problem = f"no end after {DOWNLOAD_SECONDS} s"
+            if problem:
                 raise SourceUnavailable(
                     f"npm is not installed, and pip could not fetch {NODE}: "
-                    f"{_reason(done.stderr)}. {OFFLINE}"
+                    f"{problem}. {OFFLINE}"
                 )
     start = f"import sys; sys.path.insert(0, {str(folder)!r}); "
     start += f"from {name} import npm; sys.exit(npm(sys.argv[1:]))"
@@ -130,6 +164,10 @@ def _reason(text):
 def download(url, path, seconds=20, progress=print):
     """Saves what a URL answers to `path`, whole. Raises OSError, which says why not, as
     after `seconds` without a byte, DOWNLOAD_SECONDS in all, or MAX_ARCHIVE bytes."""
+    within(DOWNLOAD_SECONDS, _download, url, path, seconds, progress)
+
+
+def _download(url, path, seconds, progress):
     import requests
     import urllib3
 
@@ -137,6 +175,7 @@ def download(url, path, seconds=20, progress=print):
         "stream": True,
         "timeout": seconds,
         "headers": {"User-Agent": "pokeutils"},
+        "allow_redirects": False,  # their bodies would be read, without a limit
     }
     begin, reported, size = time.monotonic(), 0, 0
     try:
@@ -163,15 +202,17 @@ def unpack(path, *wanted):
     RuntimeError for what is damaged, holds links or paths that lead out of it, or
     unpacks to more than pictures do."""
     read = _folder if path.is_dir() else _zip if path.suffix == ".zip" else _tar
-    inside, pattern = {}, re.compile("|".join(wanted))
+    inside, kept, pattern = {}, 0, re.compile("|".join(wanted))
     try:
-        for name, problem, size, open_file in read(path):
+        for count, (name, problem, size, open_file) in enumerate(read(path)):
             parts = pathlib.PurePosixPath(name).parts
             # A backslash or a colon is nothing here, and a way out on Windows.
             if name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
                 problem = "is an unsafe path"
+            if count >= MOST_FILES:
+                problem = f"is beyond the first {MOST_FILES:,} files"
             if problem:
-                raise _refusal(path, repr(name), problem)
+                raise _refusal(path, repr(name[:200]), problem)
             name = "/".join(parts[1:] if read is _tar else parts)
             # macOS packs a "__MACOSX/._cat.png" with every cat.png.
             hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
@@ -179,8 +220,11 @@ def unpack(path, *wanted):
                 continue
             if size > MAX_MEMBER:
                 raise _refusal(path, name, f"is larger than {MAX_MEMBER >> 20} MB")
+            kept += size
+            if kept > MOST_KEPT:
+                raise _refusal(path, "what is wanted", f"has {kept >> 20} MB and more")
             with open_file() as file:
-                inside[name] = file.read()
+                inside[name] = file.read(size)
     except RuntimeError:
         raise
     except Exception as error:  # what readers raise on odd bytes is manifold

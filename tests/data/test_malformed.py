@@ -11,6 +11,7 @@ import signal
 import sys
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 from packed import tarball, zipped
@@ -214,6 +215,35 @@ def test_hostile_generators(generator, tmp_path, old, new, reason):
     with pytest.raises(ValueError, match="cannot be used as a generator") as caught:
         load_generator(path)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes, reason",
+    [
+        ({'"kernel_size": [3, 3]': '"kernel_size": [4000, 4000]'}, "more weights"),
+        ({'"filters": 4': '"filters": 4000', '"units": 16': '"units": 4000'}, "weights"),
+        ({'"size": [2, 2]': '"size": [4000, 4000]'}, "numbers"),
+        ({'"units": 16': '"units": 4096', "[2, 2, 4]": "[32, 32, 4]"}, "more weights"),
+        ({'"trainable": true': '"trainable": ' + "[" * 900 + "]" * 900}, ""),
+    ],
+)
+def test_generators_that_would_not_fit_into_memory(tmp_path, changes, reason):
+    """Every number is below its limit; the product of all is not."""
+    latents = keras.Input((4,))
+    x = keras.layers.Reshape((2, 2, 4))(keras.layers.Dense(16)(latents))
+    x = keras.layers.UpSampling2D()(keras.layers.Conv2D(4, 3, padding="same")(x))
+    path = tmp_path / "in" / "generator.keras"
+    keras.Model(latents, x).save(path)
+    assert load_generator(path).output_shape == (None, 4, 4, 4)
+    with zipfile.ZipFile(path) as archive:
+        inside = {name: archive.read(name) for name in archive.namelist()}
+    config = inside["config.json"].decode()
+    for old, new in changes.items():
+        assert old in config
+        config = config.replace(old, new)
+    zipped(path, inside | {"config.json": config.encode()}, zipfile.ZIP_STORED)
+    with pytest.raises(ValueError, match=f"cannot be used as a generator.*{reason}"):
+        load_generator(path)
 
 
 def test_generator_with_more_inside(generator, tmp_path):

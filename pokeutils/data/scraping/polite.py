@@ -6,20 +6,21 @@ can help, and leaves when a site puts up a challenge page: that is a no.
 
 import collections
 import contextlib
+import http.cookiejar
 import math
 import time
 import urllib.parse
 
 import pokeutils
 from pokeutils.common import env, files, images
-from pokeutils.data.download import SourceUnavailable
+from pokeutils.data.download import SourceUnavailable, within
 
 NAME = "pokeutils"  # what robots.txt may call us by
 PROTEGO = "protego==0.7.*"
 
 DELAY = 2.0  # seconds between requests; more where robots.txt asks for more
 TIMEOUT = 20  # seconds without a byte
-DEADLINE = 120  # seconds for one whole answer
+DEADLINE = 120  # seconds for one whole answer, from looking up the name on
 ATTEMPTS = 4
 BACK_OFF = 5.0  # seconds before asking again; then twice, then four times as long
 MAX_WAIT = 600  # seconds; a site that asks for more is left alone for today
@@ -66,22 +67,27 @@ class Visitor:
     must end; Missing and Failed concern one address only."""
 
     def __init__(self, origins, contact="", progress=print, sleep=time.sleep):
-        import requests
-
         env.need("protego", PROTEGO, progress)
         if not (contact.isascii() and contact.isprintable()):
             raise ValueError(f"contact {contact!r} must be plain ASCII on one line.")
         self.origins, self.progress, self.sleep = tuple(origins), progress, sleep
         self.requests = 0  # asked so far
+        self.delay = DELAY  # seconds before the next request
         self._robots, self._last_answer = {}, -math.inf
         purpose = "; ".join(filter(None, ["pictures for private study", contact]))
+        self._agent = f"{NAME}/{pokeutils.__version__} ({purpose})"
+        self._begin()
+
+    def _begin(self):
+        """Opens a session, the first one or after one that hangs."""
+        import requests
+
         self._session = requests.Session()
-        self._session.headers = {
-            "User-Agent": f"{NAME}/{pokeutils.__version__} ({purpose})",
-            "Accept-Encoding": "gzip",
-        }
+        self._session.headers = {"User-Agent": self._agent, "Accept-Encoding": "gzip"}
         # requests would read the body of a redirect on its own, and without a limit.
         self._session.get_redirect_target = lambda answer: None
+        # No cookies: a site could send more and more of them.
+        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy((), ()))
 
     def __enter__(self):
         return self
@@ -138,6 +144,7 @@ class Visitor:
             rules, delay = self.robots(origin) if obey else (None, DELAY)
             if rules and not rules.can_fetch(url, NAME):
                 raise Failed(f"{origin}/robots.txt forbids {url}")
+            self.delay = delay
             answer = self._persist(url, delay)
             place = answer.headers.get("Location")
             if answer.status not in REDIRECTS or not place:
@@ -202,11 +209,11 @@ class Visitor:
         import urllib3
 
         self.requests += 1
-        options = {"stream": True, "allow_redirects": False, "timeout": TIMEOUT}
         try:
-            with self._session.get(url, **options) as answer:
-                body = _read_limited(answer)
-                return Answer(answer.status_code, answer.headers, body)
+            return within(DEADLINE, self._receive, self._session, url)
+        except TimeoutError:
+            self._begin()
+            raise Unanswered(f"not complete after {DEADLINE} s") from None
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             raise Unanswered(f"no answer in {TIMEOUT} s") from None
         except (requests.ConnectionError, urllib3.exceptions.ProtocolError) as error:
@@ -215,20 +222,23 @@ class Visitor:
             raise Failed(f"no usable answer: {_root(error)}") from None
 
 
+    def _receive(self, session, url):
+        options = {"stream": True, "allow_redirects": False, "timeout": TIMEOUT}
+        with session.get(url, **options) as answer:
+            body = _read_limited(answer)
+            return Answer(answer.status_code, answer.headers, body)
+
+
 def _read_limited(answer):
-    """Returns the body of a response, unpacked. Raises Failed beyond MAX_BODY bytes,
-    Unanswered after DEADLINE seconds."""
+    """Returns the body of a response, unpacked. Raises Failed beyond MAX_BODY bytes."""
     length = answer.headers.get("Content-Length", "")
     if length.isdecimal() and len(length) < 20 and int(length) > MAX_BODY:
         raise Failed(f"{int(length) >> 20} MB; at most {MAX_BODY >> 20} MB")
-    begin, body = time.monotonic(), bytearray()
-    # read1 gives what has arrived: a trickle cannot hold us for hours.
+    body = bytearray()
     while part := answer.raw.read1(2**16, decode_content=True):
         body += part
         if len(body) > MAX_BODY:
             raise Failed(f"cut off at {MAX_BODY >> 20} MB, with no end")
-        if time.monotonic() - begin > DEADLINE:
-            raise Unanswered(f"not complete after {DEADLINE} s")
     return bytes(body)
 
 

@@ -18,10 +18,18 @@ import warnings
 Site = collections.namedtuple("Site", "origins terms species pictures")
 
 
+# A parser needs a thousand bytes for a tag, and may read all that follows it again.
+MOST_LETTERS, MOST_TAGS = 2**21, 20_000  # of a page; real ones have less by far
+HIGHEST = 9_999  # national number
+
+
 def soup(page):
-    """Parses the text of a page, however broken; what is no HTML at all is empty."""
+    """Parses the text of a page, however broken; what is no HTML at all, or has no end,
+    is empty."""
     import bs4
 
+    if len(page) > MOST_LETTERS or page.count("<") > MOST_TAGS:
+        page = ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks about pages that are none
         try:
@@ -44,6 +52,8 @@ def _pokedex_species(read, home):
     # same id; `number` has been padded in two ways, so that only `id` counts.
     species = {}
     for row in json.loads(read(f"{home}/us/api/pokedex/kalos")):
+        if not 1 <= int(row["id"]) <= HIGHEST:
+            raise ValueError("no national number")
         entry = species.setdefault(
             int(row["id"]),
             {
@@ -61,8 +71,10 @@ def _pokedex_species(read, home):
 
 def _pokedex_pictures(page, species):
     # The names of the files say whose they are; the list knows forms that a page hides.
-    number, shown = species["species_id"], page.select(".profile-images img")
-    shown = [address(image, species["url"]) for image in shown]
+    # Not select(".profile-images img"), which climbs all the way up from every picture.
+    boxes = page.select(".profile-images", limit=4)
+    number, shown = species["species_id"], [b.find_all("img") for b in boxes]
+    shown = [address(image, species["url"]) for image in sum(shown, [])]
     for url in shown + species["thumbnails"]:
         match = re.search(r"/0*(\d+)(?:_(f\d{1,3}))?\.(?:png|jpg)(?:\?|$)", url)
         if match and match[1] == str(number):
@@ -76,7 +88,9 @@ def _serebii_species(read, home):
     species = {}
     for option in soup(read(f"{home}/pokedex-swsh/")).select("option[value]"):
         match = re.fullmatch(r"/pokedex-swsh/([^/?#]+)/?", option["value"])
-        if match and re.match(r"\s*\d", option.get_text()):
+        # Only what follows at once: unclosed options lie within each other.
+        text = option.next_element if isinstance(option.next_element, str) else ""
+        if match and re.match(r"\s*\d", text):
             slug = urllib.parse.unquote(match[1])  # mr.mime, sirfetch'd, type:null
             url = f"{home}/pokedex-swsh/{urllib.parse.quote(slug)}/"
             species.setdefault(url, {"url": url, "slug": slug, "species_id": ""})
@@ -101,6 +115,7 @@ def _serebii_pictures(page, species):
                     continue
                 number, suffix = int(match[1]), match[2] or ""  # 037 or 037-a
                 name = re.sub(r"[^a-z0-9]+", "-", name.lower().removesuffix(" form"))
+                name = name[:40]
                 agreed = not in_title or int(in_title[1]) == number
                 yield {
                     "url": urllib.parse.urljoin(base, f"{key}.png"),

@@ -1,9 +1,12 @@
 """A visitor waits, obeys, gives up, believes nothing; a real server plays the site."""
 
+import contextlib
 import email.utils
 import gzip
 import io
 import os
+import socket
+import threading
 import time
 
 import pytest
@@ -240,15 +243,60 @@ def test_slow_or_cut_answers_are_asked_again(
     assert site.asked["/a.png"] == 2 + polite.ATTEMPTS
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_trickle_or_nobody_there_fails_in_words(site, visitor, monkeypatch, there):
-    monkeypatch.setattr(polite, "DEADLINE", 0)
-    if not there:
-        site.close()
-        site.close = lambda: None
-    reason = "not complete after 0 s, 4 times" if there else "refused"
-    with pytest.raises(polite.Blocked, match=f"robots.txt cannot be read.*{reason}"):
+def test_nobody_there_is_said_in_words(site, visitor):
+    site.close()
+    site.close = lambda: None
+    with pytest.raises(polite.Blocked, match="robots.txt cannot be read.*refused"):
         visitor.page(site.url + "/page")
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+GZIPPED = HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10]
+TRICKLES = {  # how an answer begins, and what then comes again and again
+    "status": (b"", b" "),
+    "header": (HEAD + b"X-Name: ", b"a"),
+    "headers": (HEAD, b"A: b\r\n"),
+    "length of a chunk": (CHUNKED, b"0"),
+    "body": (HEAD + b"\r\n", b"a"),
+    "nothing, packed": (GZIPPED, b"\0\0\0\xff\xff"),  # blocks without content
+    "redirect": (HEAD.replace(b"200", b"302") + b"Location: /b\r\n\r\n", b"a"),
+}
+
+
+@pytest.mark.parametrize("part", TRICKLES)
+def test_the_deadline_holds_for_the_whole_answer(monkeypatch, part):
+    monkeypatch.setattr(polite, "DEADLINE", 0.5)
+    monkeypatch.setattr(polite, "ATTEMPTS", 1)
+    monkeypatch.setattr(polite, "DELAY", 0)
+    head, more = TRICKLES[part]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with contextlib.suppress(OSError):
+                guest, _ = server.accept()
+                with guest:
+                    guest.sendall(head)
+                    while not over.wait(0.05):
+                        guest.sendall(more)
+
+        over = threading.Event()
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        begin = time.monotonic()
+        with polite.Visitor([url], "", [].append, [].append) as visitor:
+            with pytest.raises(polite.Blocked, match="not complete after 0.5 s"):
+                visitor.page(f"{url}/page")
+        assert time.monotonic() - begin < 5
+        over.set()
+        thread.join()
+
+
+def test_cookies_are_not_collected(site, visitor):
+    site.replies["/page"] = Reply(b"hello", headers={"Set-Cookie": "a=" + "b" * 4000})
+    visitor.page(site.url + "/page")
+    assert not list(visitor._session.cookies)
 
 
 @pytest.mark.parametrize(
@@ -304,9 +352,10 @@ def test_what_is_or_unpacks_to_too_much_is_cut_off_early(site, visitor, tmp_path
     with pytest.raises(polite.Failed, match="200 MB; at most 8 MB"):
         picture(visitor, site, tmp_path)
     bomb = gzip.compress(bytes(40 * 2**20), 1)
-    site.replies["/a.png"] = Reply(bomb, headers={"Content-Encoding": "gzip"})
-    with pytest.raises(polite.Failed, match="cut off at 8 MB"):
-        picture(visitor, site, tmp_path)
+    for kind, body in (("gzip", bomb), ("gzip, gzip", gzip.compress(bomb))):
+        site.replies["/a.png"] = Reply(body, headers={"Content-Encoding": kind})
+        with pytest.raises(polite.Failed, match="cut off at 8 MB"):
+            picture(visitor, site, tmp_path)
     for status in (200, 302, 404):
         headers, site.sent = {"Location": "/b.png"}, 0
         site.replies["/a.png"] = Reply(200 * 2**20, status, headers, length=False)

@@ -16,6 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pokeutils.common import device, env, files, plots
 
+ATTACHED = pathlib.Path("/kaggle/input")
+
 
 class RunIsBusy(RuntimeError):
     """Another process is training in this run folder."""
@@ -43,17 +45,28 @@ def list_runs(outputs_dir=None):
     return sorted(run for run in runs.glob("[0-9][0-9][0-9]-*") if run.is_dir())
 
 
+def attached():
+    """Returns the run folders in what is attached on Kaggle, such as the output of
+    another notebook there."""
+    if env.platform() != "kaggle":
+        return []
+    found = ATTACHED.glob("**/runs/[0-9][0-9][0-9]-*")
+    return sorted(run for run in found if run.is_dir())
+
+
 def latest_run():
     """Returns the folder of the run whose generator was saved last, which need not have
-    the highest number. Raises FileNotFoundError."""
-    saved = [(r / "generator.keras", r) for r in list_runs() if draws_creatures(r)]
-    saved = [(path.stat().st_mtime_ns, r.name, r) for path, r in saved if path.exists()]
-    if not saved:
-        raise FileNotFoundError(
-            f"No trained run in {env.outputs_dir() / 'runs'}. "
-            "Run notebook 04_train first, or copy a run folder there."
-        )
-    return max(saved)[-1]
+    the highest number; of an attached one if there is no other. Raises
+    FileNotFoundError."""
+    for found in (list_runs(), attached()):
+        saved = [(r / "generator.keras", r) for r in found if draws_creatures(r)]
+        saved = [(p.stat().st_mtime_ns, r.name, r) for p, r in saved if p.exists()]
+        if saved:
+            return max(saved)[-1]
+    raise FileNotFoundError(
+        f"No trained run in {env.outputs_dir() / 'runs'}. "
+        "Run notebook 04_train first, or copy a run folder there."
+    )
 
 
 def draws_creatures(run):

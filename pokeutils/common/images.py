@@ -14,16 +14,15 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from pokeutils.common import formats
+from pokeutils.common import background, formats
+from pokeutils.common.background import HARD
 
 MAX_BYTES = formats.MAX_BYTES  # of one file
 MAX_PIXELS = 64 * 10**6  # of one raster picture, before it is decoded
-SOFT, HARD = 16, 127  # alpha above this is creature: artwork, pixel art
+SOFT = 16  # alpha above this is creature, in artwork; in pixel art it is HARD
 MARGIN = 0.04  # free space on each side, as a share of the canvas
 OPAQUE = 0.98  # share of a picture's pixels; below it, alpha says what is creature
 FRAMES = 100  # of an animation, in which one that shows something is looked for
-NEAR_WHITE = 12  # noise on white, or on another background, stays within this
-FRINGE, FRINGE_NEAR = 2, 48  # px, grey levels: the rings of JPEG around a creature
 RESVG = "resvg_py==0.5.0"  # the renderer decides pixels, so it is pinned
 
 
@@ -78,7 +77,7 @@ def _read_raster(data, long_side):
         rgba = unpremultiply(_resize(premultiply(rgba), long_side))
     if (rgba[..., 3] > HARD).mean() < OPAQUE:
         return rgba
-    return cut_ground(rgba, fringe=FRINGE if lossy else 0)
+    return background.cut(rgba, fringe=background.FRINGE if lossy else 0)
 
 
 def _decode(data, long_side):
@@ -127,59 +126,6 @@ def _eight_bits(image):
         seen = greys != image.info["transparency"]
         scaled.putalpha(Image.fromarray(np.where(seen, np.uint8(255), np.uint8(0))))
     return scaled
-
-
-def ground(rgba, near=NEAR_WHITE):
-    """Returns the colour (3,) that at least half of an opaque picture's border has, up
-    to noise; white if there is none, or nearly."""
-    rim = _rim(rgba)
-    rim = rim[rim[:, 3] > HARD, :3].astype(np.int16)
-    colour = np.median(rim, axis=0)
-    alike = np.abs(rim - colour).max(axis=1) <= near
-    if colour.min() >= 255 - near or 2 * alike.sum() < len(rim):
-        colour = np.full(3, 255)
-    return colour.astype(np.int16)
-
-
-def cut_ground(rgba, near=NEAR_WHITE, fringe=0):
-    """Makes the background of an opaque picture transparent: what touches its border
-    and has the border's colour, see `ground`, with `fringe` px of what nearly has it,
-    as lossy files leave them."""
-    colour = ground(rgba, near)
-    if fringe and np.ptp(colour):
-        near = 2 * near  # lossy files keep hues more coarsely than greys
-    apart = np.abs(rgba[..., :3] - colour).max(axis=-1)
-    apart = np.pad(np.where(rgba[..., 3] > HARD, apart, 0), 1)
-    background = np.zeros(apart.shape, bool)
-    background[[0, -1]] = background[:, [0, -1]] = True
-    size, same, nearly = 0, apart <= near, apart <= FRINGE_NEAR
-    while size != (size := int(background.sum())):  # grow until it no longer grows
-        for _ in range(8):
-            _grow(background, same)
-    for _ in range(fringe):
-        _grow(background, nearly)
-    return np.where(background[1:-1, 1:-1, None], np.uint8(0), rgba)
-
-
-def _rim(picture):
-    """Returns the pixels at the border of a picture, (n, channels)."""
-    sides = picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]
-    return np.concatenate(sides)
-
-
-def _grow(area, allowed):
-    """Adds to an area, in place, what is `allowed` beside it."""
-    area[1:] |= area[:-1] & allowed[1:]
-    area[:-1] |= area[1:] & allowed[:-1]
-    area[:, 1:] |= area[:, :-1] & allowed[:, 1:]
-    area[:, :-1] |= area[:, 1:] & allowed[:, :-1]
-
-
-def is_box(premultiplied):
-    """Returns whether a picture fills the box around it, as one does whose background
-    could not be cut out: most of the box's border is opaque. Of creatures it is at most
-    44 %, at 16 px."""
-    return bool((_rim(crop(premultiplied))[:, 3] > HARD).mean() > 0.5)
 
 
 def check(pictures, channels=(3, 4)):
@@ -282,6 +228,13 @@ def crop(rgba, threshold=SOFT):
     """Returns the part of the picture that is more opaque than `threshold`."""
     left, top, right, bottom = box(rgba, threshold)
     return rgba[top:bottom, left:right]
+
+
+def is_box(premultiplied):
+    """Returns whether a picture fills the box around it, as one does whose background
+    could not be cut out: most of the box's border is opaque. Of creatures it is at most
+    44 %, at 16 px."""
+    return bool((background.rim(crop(premultiplied))[:, 3] > HARD).mean() > 0.5)
 
 
 def fit(rgba, size, margin=MARGIN):

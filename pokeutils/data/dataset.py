@@ -186,7 +186,7 @@ def check_range(pictures):
         what = (
             f"{opaque:.0%} of the corner pixels are opaque: a background is painted in"
         )
-        raise ValueError(f"{what}; keep alpha, or use images.cut_ground.")
+        raise ValueError(f"{what}; keep alpha, or use background.cut.")
 
 
 def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):

@@ -6,7 +6,7 @@ The distance of two descriptions goes from 0, the same, to 1.41, nothing in comm
 
 import numpy as np
 
-from pokeutils.common import images
+from pokeutils.common import background, images
 
 GRID = 32  # px that a body is drawn to; colours are compared on half as many
 DIRECTIONS = 6  # of an edge, 30 degrees apart
@@ -76,7 +76,7 @@ def _bodies(pictures):
     premultiplied RGBA, float32 (n, GRID, GRID, 4)."""
     if pictures.shape[-1] == 3:  # what is not nearly white
         ink = 255 - pictures.min(axis=-1, keepdims=True).astype("int16")
-        alpha = np.clip(8 * (ink - images.NEAR_WHITE), 0, 255)
+        alpha = np.clip(8 * (ink - background.NEAR_WHITE), 0, 255)
         colour = np.maximum(pictures - (255 - alpha), 0)
         pictures = np.concatenate([colour, alpha], axis=-1)
     mass = np.maximum(pictures[..., 3].astype("float32") - images.SOFT, 0)

@@ -6,7 +6,7 @@ Pictures are uint8 (n, height, width, 3) RGB on white or (..., 4) premultiplied 
 
 import numpy as np
 
-from pokeutils.common import images
+from pokeutils.common import background, images
 from pokeutils.data import recolour
 
 SHIFT, AFFINE, DEGREES, ELASTIC = 0.05, 0.05, 5, 0.015  # most; elastic: on average
@@ -69,7 +69,7 @@ def spoilt(pictures, random):
     a generator might draw it."""
     changed = []
     for picture in pictures:
-        background = np.float32(_background(picture))
+        level = np.float32(_background(picture))
         rows, columns = (np.arange(side) * CELLS // side for side in picture.shape[:2])
         bits, thin = random.random((2, CELLS, CELLS))[:, rows][:, :, columns]
         body = near = _body(picture)
@@ -80,7 +80,7 @@ def spoilt(pictures, random):
         apart = (~near & (bits < BITS))[..., None]
         picture = np.where(apart, strewn[rows][:, columns], picture)
         shares = 1 - CLEAR * (body & (thin < THIN))[..., None]
-        picture = np.rint(background + (picture - background) * shares)
+        picture = np.rint(level + (picture - level) * shares)
         changed.append(picture.astype("uint8"))
     return np.stack(changed)
 
@@ -100,7 +100,7 @@ def _body(picture):
     """Returns where the creature is: bool (h, w)."""
     if picture.shape[-1] == 4:
         return picture[..., 3] > images.SOFT
-    return picture.min(-1) < 255 - images.NEAR_WHITE
+    return picture.min(-1) < 255 - background.NEAR_WHITE
 
 
 def _background(pictures):

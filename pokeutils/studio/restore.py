@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers, ops
 
 from pokeutils import sampling
-from pokeutils.common import images, saved
+from pokeutils.common import background, images, saved
 from pokeutils.data import dataset
 from pokeutils.gan import GAN
 from pokeutils.layers import LeakyReLU, SpectralConv2D, UpSampling2D
@@ -295,7 +295,7 @@ def restore(pictures, model=None):
     pictures = images.check(pictures)
     if pictures.shape[-1] == 3:
         opaque = np.insert(pictures, 3, 255, axis=-1)
-        pictures = np.stack([images.cut_ground(picture, 24) for picture in opaque])
+        pictures = np.stack([background.cut(picture, 24) for picture in opaque])
     images.check_premultiplied(pictures)
     factor = model.input_shape[1] / pictures.shape[1]
     if factor != 1:

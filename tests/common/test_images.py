@@ -280,15 +280,6 @@ def test_a_ground_of_many_colours_stays_and_is_told_from_a_body(tmp_path, white)
         assert not images.is_box(images.fit(creature(), size))
 
 
-def test_the_ground_does_not_leak_through_a_diagonal_line():
-    rgba = np.full((9, 9, 4), 255, np.uint8)
-    for i in range(4):  # a diamond one pixel thin
-        for y, x in ((4 - i, i + 1), (4 + i, i + 1), (4 - i, 7 - i), (4 + i, 7 - i)):
-            rgba[y, x, :3] = 0
-    cut = images.cut_ground(rgba)
-    assert cut[0, 0, 3] == 0 and cut[4, 4, 3] == 255
-
-
 @pytest.mark.parametrize("see_through", [False, True])
 def test_greys_of_16_bits_keep_their_shades(tmp_path, see_through):
     greys = np.linspace(0, 65535, 32 * 32).round().astype(np.uint16).reshape(32, 32)

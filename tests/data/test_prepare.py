@@ -8,7 +8,7 @@ import pytest
 from drawings import save_disc
 from PIL import Image
 
-from pokeutils.common import images
+from pokeutils.common import background, images
 from pokeutils.data import dataset, doodles, prepare
 from pokeutils.evaluation import copies, measures, report
 
@@ -173,7 +173,7 @@ def on_white(rgba, kind, quality=90):
     buffer = io.BytesIO()
     canvas.save(buffer, kind, quality=quality)
     rgba = np.asarray(Image.open(buffer).convert("RGBA"))
-    return images.cut_ground(rgba, fringe=images.FRINGE)
+    return background.cut(rgba, fringe=background.FRINGE)
 
 
 def test_jpegs_and_mirror_images_of_the_same_pictures_are_found(drawn):

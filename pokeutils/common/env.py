@@ -103,7 +103,7 @@ def source():
 
 # Missing packages ---------------------------------------------------------------------
 
-INTERNET = "on Kaggle, switch Settings > Internet on and run this again"
+INTERNET = "on Kaggle, switch Settings > Internet on, then run this again"
 
 
 def install_missing(show=print):
@@ -114,7 +114,7 @@ def install_missing(show=print):
     if missing and (platform() == "local" or not _pip(missing)):
         how = INTERNET if platform() == "kaggle" else f"pip install {' '.join(missing)}"
         names = ", ".join(map(_name, missing))
-        show(f"Left out, as it is not installed: {names}. To have it: {how}")
+        show(f"Left out, as it is not installed: {names}. To have it: {how}.")
 
 
 def need(module, requirement, show=print):
@@ -127,8 +127,7 @@ def need(module, requirement, show=print):
     show(f"pip install {requirement}")
     if not _pip(requirement.split()):
         raise RuntimeError(
-            f"{module} is missing, and `pip install {requirement}` failed: {INTERNET}, "
-            "then run this again."
+            f"{module} is missing, and `pip install {requirement}` failed: {INTERNET}."
         )
 
 

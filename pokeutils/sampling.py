@@ -159,9 +159,10 @@ def recalibrate(generator, count=512, seed=0, batch=64):
         norm.momentum = momentum
 
 
-def hatch(target, count=64, seed=0, name=None):
-    """Draws `count` new creatures into the folder `target`: transparent PNGs
-    <seed>-<number>.png and a sheet of all. Returns them, uint8 (count, s, s, 4).
+def hatch(generator, target, count=64, seed=0):
+    """Draws `count` new creatures into the folder `target`: PNGs
+    <seed>-<number>.png, transparent if they can be, and a sheet of all. Returns them,
+    uint8 (count, s, s, c).
 
     The same seed gives the same creatures, however many of them. Raises ValueError
     unless count is positive and seed a number that is not negative.
@@ -171,11 +172,11 @@ def hatch(target, count=64, seed=0, name=None):
             f"count={count!r}, seed={seed!r}: count is 1 or more, and seed a whole "
             "number from 0 on."
         )
-    from pokeutils.common import saved
-
-    generator = saved.pretrained(name or saved.FLAGSHIP)
     target, pictures = pathlib.Path(target), sample(generator, count, seed)
-    for number, picture in enumerate(images.unpremultiply(pictures)):
+    straight = pictures
+    if pictures.shape[-1] == 4:
+        straight = images.unpremultiply(pictures)
+    for number, picture in enumerate(straight):
         plots.save_png(target / f"{seed}-{number:03d}.png", picture)
     plots.save_png(target / f"{seed}-sheet.png", plots.tile(pictures))
     return pictures

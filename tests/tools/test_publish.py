@@ -170,10 +170,11 @@ def test_its_pictures_go_to_the_gallery(published):
 
 
 def test_hatching_writes_transparent_creatures(published, tmp_path):
-    pictures = sampling.hatch(tmp_path, count=5, seed=3, name="tiny16")
+    generator = saved.pretrained("tiny16")
+    pictures = sampling.hatch(generator, tmp_path, count=5, seed=3)
     for wrong in ({"count": 0}, {"seed": "bulba"}, {"seed": -1}):
         with pytest.raises(ValueError, match="count is 1 or more, and seed a whole"):
-            sampling.hatch(tmp_path / "none", name="tiny16", **wrong)
+            sampling.hatch(generator, tmp_path / "none", **wrong)
     assert not (tmp_path / "none").exists()
     assert len(list(tmp_path.glob("3-0*.png"))) == 5
     read = np.asarray(Image.open(tmp_path / "3-001.png"))

@@ -23,6 +23,8 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 HERE = pathlib.Path(__file__).resolve().parent
 CORE = 6  # notebooks from nothing to an honest judgement
+# Errors that say what is wrong and what to do: nobody needs the code that met them.
+SPOKEN = "UnusableFolder", "UnusablePictures"
 sys.path.insert(0, str(HERE.parent))
 
 from pokeutils.common import device, env, files  # noqa: E402
@@ -172,6 +174,8 @@ def explain(notebook, error):
     """Returns the failed cell, the calls that led to the error, and the error last."""
     if isinstance(error, DeadKernelError):
         return "Its Python ended without a message: most likely too little memory."
+    if error.ename in SPOKEN:
+        return error.evalue
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     failed = next(c for c in cells if any(o.output_type == "error" for o in c.outputs))
     source = failed.source.splitlines()

@@ -17,11 +17,15 @@ ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".rar", ".7z"}
 OURS = ("manifest.csv", "source.json")  # what `sources` puts beside the pictures
 
 
+class UnusableFolder(ValueError):
+    """A folder that is missing, has too few pictures, or a name that is no text."""
+
+
 def path(name):
-    """Returns the absolute path of the folder in "folder:<path>". Raises ValueError for
+    """Returns the absolute path of the folder in "folder:<path>". Raises UnusableFolder for
     one that is no text."""
     if UNFIT.search(name):
-        raise ValueError(
+        raise UnusableFolder(
             f"{readable(name)} has a name that is not UTF-8, or has a line break in it: "
             "rename that folder."
         )
@@ -41,11 +45,11 @@ def state(name):
     ValueError when it is missing or holds fewer than two pictures."""
     folder = path(name)
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder; folder:<path> needs one.")
+        raise UnusableFolder(f"{folder} is not a folder; folder:<path> needs one.")
     pictures, passed, _ = _listed(folder)
     if len(pictures) < 2:
         count = "no pictures" if not pictures else "one picture"
-        raise ValueError(
+        raise UnusableFolder(
             f"{folder} holds {count}; at least 2 are needed, in it or in folders below: "
             f"PNG, JPEG, SVG and what else Pillow reads. {_told(passed)}".rstrip()
         )

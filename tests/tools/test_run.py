@@ -7,10 +7,12 @@ import sys
 
 import nbformat
 import pytest
+from nbclient.exceptions import CellExecutionError
 from nbformat import v4
 from render import run
 
 from pokeutils.common import env
+from pokeutils.data import folders, prepare
 
 RUNNER = """\
 import pathlib, sys
@@ -105,6 +107,12 @@ def test_a_kernel_that_dies_is_reported(start):
     assert "too little memory" in text.splitlines()[-1]
 
 
+@pytest.mark.parametrize("kind", [folders.UnusableFolder, prepare.UnusablePictures])
+def test_an_error_that_says_all_stands_alone(kind):
+    error = CellExecutionError("the calls", kind.__name__, "Too few; add some.")
+    assert run.explain(v4.new_notebook(), error) == "Too few; add some."
+
+
 def test_a_notebook_that_is_done_early_is_done(start, tmp_path):
     early = [f"import sys; sys.path.insert(0, {str(env.ROOT)!r})"]
     early += ["from pokeutils.common import env; raise env.Done('No types known.')"]
@@ -113,7 +121,7 @@ def test_a_notebook_that_is_done_early_is_done(start, tmp_path):
     assert process.returncode == 0, text
     assert "| No types known." in text and "| on" in text and "Traceback" not in text
     page = (tmp_path / "out" / "01_early.html").read_text("utf-8")
-    assert "No types known." in page and "Traceback" not in page
+    assert "No types known." in page and "Traceback (most" not in page
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def main(arguments=None):
     parser.add_argument("--folder", type=pathlib.Path, help="where results are written")
     options = parser.parse_args(arguments)
     try:
-        env.profile()
+        env.profile(), env.source()
     except ValueError as error:
         parser.error(str(error))
 

@@ -42,7 +42,7 @@ def read(path, long_side=256):
 def ground(rgba, near=NEAR_WHITE):
     """Returns the colour (3,) that at least half of an opaque picture's border has, up
     to noise; white if there is none, or nearly."""
-    rim = _rim(rgba)
+    rim = _rim(crop(rgba, HARD))
     rim = rim[rim[:, 3] > HARD, :3].astype(np.int16)
     colour = np.median(rim, axis=0)
     alike = np.abs(rim - colour).max(axis=1) <= near

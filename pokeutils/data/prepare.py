@@ -308,9 +308,9 @@ def pairs(pictures, others=None, far=FAR, colour=COLOUR, progress=None):
         for part in np.array_split(near, -(-len(near) // ROWS) or 1):
             first, second = part.T
             flipped = turned[first, second] < straight[first, second]
-            own = cells[begin + first]
-            own = np.where(flipped[:, None, None, None], images.mirror(own), own)
-            apart = np.abs(own - other_cells[after + second]).mean(axis=(1, 2, 3))
+            ours = cells[begin + first]
+            ours = np.where(flipped[:, None, None, None], images.mirror(ours), ours)
+            apart = np.abs(ours - other_cells[after + second]).mean(axis=(1, 2, 3))
             counts = different[first, second].astype(int)
             found = np.stack([begin + first, after + second, counts, flipped], axis=1)
             found = found[apart <= colour]

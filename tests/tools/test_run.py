@@ -124,16 +124,17 @@ def test_a_notebook_that_is_done_early_is_done(start, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "profile, words",
+    "variable, value, words",
     [
-        ("fast", "POKEUTILS_PROFILE is 'fast'; expected one of tiny"),
-        ("tiny", "no notebook 99_nothing"),
+        ("PROFILE", "fast", "POKEUTILS_PROFILE is 'fast'; expected one of tiny"),
+        ("SOURCE", "folder:/\udce9t\udce9", "POKEUTILS_SOURCE is not UTF-8"),
+        ("PROFILE", "tiny", "no notebook 99_nothing"),
     ],
 )
 def test_what_is_not_known_is_refused_in_a_sentence(
-    monkeypatch, capsys, profile, words
+    monkeypatch, capsys, variable, value, words
 ):
-    monkeypatch.setenv("POKEUTILS_PROFILE", profile)
+    monkeypatch.setenv(f"POKEUTILS_{variable}", value)
     with pytest.raises(SystemExit):
         run.main(["--only", "99_nothing"])
     assert words in capsys.readouterr().err

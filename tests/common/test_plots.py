@@ -149,3 +149,12 @@ def test_large_numbers_are_written_out_along_the_axis():
     gaps = [right.x0 - left.x1 for left, right in zip(boxes, boxes[1:], strict=False)]
     assert len(boxes) > 4 and min(gaps) > 5, "pixels between two labels"
     assert axis.xaxis.get_offset_text().get_text() == ""
+
+
+@pytest.mark.parametrize("name", [r"$\frac{1}{$", "a$b$_^{", "100 $", "<b>&amp;"])
+def test_names_with_dollars_are_no_formulas(name):
+    figure, axis = plots.chart(4, 1)
+    plots.bars(axis, [name, "plain"], [1, 2])
+    assert len(plots.to_jpeg(figure)) > 1000
+    sheet = np.zeros((20, 20, 3), "uint8")
+    assert len(plots.to_jpeg(plots.labelled([sheet], [name]))) > 500

@@ -27,7 +27,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 CORE = 6  # notebooks from nothing to an honest judgement
 GRACE = 120  # seconds in which a training has to save itself
 # Errors that say what is wrong and what to do: nobody needs the code that met them.
-SPOKEN = "NoRoom", "SourceUnavailable", "RunIsBusy", "OutOfMemory"
+SPOKEN = ("NoRoom", "SourceUnavailable", "RunIsBusy", "OutOfMemory")
+SPOKEN += ("UnusableFolder", "UnusablePictures")
 sys.path.insert(0, str(HERE.parent))
 
 from pokeutils.common import device, env, files  # noqa: E402
@@ -44,7 +45,7 @@ def main(arguments=None):
     parser.add_argument("--folder", type=pathlib.Path, help="where results are written")
     options = parser.parse_args(arguments)
     try:
-        env.profile()
+        env.profile(), env.source()
     except ValueError as error:
         parser.error(str(error))
 

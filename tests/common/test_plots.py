@@ -213,3 +213,12 @@ def test_sliders_are_those_of_ipywidgets_where_it_is_installed(installed, monkey
     monkeypatch.setitem(sys.modules, "ipywidgets", widgets if installed else None)
     plots.sliders(print, share=(0, 1, 0.1))
     assert calls == ([((print,), {"share": (0, 1, 0.1)})] if installed else [])
+
+
+@pytest.mark.parametrize("name", [r"$\frac{1}{$", "a$b$_^{", "100 $", "<b>&amp;"])
+def test_names_with_dollars_are_no_formulas(name):
+    figure, axis = plots.chart(4, 1)
+    plots.bars(axis, [name, "plain"], [1, 2])
+    assert len(plots.to_jpeg(figure)) > 1000
+    sheet = np.zeros((20, 20, 3), "uint8")
+    assert len(plots.to_jpeg(plots.labelled([sheet], [name]))) > 500

@@ -123,7 +123,10 @@ SVG = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><g fill="#
 <path d="M5 5h30v30h-30z" stroke="#000"/><circle cx="20" cy="20" r="8"/></g></svg>"""
 
 
-@pytest.mark.parametrize("kind", ["PNG", "GIF", "JPEG", "WEBP", "SVG"])
+KINDS = "PNG GIF JPEG WEBP SVG AVIF BMP TIFF ICO TGA QOI".split()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_pictures(kind, tmp_path):
     path = tmp_path / "in" / f"x.{kind.lower()}"
     path.write_bytes(SVG if kind == "SVG" else saved(kind))

@@ -132,7 +132,7 @@ def run_one(path, folder, stop):
     failed = folder / f"{path.stem}.failed.ipynb"
     try:
         execute(notebook, path.parent, stop)
-    except (CellExecutionError, DeadKernelError) as error:
+    except (CellExecutionError, RuntimeError) as error:
         files.write_text(failed, nbformat.writes(notebook))
         say(f"\n{path.stem} stopped at an error; as far as it came: {failed}")
         say(explain(notebook, error))
@@ -215,7 +215,10 @@ def execute(notebook, working_folder, stop):
         resources={"metadata": {"path": str(working_folder)}},
     )
     device.settle()  # the kernel gets the variables of this process
-    with client.setup_kernel(env={**os.environ}, cleanup_kc=True):
+    # The package beside this file, whichever is installed.
+    path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    path = path.rstrip(os.pathsep)  # an empty entry would be the working folder
+    with client.setup_kernel(env={**os.environ, "PYTHONPATH": path}, cleanup_kc=True):
         stop.kernel = manager.provisioner.process
         try:
             for index, cell in enumerate(notebook.cells):
@@ -233,6 +236,8 @@ def explain(notebook, error):
     """Returns the failed cell, the calls that led to the error, and the error last."""
     if isinstance(error, DeadKernelError):
         return "Its Python ended without a message: most likely too little memory."
+    if isinstance(error, RuntimeError):
+        return f"Its Python did not start, for the reason above: {error}."
     if error.ename in SPOKEN:
         return error.evalue
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -265,7 +270,9 @@ def write_page(notebook, path):
         exclude_anchor_links=True,
     )
     cells, _ = exporter.from_notebook_node(notebook)
-    cells = re.sub(r'href="(\d\d_\w+)\.ipynb', r'href="\1.html', cells)
+    # Links to other notebooks, absolute or not (tools/badges.py): to their pages here.
+    link = r'href="(?:https://github\.com/[^"]*/notebooks/)?(\d\d_\w+)\.ipynb'
+    cells = re.sub(link, r'href="\1.html', cells)
     light, dark = (
         HtmlFormatter(style=style).get_style_defs(".highlight")
         for style in ("default", "github-dark")

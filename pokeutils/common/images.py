@@ -91,7 +91,11 @@ def _decode(data, long_side):
     image = _eight_bits(ImageOps.exif_transpose(image))
     if not image.has_transparency_data:  # CMYK and the like have no direct way to RGBA
         image = image.convert("RGB")
-    return np.asarray(image.convert("RGBA")), jpeg
+    image = image.convert("RGBA")
+    # What is many times too large is reduced before arrays are made of it: with them, a
+    # GIF of 46 kB would take 2 GB.
+    factor = max(image.size) // (4 * long_side)
+    return np.asarray(image.reduce(factor) if factor > 1 else image), jpeg
 
 
 def _eight_bits(image):
@@ -99,7 +103,8 @@ def _eight_bits(image):
     if not image.mode.startswith("I"):
         return image
     greys = np.asarray(image)
-    scaled = Image.fromarray((greys.clip(0, 65535) / 257).round().astype(np.uint8))
+    levels = (greys.clip(0, 65535).astype(np.uint32) + 128) // 257
+    scaled = Image.fromarray(levels.astype(np.uint8))
     if "transparency" in image.info:  # a grey that means nothing is there
         seen = greys != image.info["transparency"]
         scaled.putalpha(Image.fromarray(np.where(seen, np.uint8(255), np.uint8(0))))

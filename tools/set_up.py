@@ -94,7 +94,7 @@ def set_up(command, project, root):
     wanted = hashlib.sha256(described.encode()).hexdigest()
     record, works = read_record(venv), is_working(venv)
     is_current = works and record.get("project") == wanted
-    extras = set(record["extras"]) if is_current else set()
+    extras = record["extras"] if is_current else set()
     needed = EXTRAS.get(command, {"notebooks"})
     if is_current and needed <= extras:
         return
@@ -114,9 +114,11 @@ def set_up(command, project, root):
 
 
 def read_record(venv):
+    """Returns what the record in `venv` says; {} where it says nothing of use."""
     try:
-        return json.loads((venv / "installed.json").read_text())
-    except (OSError, ValueError):
+        record = json.loads((venv / "installed.json").read_text())
+        return {**record, "extras": set(record["extras"])}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return {}
 
 

@@ -44,10 +44,12 @@ def test_an_interrupted_installation_is_done_again(installed, monkeypatch, tmp_p
         with pytest.raises(SystemExit):
             set_up.set_up("run", PROJECT, tmp_path)
     set_up.set_up("run", PROJECT, tmp_path)
-    (tmp_path / ".venv" / "installed.json").write_text("{torn")
-    for _ in range(2):
-        set_up.set_up("run", PROJECT, tmp_path)
-    assert len(installed) == 3
+    damaged = "{torn", "", "\0\0", "[]", "{}", "[" * 100_000, '{"extras": 1}', "null"
+    for record in damaged:
+        (tmp_path / ".venv" / "installed.json").write_text(record)
+        for _ in range(2):
+            set_up.set_up("run", PROJECT, tmp_path)
+    assert len(installed) == 2 + len(damaged)
 
 
 def test_a_gpu_decides_once_but_not_for_the_benchmarks(

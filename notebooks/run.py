@@ -133,7 +133,7 @@ def run_one(path, folder, stop):
     failed = folder / f"{path.stem}.failed.ipynb"
     try:
         execute(notebook, path.parent, stop)
-    except (CellExecutionError, DeadKernelError) as error:
+    except (CellExecutionError, RuntimeError) as error:
         files.write_text(failed, nbformat.writes(notebook))
         say(f"\n{path.stem} stopped at an error; as far as it came: {failed}")
         say(explain(notebook, error))
@@ -246,6 +246,8 @@ def explain(notebook, error):
     """Returns the failed cell, the calls that led to the error, and the error last."""
     if isinstance(error, DeadKernelError):
         return "Its Python ended without a message: most likely too little memory."
+    if isinstance(error, RuntimeError):
+        return f"Its Python did not start, for the reason above: {error}."
     if error.ename in SPOKEN:
         return error.evalue
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -147,7 +147,7 @@ def _decode(data, long_side):
     image.verify()  # checksums: a zeroed PNG would decode without complaint
     image = Image.open(io.BytesIO(data), formats=readable())
     image.draft(None, (2 * long_side, 2 * long_side))  # JPEG: decode no finer
-    rgba = first = _frame(image)
+    rgba = first = _frame(image, long_side)
     for number in range(1, FRAMES):
         if rgba[..., 3].any():
             break
@@ -155,11 +155,11 @@ def _decode(data, long_side):
             image.seek(number)
         except EOFError:
             return first, False
-        rgba = _frame(image)
+        rgba = _frame(image, long_side)
     return rgba, image.format in LOSSY
 
 
-def _frame(image):
+def _frame(image, long_side):
     """Returns the frame that an opened picture stands at, as straight RGBA."""
     image.load()
     try:
@@ -169,7 +169,11 @@ def _frame(image):
     frame = _eight_bits(frame)
     if not frame.has_transparency_data:  # CMYK and the like have no direct way to RGBA
         frame = frame.convert("RGB")
-    return np.asarray(frame.convert("RGBA"))
+    frame = frame.convert("RGBA")
+    # What is many times too large is reduced before arrays are made of it: with them, a
+    # GIF of 46 kB would take 2 GB.
+    factor = max(frame.size) // (4 * long_side)
+    return np.asarray(frame.reduce(factor) if factor > 1 else frame)
 
 
 def _eight_bits(image):
@@ -177,7 +181,7 @@ def _eight_bits(image):
     white, or black."""
     if image.mode[0] not in "IF":
         return image
-    greys = np.nan_to_num(np.asarray(image))
+    greys = np.nan_to_num(np.asarray(image, np.float32))
     most = 65535 if image.mode[0] == "I" else 1 if greys.max() <= 1 else 255
     scaled = (greys.clip(0, most) * (255 / most)).round()
     scaled = Image.fromarray(scaled.astype(np.uint8))

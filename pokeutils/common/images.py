@@ -38,8 +38,6 @@ def read(path, long_side=256):
     return background.cut(rgba, fringe=background.FRINGE if lossy else 0)
 
 
-
-
 def check(pictures, channels=(3, 4)):
     """Returns `pictures` as an array of uint8 (n, height, width, channels), n > 0.
     Raises ValueError, which says what was given and what is expected, for others."""

@@ -186,6 +186,15 @@ def test_outside_of_notebooks_too(folders, monkeypatch, capsys, error, code, wor
     assert words in capsys.readouterr().out.splitlines()[-1]
 
 
+def test_a_kernel_that_does_not_start_is_reported(start, monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "ipykernel_launcher.py").write_text("raise SystemExit(1)")
+    process = start({"01_dead": ["1"]})
+    text = process.communicate(timeout=120)[0]
+    assert process.returncode == 1
+    assert "Its Python did not start" in text.splitlines()[-1]
+
+
 def test_a_kernel_that_dies_is_reported(start):
     process = start({"01_killed": ["import os; os.kill(os.getpid(), 9)"]})
     text = process.communicate(timeout=120)[0]

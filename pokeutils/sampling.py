@@ -136,6 +136,14 @@ def paint(generator, latents, batch=None):
     With four channels they are premultiplied RGBA, colours cut to at most alpha.
     batch: how many at a time; None: as many as memory likes.
     """
+    pictures = images.to_uint8(generate(generator, latents, batch))
+    if pictures.shape[-1] == 4:
+        pictures[..., :3] = np.minimum(pictures[..., :3], pictures[..., 3:])
+    return pictures
+
+
+def generate(generator, latents, batch=None):
+    """What a generator makes of latents (n, d): floats (n, s, s, c) in [-1, 1]."""
     import keras  # walks and directions need NumPy only
 
     batch = batch or _at_a_time(generator)
@@ -143,10 +151,7 @@ def paint(generator, latents, batch=None):
         keras.ops.convert_to_numpy(generator(latents[i : i + batch], training=False))
         for i in range(0, len(latents), batch)
     ]
-    pictures = images.to_uint8(np.concatenate(parts))
-    if pictures.shape[-1] == 4:
-        pictures[..., :3] = np.minimum(pictures[..., :3], pictures[..., 3:])
-    return pictures
+    return np.concatenate(parts)
 
 
 def _at_a_time(generator):

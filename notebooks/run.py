@@ -163,12 +163,6 @@ def execute(notebook, working_folder):
     with client.setup_kernel(env={**os.environ, "PYTHONPATH": path}, cleanup_kc=True):
         for index, cell in enumerate(notebook.cells):
             client.execute_cell(cell, index)
-            if cell.cell_type == "code":
-                cell.outputs = [out for out in cell.outputs if not is_widget(out)]
-
-
-def is_widget(output):
-    return any("jupyter.widget" in kind for kind in output.get("data", {}))
 
 
 def explain(notebook, error):

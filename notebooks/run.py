@@ -225,8 +225,6 @@ def execute(notebook, working_folder, stop):
         try:
             for index, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, index)
-                if cell.cell_type == "code":
-                    cell.outputs = [o for o in cell.outputs if not is_widget(o)]
         except (CellExecutionError, DeadKernelError) as error:
             if getattr(error, "ename", None) == env.Done.__name__:
                 print(f"  | {error.evalue}", flush=True)
@@ -236,10 +234,6 @@ def execute(notebook, working_folder, stop):
             stop.kernel = None
     if stop.wanted:
         raise KeyboardInterrupt
-
-
-def is_widget(output):
-    return any("jupyter.widget" in kind for kind in output.get("data", {}))
 
 
 def explain(notebook, error):

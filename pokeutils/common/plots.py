@@ -275,14 +275,17 @@ def show(picture, width=None, quality=88, place=None):
 
 
 def sliders(draw, **ranges):
-    """Calls `draw` with what the reader chooses below a notebook's cell: ipywidgets'
+    """Calls `draw` with what a reader chooses below a notebook's cell: ipywidgets'
     `interact`, with (low, high, step) for a slider or a list for a menu. Shows nothing
-    where ipywidgets is not installed."""
+    where ipywidgets is not installed, or nobody can be asked, as in `make run`."""
     try:
+        from IPython import get_ipython
         from ipywidgets import interact
     except ImportError:
         return
-    interact(draw, **ranges)
+    kernel = getattr(get_ipython(), "kernel", None)
+    if getattr(kernel, "_allow_stdin", False):  # what a front end says of itself
+        interact(draw, **ranges)
 
 
 def save_png(path, picture):

@@ -1,5 +1,5 @@
 """All recipes side by side: the same pictures, the same number of images seen, several
-seeds. Behind notebook 7; `scoreboard` scores what this trains.
+seeds. Behind the table of notebook 7; `scoreboard` scores what this trains.
 
     python -m pokeutils.evaluation.compare --images 60000 --seeds 2
 

@@ -15,8 +15,9 @@ PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg")
 def path(name):
     """Returns the absolute path of the folder in "folder:<path>"."""
     folder = pathlib.Path(name.removeprefix("folder:")).expanduser()
-    if not folder.exists() and not folder.is_absolute():
-        folder = env.ROOT / folder  # notebooks run in a folder of their own
+    inside = env.ROOT / folder  # notebooks run in a folder of their own
+    if inside.exists() or not folder.exists():
+        folder = inside
     return folder.resolve()
 
 

@@ -35,9 +35,11 @@ MAX_MEMBER = 8 * 2**20  # bytes of one file inside an archive
 # its size, and to more than a small set has, is a bomb.
 MAX_RATIO = 10
 SMALL = 64 * 2**20
+# Colab and Kaggle have no `make`: there the line goes into a cell at the top.
+SOURCE = "make run SOURCE" if env.platform() == "local" else "%env POKEUTILS_SOURCE"
 OFFLINE = (
-    "Without a network, `make run SOURCE=doodles` uses creatures drawn by code, and "
-    "SOURCE=folder:<path> uses pictures of your own."
+    f"Without a network, `{SOURCE}=doodles` uses creatures drawn by code, and "
+    f"{SOURCE.split()[-1]}=folder:<path> uses pictures of your own."
 )
 
 Package = collections.namedtuple("Package", "spec integrity file")

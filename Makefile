@@ -49,7 +49,7 @@ help:
 	@echo 'make test        lint and tests'
 	@echo 'make test-slow   the tests that take minutes: many more kills, real networks'
 	@echo 'make render      execute the notebooks and save them as the repository shows them'
-	@echo 'make badges      links that open the notebooks of REPO=owner/name on Colab, Kaggle'
+	@echo 'make badges      links that open the notebooks on Colab and Kaggle (of REPO=owner/name)'
 	@echo 'make lab         open the notebooks in JupyterLab'
 	@echo 'make hatchery    the generator as a web page: outputs/hatchery/index.html'
 	@echo 'make compare     train all recipes for notebook 7 (hours); goes on if stopped'

@@ -157,7 +157,10 @@ def execute(notebook, working_folder):
         resources={"metadata": {"path": str(working_folder)}},
     )
     device.settle()  # the kernel gets the variables of this process
-    with client.setup_kernel(env={**os.environ}, cleanup_kc=True):
+    # The package beside this file, whichever is installed.
+    path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    path = path.rstrip(os.pathsep)  # an empty entry would be the working folder
+    with client.setup_kernel(env={**os.environ, "PYTHONPATH": path}, cleanup_kc=True):
         for index, cell in enumerate(notebook.cells):
             client.execute_cell(cell, index)
 
@@ -196,7 +199,9 @@ def write_page(notebook, path):
         exclude_anchor_links=True,
     )
     cells, _ = exporter.from_notebook_node(notebook)
-    cells = re.sub(r'href="(\d\d_\w+)\.ipynb', r'href="\1.html', cells)
+    # Links to other notebooks, absolute or not (tools/badges.py): to their pages here.
+    link = r'href="(?:https://github\.com/[^"]*/notebooks/)?(\d\d_\w+)\.ipynb'
+    cells = re.sub(link, r'href="\1.html', cells)
     light, dark = (
         HtmlFormatter(style=style).get_style_defs(".highlight")
         for style in ("default", "github-dark")

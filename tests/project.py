@@ -11,17 +11,22 @@ from pokeutils.common import env
 MODULES = sorted((env.ROOT / "pokeutils").rglob("*.py"))
 NOTEBOOKS = sorted((env.ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 BOOTSTRAP = """\
-# Find the project, or clone it (Colab, Kaggle); then make `pokeutils` importable.
-import os, pathlib, subprocess, sys
-REPOSITORY = os.environ.get("POKEUTILS_REPOSITORY", "https://github.com/OWNER/REPO")
-here, kaggle = pathlib.Path.cwd(), pathlib.Path("/kaggle/input")
-places = [here, *here.parents, *here.glob("*")]
-places += [p for depth in range(1, 5) for p in kaggle.glob("/".join("*" * depth))]
-found = [p for p in places if (p / "pokeutils" / "gan.py").exists()]
-if not found:
-    subprocess.run(["git", "clone", "--depth=1", REPOSITORY, "pokemon-gan"], check=True)
-root = found[0] if found else here / "pokemon-gan"
-sys.path.insert(0, str(root))"""
+# Find pokeutils: installed, near this notebook, attached on Kaggle; or else clone it.
+import glob, importlib.util, os, re, subprocess, sys, urllib.parse
+REPOSITORY = "https://github.com/OWNER/REPO"  # on Colab, the one that was opened
+for place in (".", "..", "../..", "*", "/kaggle/input/**"):
+    sys.path += map(os.path.abspath, glob.glob(f"{place}/pokeutils/..", recursive=True))
+if not importlib.util.find_spec("pokeutils"):
+    ask = "curl -s $COLAB_JUPYTER_IP:$KMP_TARGET_PORT/api/sessions"  # which is open?
+    answer = urllib.parse.unquote(subprocess.getoutput(ask))
+    opened = re.search(r"https://github.com/[\\w.-]+/[\\w.-]+", answer)
+    address = opened[0] if opened else REPOSITORY
+    if os.system(f"git clone -q --depth=1 {address} pokemon-gan"):
+        raise RuntimeError(f"Cannot clone {address}. Write the address of this project "
+                           "above; on Kaggle, switch Settings > Internet on.")
+    sys.path.append(os.path.abspath("pokemon-gan"))
+from pokeutils.common import env
+env.install_missing()"""
 
 
 def committed():

@@ -1,13 +1,16 @@
-"""Tell notebooks and README where the repository is: `make badges REPO=owner/name`.
+"""Tell notebooks and README where the repository is: `make badges`.
 
-Writes the address into the cell that clones the project, badges that open a notebook
-on Colab and Kaggle below its title, and links beside each notebook in the README. Again
-with another name: replaces them.
+The repository is the one that git calls origin; `make badges REPO=owner/name` names
+another. Writes its address into the cell that clones the project, badges that open a
+notebook on Colab and Kaggle below its title, and links beside each notebook in the
+README. Links from notebook to notebook become absolute: Colab and Kaggle have only the
+one that is open. Again with another name: replaces them.
 """
 
 import argparse
 import pathlib
 import re
+import subprocess
 import sys
 
 import nbformat
@@ -32,33 +35,70 @@ ADDRESS = r"https://github\.com/[\w.-]+/[\w.-]+"
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("repo", metavar="owner/name", help="on GitHub")
+    parser.add_argument("repo", metavar="owner/name", nargs="?", help="on GitHub")
     parser.add_argument("--root", type=pathlib.Path, default=ROOT, help="the project")
     options = parser.parse_args(arguments)
-    if not re.fullmatch(r"[\w-]+/[\w.-]+", options.repo):
-        parser.error(f"REPO={options.repo!r}; expected owner/name, as GitHub writes it")
+    repo = options.repo or origin(options.root)
+    if not re.fullmatch(r"[\w-]+/[\w.-]+", repo):
+        parser.error(
+            f"the repository is {repo!r}; expected one on GitHub: make badges "
+            "REPO=owner/name"
+        )
     paths = sorted((options.root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     for path in paths:
         notebook = nbformat.read(path, as_version=4)
-        stamp(notebook, options.repo, path.name)
+        stamp(notebook, repo, path.name)
         files.write_text(path, nbformat.writes(notebook) + "\n")
     readme = options.root / "README.md"
-    files.write_text(readme, with_links(readme.read_text("utf-8"), options.repo))
-    print(f"README.md and {len(paths)} notebooks open from github.com/{options.repo}")
+    files.write_text(readme, with_links(readme.read_text("utf-8"), repo))
+    print(f"README.md and {len(paths)} notebooks open from github.com/{repo}")
+
+
+def origin(root):
+    """Returns owner/name of the repository on GitHub that git calls origin, or what it
+    says instead."""
+    command = ["git", "-C", str(root), "remote", "get-url", "origin"]
+    url = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    found = re.search(r"github\.com[:/]([\w-]+/[\w.-]+?)(\.git)?/?$", url)
+    return found[1] if found else url
 
 
 def stamp(notebook, repo, name):
-    """Puts address and badges into a notebook, in place of older ones."""
+    """Puts address, badges and absolute links into a notebook, replacing older ones."""
+    new = f"https://github.com/{repo}"
+    for cell in notebook.cells:
+        if "bootstrap" in cell.metadata.get("tags", []):
+            old = re.search(ADDRESS, cell.source)[0]
+            cell.source = cell.source.replace(old, new)
     title, *rest = notebook.cells[0].source.split("\n")
     text = "\n".join(rest).strip("\n")
     if text.startswith("[![Open in Colab]"):
         text = text.partition("\n")[2].strip("\n")
-    badges = BADGES.format(repo=repo, name=name)
-    notebook.cells[0].source = f"{title}\n\n{badges}\n\n{text}".rstrip()
+    notebook.cells[0].source = text
     for cell in notebook.cells:
-        if "bootstrap" in cell.metadata.get("tags", []):
-            address = f"https://github.com/{repo}"
-            cell.source = re.sub(ADDRESS, address, cell.source)
+        if cell.cell_type == "markdown":
+            cell.source = absolute(relative(cell.source, old), new)
+    badges = BADGES.format(repo=repo, name=name)
+    text = notebook.cells[0].source
+    notebook.cells[0].source = f"{title}\n\n{badges}\n\n{text}".rstrip()
+
+
+def relative(text, address):
+    """Returns Markdown whose links into the repository are relative to notebooks/."""
+    link = rf"\]\({re.escape(address)}/(?:blob|raw)/main/(notebooks/)?"
+    return re.sub(link, lambda found: "](" if found[1] else "](../", text)
+
+
+def absolute(text, address):
+    """Returns Markdown whose relative links, seen from notebooks/, name the address."""
+
+    def full(found):
+        kind = "raw" if found["picture"] else "blob"
+        folder = "" if found["up"] else "notebooks/"
+        return f"{found['words']}{address}/{kind}/main/{folder}"
+
+    link = r"(?P<words>(?P<picture>!?)\[[^][]*\]\()(?!\w+:|#)(?P<up>\.\./)?"
+    return re.sub(link, full, text)
 
 
 def with_links(text, repo):

@@ -25,12 +25,17 @@ def settle():
 
 def accelerator():
     """Returns "gpu", "tpu" or "cpu": what Keras will compute on. A GPU does not count
-    when the TensorFlow or JAX installed is built without CUDA."""
+    when the TensorFlow or JAX installed is built without CUDA, and a TPU only counts
+    for JAX."""
     if gpu() is not None and not _cpu_only_backend():
         return "gpu"
-    if "TPU_NAME" in os.environ or pathlib.Path("/dev/accel0").exists():
-        return "tpu"
-    return "cpu"
+    return "tpu" if has_tpu() and backend() == "jax" else "cpu"
+
+
+def has_tpu():
+    """Whether a TPU is attached, as Colab and Kaggle attach them."""
+    names = {"TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM"}
+    return not names.isdisjoint(os.environ) or pathlib.Path("/dev/accel0").exists()
 
 
 def gpu():

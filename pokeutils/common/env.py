@@ -7,12 +7,27 @@ importing TensorFlow, so that `import pokeutils.common.env` and `report()` are f
 import importlib.util
 import os
 import pathlib
+import re
+import socket
 import subprocess
 import sys
 
 from pokeutils.common import device
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]  # the folder that holds pokeutils/
+
+def _checkout():
+    """The project that this file belongs to; where pip has copied the package alone to
+    site-packages, the one around the working folder, if there is one."""
+    own = pathlib.Path(__file__).resolve().parents[2]
+    if not (own / "pyproject.toml").exists():
+        here = pathlib.Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / "pyproject.toml").exists() and (folder / "pokeutils").exists():
+                return folder
+    return own
+
+
+ROOT = _checkout()  # what is committed is read here: pretrained networks, the gallery
 DRIVE = pathlib.Path("/content/drive/MyDrive")  # where Colab mounts Google Drive
 PROFILES = ("tiny", "quick", "full")
 _MISSING = object()
@@ -76,6 +91,22 @@ def source():
     return os.environ.get("POKEUTILS_SOURCE") or "artwork"
 
 
+# Missing packages ---------------------------------------------------------------------
+
+INTERNET = "on Kaggle, switch Settings > Internet on and run this again"
+
+
+def install_missing(show=print):
+    """Installs, on Colab and Kaggle, what pyproject.toml asks for and is not there at
+    all; the versions that they have stay. Elsewhere, and where pip fails, it says what
+    is left out: what does not need that works all the same."""
+    missing = [wanted for wanted in _requirements() if not _is_installed(wanted)]
+    if missing and (platform() == "local" or not _pip(missing)):
+        how = INTERNET if platform() == "kaggle" else f"pip install {' '.join(missing)}"
+        names = ", ".join(map(_name, missing))
+        show(f"Left out, as it is not installed: {names}. To have it: {how}")
+
+
 def need(module, requirement, show=print):
     """Makes sure that `module` can be imported. Colab and Kaggle lack a few: there its
     pinned `requirement` is installed. Elsewhere, raises RuntimeError that says how."""
@@ -84,13 +115,42 @@ def need(module, requirement, show=print):
     if platform() == "local":
         raise RuntimeError(f"{module} is not installed: pip install {requirement}")
     show(f"pip install {requirement}")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", *requirement.split()]
-    if subprocess.run(pip).returncode:
+    if not _pip(requirement.split()):
         raise RuntimeError(
-            f"{module} is missing, and `pip install {requirement}` failed. On Kaggle, "
-            "switch Settings > Internet on; then run this again."
+            f"{module} is missing, and `pip install {requirement}` failed: {INTERNET}, "
+            "then run this again."
         )
+
+
+def _requirements():
+    import tomllib  # needed once
+
+    try:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+        return project["project"]["dependencies"]
+    except FileNotFoundError:  # pip has installed the package, and what it asks for
+        return []
+
+
+def _is_installed(requirement):
+    return device.version_of(_name(requirement)) is not None
+
+
+def _name(requirement):
+    return re.match(r"[\w.-]+", requirement)[0]
+
+
+def _pip(requirements):
+    """Installs quietly; returns whether that worked. Without a network it does not try
+    for long."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--retries=1"]
+    pip += ["--disable-pip-version-check", "--root-user-action=ignore", *requirements]
+    done = subprocess.run(pip, capture_output=True).returncode == 0
     importlib.invalidate_caches()
+    return done
+
+
+# The report ---------------------------------------------------------------------------
 
 
 def versions():
@@ -117,10 +177,13 @@ def git_commit():
     return answer.stdout.strip() or None
 
 
-def report():
+def report(trains=False):
     """Prints platform, profile, versions, device and folders, and what could be better;
     no absolute path, so that a notebook can be saved with it. Call it before TensorFlow
-    is imported, which it makes fast and quiet: see `device.settle()`."""
+    is imported, which it makes fast and quiet: see `device.settle()`.
+
+    trains: the notebook trains a network, and would be faster on a GPU.
+    """
     device.settle()
     found = versions()
     names = ("python", "keras", device.backend(), "numpy")
@@ -131,7 +194,7 @@ def report():
     print(f"device    {device.accelerator().upper()}: {name}; {dtype}")
     print(f"profile   {profile()} (chosen by {chosen}), pictures: {source()}")
     print(f"folders   {_short(data_dir())}, {_short(outputs_dir())}")
-    for hint in _hints():
+    for hint in _hints(trains):
         print(hint)
 
 
@@ -143,15 +206,33 @@ def _short(path):
     return f"{path.as_posix()}/"
 
 
-def _hints():
-    where = platform()
-    if device.gpu() is not None and device.accelerator() == "cpu":
-        framework = {"tensorflow": "TensorFlow", "jax": "JAX"}[device.backend()]
-        name = device.gpu()["name"]
-        yield f"Note: this {framework} does not use the {name} that is here."
-    if device.accelerator() == "cpu" and where == "colab":
-        yield "No GPU: Runtime > Change runtime type > T4 GPU, then Run all again."
-    if device.accelerator() == "cpu" and where == "kaggle":
-        yield "No GPU: Settings > Accelerator > GPU T4 x2, then Run all again."
-    if where == "kaggle":
-        yield "Pictures need the network: Settings > Internet > On (verified accounts)."
+def _hints(trains):
+    where, module = platform(), device.backend()
+    framework = {"tensorflow": "TensorFlow", "jax": "JAX"}.get(module, module)
+    if not importlib.util.find_spec(module):
+        wanted = {"tensorflow": "tensorflow==2.20.*"}.get(module, module)
+        yield (
+            f"{framework} is missing, and without it nothing can be trained or drawn: "
+            f'pip install "{wanted}"'
+        )
+    elif device.accelerator() == "cpu":
+        if device.gpu() is not None or device.has_tpu():
+            name = device.gpu()["name"] if device.gpu() else "TPU"
+            yield f"Note: this {framework} does not use the {name} that is here."
+        if trains and where == "colab":
+            yield "No GPU: Runtime > Change runtime type > T4 GPU, then Run all again."
+        if trains and where == "kaggle":
+            yield "No GPU: Settings > Accelerator > GPU T4 x2, then Run all again."
+    if where == "kaggle" and source() != "doodles" and not _is_online():
+        yield (
+            "No network, so pictures cannot be fetched: Settings > Internet > On "
+            "(verified accounts), or POKEUTILS_SOURCE=doodles, which are drawn here."
+        )
+
+
+def _is_online():
+    try:
+        socket.create_connection(("github.com", 443), timeout=3).close()
+    except OSError:
+        return False
+    return True

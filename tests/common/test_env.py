@@ -1,13 +1,14 @@
 """env: what it says about platforms, folders, profiles and versions."""
 
 import pathlib
+import socket
 import sys
 import types
 
 import pytest
 from project import git, needs_git, repository
 
-from pokeutils.common import env
+from pokeutils.common import device, env
 
 pytestmark = pytest.mark.usefixtures("bare_machine")
 
@@ -67,26 +68,77 @@ def test_commit(monkeypatch, tmp_path):
     assert env.git_commit().endswith("-dirty")
 
 
-def test_report_says_where_to_click_and_what_is_not_used(monkeypatch, capsys, add_gpu):
-    def report():
-        env.report()
+@pytest.fixture
+def report(capsys):
+    """Returns a function that returns what `env.report` prints."""
+
+    def text(**options):
+        env.report(**options)
         return capsys.readouterr().out
 
-    text = report()
-    assert "folders   data/, outputs/" in text and "No GPU" not in text
+    return text
+
+
+def test_report_names_no_folder_of_this_machine(report):
+    text = report(trains=True)
+    assert "folders   data/, outputs/" in text and "GPU" not in text
     assert str(env.ROOT) not in text and str(pathlib.Path.home()) not in text
-    monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab")
-    assert "Runtime > Change runtime type" in report()
-    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
-    text = report()
-    assert "Settings > Accelerator" in text and "Settings > Internet" in text
+
+
+CLICKS = {
+    "COLAB_RELEASE_TAG": "Runtime > Change runtime type",
+    "KAGGLE_KERNEL_RUN_TYPE": "Settings > Accelerator",
+}
+
+
+@pytest.mark.parametrize("variable", CLICKS)
+def test_where_a_gpu_is_found_is_said_where_it_matters(
+    variable, monkeypatch, report, add_gpu
+):
+    monkeypatch.setattr(env, "_is_online", lambda: True)
+    monkeypatch.setenv(variable, "1")
+    assert CLICKS[variable] in report(trains=True)
+    assert "GPU" not in report()
     add_gpu("Tesla T4, 7.5, 15360", tensorflow_sees_it=False)
     assert "this TensorFlow does not use the Tesla T4" in report()
     add_gpu("Tesla T4, 7.5, 15360")
     monkeypatch.setenv("POKEUTILS_DTYPE", "mixed_float16")
-    text = report()
+    text = report(trains=True)
     assert "No GPU" not in text and "does not use" not in text
     assert "; mixed_float16\n" in text
+
+
+@pytest.mark.parametrize("online", [True, False])
+@pytest.mark.parametrize("source", ["artwork", "doodles"])
+def test_on_kaggle_a_network_that_is_missed_is_said(
+    online, source, monkeypatch, report
+):
+    def connect(*_, **__):
+        if not online:
+            raise OSError
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setenv("POKEUTILS_SOURCE", source)
+    assert "No network" not in report()  # elsewhere nobody is asked
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    missed = not online and source == "artwork"
+    assert ("Settings > Internet" in report()) == missed
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_tpu_counts_for_jax_alone(backend, monkeypatch, report):
+    monkeypatch.setattr(device, "backend", lambda: backend)
+    monkeypatch.setenv("TPU_NAME", "local")
+    text = report()
+    assert ("this TensorFlow does not use the TPU" in text) == (backend != "jax")
+    assert env.profile() == ("full" if backend == "jax" else "quick")
+
+
+def test_a_machine_without_tensorflow_is_told_what_to_install(monkeypatch, report):
+    monkeypatch.setattr(env.importlib.util, "find_spec", lambda _: None)
+    assert "TensorFlow is missing" in (text := report())
+    assert text.endswith('pip install "tensorflow==2.20.*"\n')
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it():
@@ -98,8 +150,6 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it():
 def test_on_kaggle_without_internet_the_switch_is_named(monkeypatch, capsys):
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    pip = env.subprocess.run  # runs, and only finds no index
-    monkeypatch.setattr(env.subprocess, "run", lambda c: pip(c, capture_output=True))
     with pytest.raises(RuntimeError, match="Internet on"):
         env.need("no_such_thing", "no-such-thing==1")
     assert "pip install no-such-thing==1" in capsys.readouterr().out

@@ -59,7 +59,7 @@ def test_begins_with_bootstrap_report_and_parameters(notebook):
     plain = re.sub(badges.ADDRESS, "https://github.com/OWNER/REPO", first.source)
     assert plain.strip() == BOOTSTRAP
     assert "from pokeutils.common import" in second.source
-    assert "env.report()" in second.source
+    assert "env.report(" in second.source
     assert tagged(notebook, "parameters") == [third]
     tree = ast.parse(third.source)
     names = [t.id for node in tree.body if isinstance(node, ast.Assign)

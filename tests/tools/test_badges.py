@@ -1,11 +1,13 @@
 """Stamping the repository's address, on copies of the real notebooks and README."""
 
+import re
 import shutil
 
 import badges
 import nbformat
 import pytest
 import render
+from project import git, needs_git, repository
 
 from pokeutils.common import env
 
@@ -23,6 +25,14 @@ def contents(folder):
     return {path: path.read_text("utf-8") for path in folder.rglob("*.*")}
 
 
+def links(folder):
+    """All targets of links in the notebooks' prose."""
+    for path in folder.glob("notebooks/*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "markdown":
+                yield from re.findall(r"\]\(([^)]*)\)", cell.source)
+
+
 def test_everything_opens_from_the_repository(copy):
     paths = sorted((copy / "notebooks").glob("*.ipynb"))
     before = [render.code_hash(nbformat.read(path, 4)) for path in paths]
@@ -35,7 +45,7 @@ def test_everything_opens_from_the_repository(copy):
         assert title.startswith("# ")
         assert line.count(f"ada/creatures-2.0/blob/main/notebooks/{path.name}") == 2
         (cell,) = [c.source for c in notebook.cells if "REPOSITORY =" in c.source]
-        assert '"https://github.com/ada/creatures-2.0")' in cell
+        assert 'REPOSITORY = "https://github.com/ada/creatures-2.0"' in cell
         assert "OWNER/REPO" not in path.read_text("utf-8")
     readme = (copy / "README.md").read_text("utf-8")
     assert readme.count("[Colab](https://colab.research.google.com/github/ada/") >= 6
@@ -46,10 +56,51 @@ def test_everything_opens_from_the_repository(copy):
     assert not any("/ada/creatures" in text for text in contents(copy).values())
 
 
+def test_links_between_notebooks_work_where_only_one_is_open(copy):
+    before = {target for target in links(copy) if not target.startswith("http")}
+    assert any(target.startswith("05_") for target in before)
+    badges.main(["ada/creatures", "--root", str(copy)])
+    after, here = set(links(copy)), "https://github.com/ada/creatures/blob/main"
+    assert all(target.startswith(("https://", "#")) for target in after)
+    for target in before:
+        place = target.removeprefix("../")
+        folder = "" if target.startswith("../") else "notebooks/"
+        assert f"{here}/{folder}{place}" in after
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("[a](05_x.ipynb#b)", "[a](https://github.com/b/o/blob/main/notebooks/05_x.ipynb#b)"),
+        ("![a](../g/x.jpg)", "![a](https://github.com/b/o/raw/main/g/x.jpg)"),
+        ("[a](https://x.org/y) [b](#c)", "[a](https://x.org/y) [b](#c)"),
+    ],
+)  # fmt: skip
+def test_links_become_absolute_and_relative_again(text, expected):
+    address = "https://github.com/b/o"
+    assert badges.absolute(text, address) == expected
+    assert badges.relative(expected, address) == text
+
+
+@needs_git
+@pytest.mark.parametrize(
+    "url",
+    ["git@github.com:ada/creatures-2.0.git", "https://github.com/ada/creatures-2.0/"],
+)
+def test_the_address_comes_from_git(url, copy, capsys):
+    repository(copy)
+    with pytest.raises(SystemExit):
+        badges.main(["--root", str(copy)])
+    assert "make badges REPO=owner/name" in capsys.readouterr().err
+    git(copy, "remote", "add", "origin", url)
+    badges.main(["--root", str(copy)])
+    assert "github.com/ada/creatures-2.0\n" in capsys.readouterr().out
+
+
 def test_what_is_no_repository_is_refused(copy, capsys):
     before = contents(copy)
     for wrong in ("creatures", "https://github.com/ada/creatures", "a/b/c", "a b/c"):
         with pytest.raises(SystemExit):
             badges.main([wrong, "--root", str(copy)])
-        assert "expected owner/name" in capsys.readouterr().err
+        assert "REPO=owner/name" in capsys.readouterr().err
     assert contents(copy) == before

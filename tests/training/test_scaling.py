@@ -4,7 +4,7 @@ cannot hold."""
 import keras
 import numpy as np
 import pytest
-from tiny import SILENT, arrays
+from tiny import SILENT, TINY, arrays
 
 from pokeutils.recipes import catalogue
 from pokeutils.training import loop, runs
@@ -70,5 +70,5 @@ def test_a_run_goes_through_an_overflow_without_an_alarm(outputs, monkeypatch):
         def on_epoch_begin(self, epoch, logs=None):
             self.model.d_optimizer.dynamic_scale.assign(2.0**100)
 
-    run = loop.train(catalogue.get("tiny16"), "doodles", also=[Overflow()], **SILENT)
+    run = loop.train(TINY, "doodles", also=[Overflow()], **SILENT)
     assert not runs.read_alarms(run) and (run / "generator.keras").exists()

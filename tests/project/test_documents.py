@@ -57,6 +57,12 @@ def test_links_and_pictures_of_pages_and_notebooks():
             assert not picture or file.stat().st_size <= MOST, f"{where} is too large"
 
 
+def test_the_readme_is_short():
+    words = re.sub(r"\]\([^)]*\)", "]", prose(env.ROOT / "README.md")).split()
+    numbers = [word for word in words if re.search(r"\d", word)]
+    assert len(words) <= 1000 and len(numbers) <= 60
+
+
 def test_files_named_in_docstrings_and_messages_exist():
     """Such as outputs/README.md, in code and in prose."""
     name = r"(?<![\w/<>{}*.-])((?:notebooks|tests|tools|benchmarks|pokeutils|outputs)/"

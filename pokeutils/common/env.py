@@ -255,10 +255,11 @@ def _hints(trains):
             yield "No GPU: Runtime > Change runtime type > T4 GPU, then Run all again."
         if trains and where == "kaggle":
             yield "No GPU: Settings > Accelerator > GPU T4 x2, then Run all again."
-    if where == "kaggle" and source() != "doodles" and not _is_online():
+    here = source() == "doodles" or (data_dir() / "raw" / source()).exists()
+    if where == "kaggle" and not here and not _is_online():
         yield (
-            "No network, so pictures cannot be fetched: Settings > Internet > On "
-            "(verified accounts), or `%env POKEUTILS_SOURCE=doodles`, drawn by code."
+            "GitHub does not answer, so pictures may be out of reach: Settings > "
+            "Internet > On (verified accounts), or `%env POKEUTILS_SOURCE=doodles`."
         )
 
 

@@ -8,7 +8,7 @@ and pictures changed the more, the surer the discriminator grows of them.
 
 import dataclasses
 
-from pokeutils.common import env, saved
+from pokeutils.common import backbones, env, saved
 from pokeutils.recipes import catalogue, modern
 
 FLAGSHIP = "flagship"
@@ -19,13 +19,14 @@ ADAPT = (0.6, 3_000)  # see `hybrid.HybridGAN`; images until the changes are the
 EASE_IN = 3_000  # images in which discriminators that begin anew may learn first
 # Images per second of two CPU cores: the rates have to fall within the given minutes.
 # A GPU sees more, and needs no more: what follows is learning by heart.
-PACE, PLAIN_PACE = 30, 60
+PACE, PLAIN_PACE = 40, 80
 
 
-def recipe(start=FLAGSHIP, minutes=MINUTES):
+def recipe(start=FLAGSHIP, minutes=MINUTES, show=print):
     """Returns the `Recipe` that goes on from a pretrained generator, and from its
     discriminators where they were kept, for about so many minutes of two CPU cores.
-    Raises ValueError for a name that is not there."""
+    Without the network that a second discriminator looks through, the first one has to
+    do, which `show` says. Raises ValueError for a name that is not there."""
     name = saved.FLAGSHIP if start == FLAGSHIP else start
     if name not in saved.names():
         known = ", ".join([FLAGSHIP, *saved.names()])
@@ -45,6 +46,8 @@ def recipe(start=FLAGSHIP, minutes=MINUTES):
     if trained.second is not None:
         ramp = {"warm_up": 0, "ramp": 0 if known else EASE_IN}
         changes |= {"adapt": ADAPT, "augment": modern.STRONG, **ramp}
+        if not _has_lite0(show):
+            changes |= {"adapt": None, "second": None}
     return dataclasses.replace(trained, **changes)
 
 
@@ -54,6 +57,16 @@ def from_nothing(minutes=MINUTES):
     return dataclasses.replace(
         modern.MODERN64, name="from-nothing", images=images, source="tuxemon"
     )
+
+
+def _has_lite0(show):
+    requirement, file, _ = backbones.LITE0
+    try:
+        env.need(file.partition("/")[0], requirement, show)
+    except RuntimeError as error:
+        show(f"The second discriminator is left out: {error}")
+        return False
+    return True
 
 
 def _images(minutes, pace, batch):

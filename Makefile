@@ -24,7 +24,7 @@ ifneq ($(value DEVICES),)
 export POKEUTILS_DEVICES := $(value DEVICES)
 endif
 # These count on the command line only: a shell may have a RUN of its own.
-$(foreach name,MINUTES ONLY PARAMS RUN SEED IMAGES SEEDS REPO,\
+$(foreach name,MINUTES ONLY PARAMS RUN SEED START IMAGES SEEDS REPO,\
 	$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 # $(call given,NAME) is the value of NAME as one word for the shell, whatever is in it;
 # $(call option,--name,NAME) is nothing where NAME has none.
@@ -70,6 +70,7 @@ help:
 	@echo 'PARAMS=FILE      make again the run of that params.json, or of a generator'"'"'s card'
 	@echo 'MINUTES=60       how long train and compare go on; they can be called again'
 	@echo 'RUN=new SEED=1   of train: start a new run, with other random numbers'
+	@echo 'START=flagship   of train: go on from that generator, with pictures of your own'
 	@echo 'RUN=007-modern64 the run that train goes on with, or that hatchery shows'
 	@echo 'ONLY=05_animate  what render makes'
 	@echo 'IMAGES= SEEDS=   of compare: how long each recipe is trained, and how often'
@@ -91,7 +92,7 @@ train:
 	$(set_up)
 	@.venv/bin/python tools/train.py $(call option,--minutes,MINUTES) \
 		$(call option,--params,PARAMS) $(call option,--run,RUN) \
-		$(call option,--seed,SEED)
+		$(call option,--seed,SEED) $(call option,--start,START)
 
 test:
 	$(set_up)

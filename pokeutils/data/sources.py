@@ -20,7 +20,7 @@ from pokeutils.data.download import SourceUnavailable
 
 COLUMNS = (
     *("file", "species_id", "slug", "form", "shiny", "view", "frame", "sha256"),
-    "url_or_package",
+    *("url_or_package", "credit"),  # credit: who drew it, where that is asked for
 )
 OWNER = "Nintendo / Creatures Inc. / GAME FREAK inc. / The Pokémon Company"
 LICENCE = "no licence: the owners' pictures, for private study only"
@@ -62,6 +62,13 @@ _KNOWN = {
         "the same with their forms, in up to 10 clean poses, half of them shiny too",
         "frames of the Black and White games, " + _FROM_ARTWORK,
         *(packs.poses, 8642, packs.FRAME_SIDE),
+    ),
+    "tuxemon": Source(
+        "378 monsters of the open game Tuxemon as pixel sprites of 64 px",
+        f"GitHub archive of {packs.TUXEMON_ARCHIVE[0]} at a pinned commit (150 MB), "
+        "hashes of all pictures checked",
+        *(packs.tuxemon, 378, 64, "their artists: ATTRIBUTIONS.md, manifest.csv"),
+        "mostly CC BY-SA 3.0 or 4.0; some CC BY, CC0 or CC BY-NC-SA: see there",
     ),
     "doodles": Source(
         "256 creatures drawn by code",
@@ -207,7 +214,7 @@ def manifest(raw):
 def write_manifest(raw, rows, origin=""):
     """Writes manifest.csv; what a row does not say is what most pictures have."""
     usual = {"species_id": "", "slug": "", "form": "", "shiny": 0, "view": "front"}
-    usual |= {"frame": 0, "url_or_package": origin}
+    usual |= {"frame": 0, "url_or_package": origin, "credit": ""}
     rows = [{**usual, **row, "sha256": files.sha256(raw / row["file"])} for row in rows]
     files.write_bytes(raw / "manifest.csv", files.csv_bytes(COLUMNS, rows))
 

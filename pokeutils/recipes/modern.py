@@ -5,7 +5,10 @@ import dataclasses
 from pokeutils.recipes.recipe import Recipe
 
 COLOUR = (("brightness", 0.2), ("saturation", 0.5), ("contrast", 0.3))
-
+STRONG = (
+    *(*COLOUR, ("translation", 0.125)),
+    *(("rotation", 15), ("scale", 1.2), ("aspect", 1.2), ("permute", 0.5)),
+)
 
 MODERN64 = Recipe(
     name="modern64",
@@ -46,10 +49,7 @@ POSES64 = dataclasses.replace(
     ease_in=4_000,
     warm_up=0,
     ramp=4_000,
-    augment=(
-        *(*COLOUR, ("translation", 0.125)),
-        *(("rotation", 15), ("scale", 1.2), ("aspect", 1.2), ("permute", 0.5)),
-    ),
+    augment=STRONG,
     adapt=(0.7, 20_000),
 )
 

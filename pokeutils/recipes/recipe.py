@@ -24,6 +24,7 @@ FIELDS = {  # what some of a recipe's fields have to be, and whether a value is 
         lambda x: np.shape(x) == (2,) and min(x) > 0,
     ),
     "decay": ("a share from 0 to 1", lambda x: 0 <= x <= 1),
+    "freeze": ("a number of layers", lambda x: x >= 0),
 }
 
 
@@ -37,6 +38,7 @@ class Recipe:
     decay: share of the run, at its end, over which the rates fall to a tenth (cosine)
     warm: the pretrained generator to go on from, see `saved.warm`; ease_in: images over
         which the generator's rate grows from 0, for new discriminators to learn in
+    freeze: how many of the discriminator's layers, from the picture on, are not trained
     reshuffle: a new order every epoch; False repeats the first epoch's order and flips
     copies: changed copies of all pictures to add to them, see `recolour.with_copies`
     gate, two_phase: of the step, see `rebuilt.RebuiltGAN`
@@ -66,6 +68,7 @@ class Recipe:
     decay: float = 0.0
     warm: str | None = None
     ease_in: int = 0
+    freeze: int = 0
     mirror: bool = True
     reshuffle: bool = True
     augment: tuple | None = None
@@ -135,10 +138,13 @@ class Recipe:
             seed=seed,
             **options,
         )
-        g_optimizer, d_optimizer, *more = self._optimizers(dtype)
-        model.compile(g_optimizer, d_optimizer, self.losses(), *more)
         if self.warm:
             saved.warm(model, self.warm)
+        layers_with_weights = [x for x in discriminator.layers if x.weights]
+        for layer in layers_with_weights[: self.freeze]:
+            layer.trainable = False
+        g_optimizer, d_optimizer, *more = self._optimizers(dtype)
+        model.compile(g_optimizer, d_optimizer, self.losses(), *more)
         return model
 
     def losses(self):

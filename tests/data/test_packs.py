@@ -22,6 +22,7 @@ PLACES = {
     "animated": packs.ARTWORK.file,
     "poses": packs.ARTWORK.file,
     "official": f"pokemon.json-{packs.OFFICIAL_ARCHIVE[1]}.tar.gz",
+    "tuxemon": f"Tuxemon-{packs.TUXEMON_ARCHIVE[1]}.tar.gz",
     "sprites": f"pokesprite-{packs.SPRITES_ARCHIVE[1]}.tar.gz",
 }
 
@@ -196,6 +197,32 @@ def test_a_changed_archive_leaves_no_trace(raw_dir, github, publish, tmp_path, n
         fetch("official", raw_dir)
     assert nothing_kept(raw_dir, "official")
     assert not list(tmp_path.rglob("a.png"))
+
+
+PAGE = """Tuxemon
+* ["Red Cat"](https://wiki.org/index.php?title=Red_Cat) by
+[Ann](https://wiki.org/Ann) is licensed under [CC BY 4.0](https://cc.org/by/4.0/)
+based on ["Old Dog"](https://dogs.org)
+* "Xeon" and ["Xeon-2"](https://wiki.org/Xeon-2) by Bob.
+
+* "Red Cat" as a toy by Eve
+"""
+
+
+def test_tuxemon_says_who_drew_what(raw_dir, publish):
+    names = "red_cat", "xeon_2", "old_dog"
+    members = {f"{packs.BATTLE}{name}-front.png": name.encode() for name in names}
+    members |= {f"{packs.BATTLE}xeon_2-back.png": b"", "ATTRIBUTIONS.md": PAGE.encode()}
+    publish("tuxemon", members)
+    raw = fetch("tuxemon", raw_dir)
+    credits = {row["file"]: row["credit"] for row in sources.manifest(raw)}
+    assert credits == {
+        "old_dog.png": "not named in ATTRIBUTIONS.md",
+        "red_cat.png": '"Red Cat" by Ann is licensed under CC BY 4.0 based on "Old Dog"',
+        "xeon_2.png": '"Xeon" and "Xeon-2" by Bob.',
+    }
+    assert (raw / "xeon_2.png").read_bytes() == b"xeon_2"
+    assert (raw / "ATTRIBUTIONS.md").read_text("utf-8") == PAGE
 
 
 def animation(pictures, **options):

@@ -40,7 +40,7 @@ def test_a_second_fetch_does_nothing_and_damage_is_repaired(few_doodles, tmp_pat
     assert os.listdir(tmp_path / "raw") == ["doodles"]
     row = sources.manifest(raw)[6]
     digest = files.sha256(raw / "007.png")
-    values = "007.png", "7", "doodle-007", "", "0", "front", "0", digest, "drawn"
+    values = "007.png", "7", "doodle-007", "", "0", "front", "0", digest, "drawn", ""
     assert row == dict(zip(sources.COLUMNS, values, strict=True))
 
 

@@ -1,5 +1,5 @@
 """The notebooks as `make run` executes them, on doodles, in the tiny profile: eight of
-them in a minute, and apart, because they take longer, 7 and 10."""
+them in a minute, and apart, because they take longer, 7, 10 and 11."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def execute(names):
 
 @pytest.mark.slow
 def test_the_notebooks_that_take_longer_run_as_well(folders):
-    execute(["07_compare_recipes", "10_creatures_on_demand"])
+    execute(["07_compare_recipes", "10_creatures_on_demand", "11_your_own_pictures"])
     assert not list(folders.rglob("*.failed.ipynb"))
 
 

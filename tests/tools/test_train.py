@@ -3,9 +3,9 @@
 import pytest
 import train as program
 
-from pokeutils.common import env, files
+from pokeutils.common import env, files, saved
 from pokeutils.data import dataset, download
-from pokeutils.recipes import catalogue
+from pokeutils.recipes import catalogue, finetune
 from pokeutils.training import runs
 
 
@@ -49,6 +49,33 @@ def test_makes_a_run_again_from_its_params(calls, tmp_path, capsys):
     with pytest.raises(SystemExit):
         program.main(["--params", str(tmp_path / "none.json")])
     assert "none.json" in capsys.readouterr().err
+
+
+def test_goes_on_from_a_trained_generator(calls, monkeypatch):
+    monkeypatch.setenv("POKEUTILS_SOURCE", "sprites")
+    program.main(["--start", "flagship"])
+    program.main(["--start", saved.FLAGSHIP, "--minutes", "3"])
+    name = f"from-{saved.FLAGSHIP}"
+    assert [call[:2] for call in calls] == 2 * [(name, "sprites")]
+    assert [call[4]["minutes"] for call in calls] == [finetune.MINUTES, 3]
+
+
+@pytest.mark.parametrize(
+    "options, recipe, words",
+    [
+        (["--start", "pikachu"], "", "No trained generator 'pikachu' to start from"),
+        (["--start", "flagship"], "quick32", "START brings its own recipe"),
+        (["--start", "flagship", "--params", "x.json"], "", "leave RECIPE and PARAMS"),
+        (["--start", "flagship", "--minutes", "-1"], "", "a positive number, not -1"),
+    ],
+)
+def test_refuses_a_start_in_a_sentence(
+    calls, monkeypatch, capsys, options, recipe, words
+):
+    monkeypatch.setenv("POKEUTILS_RECIPE", recipe)
+    with pytest.raises(SystemExit):
+        program.main(options)
+    assert words in capsys.readouterr().err and not calls
 
 
 @pytest.mark.parametrize(

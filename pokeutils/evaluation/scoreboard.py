@@ -20,15 +20,12 @@ SIZE = 64  # px at which all are scored
 SAMPLES, SHOWN = 512, 32  # of a pretrained generator, and in a sheet of the gallery
 COLUMNS = (  # "ground" is the grey level of the background
     "name seed size ground images seconds kid kid_std kid_random kid_random_std "
-    "kid_inception kid_inception_std recall coverage recall_inception "
-    "coverage_inception kid_shape speckle d_real d_fake gated images_per_second final "
+    "kid_inception kid_inception_std d_real d_fake gated images_per_second final "
     "source device"
 ).split()
 WORDS = "name", "source", "device", "backend"  # columns that are no numbers
 REALS = "real halves"  # the name in the table of the noise floors
-SHAPE = "_shape"  # columns of the silhouettes, as Lite0 sees them, end so
-OF_LITE0 = "", SHAPE  # which does not judge what it has taught
-LATE = "_inception", SHAPE  # only at the end of a run: the first is slow
+LITE0, INCEPTION = "", "_inception"  # ends of their columns; the second is slow
 
 
 def folder_of(images):
@@ -55,26 +52,6 @@ def at_scoring_size(pictures):
     if pictures.shape[1] <= SIZE:
         return pictures
     return np.rint(features.resize(pictures, SIZE)).astype("uint8")
-
-
-def silhouettes(pictures, background=255):
-    """Paints what differs from a grey `background` black on white: uint8, one shape."""
-    body = _body(pictures, background)
-    return np.where(body, 0, 255).astype("uint8").repeat(3, axis=-1)
-
-
-def speckle(pictures, background=255):
-    """Returns the mean difference of neighbouring pixels inside of bodies, in levels:
-    low where a body has areas of one colour, high where each pixel has its own."""
-    body = _body(pictures, background)[..., 0]
-    change = np.abs(np.diff(pictures.astype("int16"), axis=2))
-    change = change[body[:, :, 1:] & body[:, :, :-1]]
-    return float(change.mean()) if change.size else 0.0
-
-
-def _body(pictures, background):
-    difference = np.abs(pictures.astype("int16") - int(background))
-    return difference.max(-1, keepdims=True) > 48
 
 
 # Scoring ------------------------------------------------------------------------------
@@ -106,9 +83,9 @@ def score(images, backbones=None, show=print):
                 continue
             if place not in known:
                 known[place] = _Reals(*place, backbones)
-            skipped = OF_LITE0 if report.taught_by_lite0(recipe) else ()
-            skipped += LATE if seen < recipe["images"] else ()
-            ends = [end for end in (*backbones, SHAPE) if end not in skipped]
+            skipped = [LITE0] if report.taught_by_lite0(recipe) else []
+            skipped += [INCEPTION] if seen < recipe["images"] else []
+            ends = [end for end in backbones if end not in skipped]
             pictures = plots.cut(path, min(recipe["size"], SIZE), gap=0)
             scores[str(seen)] = row = known[place].score(pictures, ends)
             scores["floor"] = known[place].floor
@@ -123,56 +100,39 @@ class _Reals:
     def __init__(self, source, size, background, backbones):
         data = dataset.load(source, size)
         self.pictures = at_scoring_size(images.over(data.images, background))
-        self.background, self.backbones, self.cache = background, backbones, data.folder
+        self.backbones, self.cache = backbones, data.folder
         self.species = data.groups
 
-    def look(self, end, pictures=None):
-        """Returns features of pictures, or of the reals; for `SHAPE`, Lite0's of the
-        silhouettes."""
-        cache = self.cache if pictures is None else None
-        pictures = self.pictures if pictures is None else pictures
-        if end == SHAPE:
-            pictures, end = silhouettes(pictures, self.background), ""
-        return self.backbones[end](pictures, cache=cache)
+    def look(self, end):
+        """Returns what a backbone sees in the reals."""
+        return self.backbones[end](self.pictures, cache=self.cache)
 
     def score(self, pictures, ends):
         """Returns the scores of samples (n, s, s, 3), in columns that end in `ends`."""
-        row = {"speckle": speckle(pictures, self.background)}
+        row = {}
         for end in ends:
-            row |= _cells(end, *_against(self.look(end), self.look(end, pictures)))
+            row |= _cells(end, *_kid(self.look(end), self.backbones[end](pictures)))
         return row
 
     @functools.cached_property
     def floor(self):
-        """The scores of one half against the other, which share no species: means over
-        several splits. Recall and coverage depend on the number of pictures."""
-        row = {"speckle": speckle(self.pictures, self.background)}
-        for end in (*self.backbones, SHAPE):
-            real = self.look(end)
-            shares = measures.shares_floor(real, self.species)
-            shares = shares["recall"], shares["coverage"]
-            row |= _cells(end, *measures.kid_floor(real, self.species), *shares)
+        """The scores of one half against the other, which share no species."""
+        row = {}
+        for end in self.backbones:
+            row |= _cells(end, *measures.kid_floor(self.look(end), self.species))
         return row
 
 
-def _against(real, fake):
-    """Returns KID, its std, recall and coverage of samples. Where all look the same to
-    the backbone, as after a collapse, the KID is NaN and the shares are 0."""
+def _kid(real, fake):
+    """Returns KID and its std; NaN where all samples look the same, as after a
+    collapse."""
     if np.abs(fake - fake[0]).max() <= 1e-5 * np.abs(fake[0]).max():
-        return np.nan, np.nan, 0.0, 0.0
-    # Shares depend on the numbers of pictures: as many reals as samples.
-    count = min(len(real), len(fake))
-    chosen = np.random.default_rng(0).permutation(len(real))[:count]
-    pair = real[chosen], fake[:count]
-    _, recall = measures.precision_recall(*pair)
-    _, coverage = measures.density_coverage(*pair)
-    return *measures.kid(real, fake), recall, coverage
+        return np.nan, np.nan
+    return measures.kid(real, fake)
 
 
-def _cells(end, *values):
-    """Returns KID, its std, recall and coverage by the names of their columns."""
-    names = f"kid{end}", f"kid{end}_std", f"recall{end}", f"coverage{end}"
-    return dict(zip(names, values, strict=True))
+def _cells(end, value, std):
+    return {f"kid{end}": value, f"kid{end}_std": std}
 
 
 # The table ----------------------------------------------------------------------------
@@ -209,7 +169,7 @@ def _from_log(log, seen):
 def pretrained_rows(source):
     """Returns a row per generator that comes with the repository and learned from
     `source`. Lite0, which taught them, is no judge."""
-    backbones = {end: judge for end, judge in judges().items() if end not in OF_LITE0}
+    backbones = {end: judge for end, judge in judges().items() if end != LITE0}
     rows = []
     for name in saved.names():
         card = saved.card(name)

@@ -77,15 +77,12 @@ def test_the_table_says_what_logs_and_scores_say(copied, tmp_path):
     floor, *rest = rows
     assert floor["name"] == scoreboard.REALS
     assert abs(floor["kid"]) < 5 * floor["kid_std"]
-    assert min(floor[f"{name}_inception"] for name in ("recall", "coverage")) > 0.4
     found = [(row["name"], row["final"]) for row in rest]
     assert found == list(itertools.product("ab", (0, 1)))
     early, last = rest[:2]
     assert last["seconds"] == 2.5 and last["d_fake"] == 0.5
-    assert 0 < last["kid_inception"] != last["kid"] and last["kid_shape"] > 0
-    assert 0 <= last["recall_inception"] <= 1 and 0 <= last["coverage_inception"]
-    for column in ("kid_inception", "recall_inception", "kid_shape"):
-        assert np.isnan(early[column])  # they are slow: only at the end
+    assert 0 < last["kid_inception"] != last["kid"]
+    assert np.isnan(early["kid_inception"])  # it is slow: only at the end
     assert early["kid"] > last["kid"] > 10 * floor["kid_std"]
     sheet, _ = sorted((tmp_path / "recipes").iterdir())
     with Image.open(sheet) as picture:
@@ -112,8 +109,7 @@ def test_a_network_does_not_judge_what_it_taught(folder, tmp_path):
     scoreboard.score(IMAGES, BACKBONES, **SILENT)
     path = scoreboard.publish(IMAGES, "one", tmp_path)
     _, _, last = scoreboard.read_table(path)[0]
-    assert np.isnan(last["kid"]) and np.isnan(last["coverage"])
-    assert last["kid_random"] > 0 and 0 <= last["recall_inception"] <= 1
+    assert np.isnan(last["kid"]) and last["kid_random"] > 0
 
 
 def test_samples_that_are_all_the_same_have_no_kid(folder):
@@ -122,7 +118,7 @@ def test_samples_that_are_all_the_same_have_no_kid(folder):
     plots.save_png(run / "snapshots" / "000000064.png", blank)
     scoreboard.score(IMAGES, BACKBONES, **SILENT)
     scores = json.loads((run / "metrics.json").read_text())["64"]
-    assert np.isnan(scores["kid"]) and scores["recall"] == 0
+    assert np.isnan(scores["kid"])
 
 
 def test_what_is_no_comparison_is_not_published(copied, tmp_path):
@@ -144,11 +140,9 @@ def test_the_committed_tables_can_be_read(name, tmp_path):
     scoreboard.write_table(tmp_path / "again.csv", rows, command)
     again = scoreboard.read_table(tmp_path / "again.csv")[0]
     for row, same in zip(rows, again, strict=True):
-        for column in scoreboard.COLUMNS:
-            value = row[column]
-            if column not in scoreboard.WORDS:
-                value = pytest.approx(value, rel=1e-5, nan_ok=True)
-            assert same[column] == value, column
+        for column, value in same.items():
+            wanted = pytest.approx(row[column], rel=1e-5, nan_ok=True)
+            assert value == (row[column] if column in scoreboard.WORDS else wanted)
 
 
 # ------------------------------------------------------------------ pictures
@@ -161,17 +155,3 @@ def test_larger_pictures_are_scored_smaller():
     assert small.shape == (2, 64, 64, 3) and np.abs(small.astype(int) - 100).max() < 40
     same = np.zeros((1, 64, 64, 3), "uint8")
     assert scoreboard.at_scoring_size(same) is same
-
-
-def test_speckle_and_silhouettes_see_bodies_only():
-    pictures = np.full((1, 16, 16, 3), 255, "uint8")
-    pictures[:, 4:12, 4:12] = (200, 40, 40)
-    assert scoreboard.speckle(pictures) == 0
-    shape = scoreboard.silhouettes(pictures)
-    assert (shape[:, 4:12, 4:12] == 0).all() and shape.mean() > 150
-    noisy = pictures.copy()
-    noisy[:, 4:12, 4:12:2] = (40, 200, 40)
-    assert scoreboard.speckle(noisy) > 100
-    np.testing.assert_array_equal(scoreboard.silhouettes(noisy), shape)
-    middle = pictures[:, 5:11, 5:11]
-    assert (scoreboard.silhouettes(middle, background=0) == 0).all()

@@ -5,14 +5,12 @@ need overrides a method: `recipes.hybrid`, `recipes.typed`, `training.devices`, 
 """
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from pokeutils.augment import Identity
 from pokeutils.layers import batch_norms
 from pokeutils.losses import r1_penalty
-
-if keras.backend.backend() == "tensorflow":  # on JAX, `training.jax` takes the step
-    import tensorflow as tf
 
 
 class GAN(keras.Model):

@@ -51,7 +51,6 @@ FIRST = ("test_structure", "test_notebooks_static", "test_env", "test_set_up")
 LONG = (
     "test_series",
     "test_recipes",
-    "test_jax",
     "test_gan",
     "test_faults",
     "test_build",

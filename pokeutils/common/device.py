@@ -6,7 +6,6 @@ importing TensorFlow.
 
 import contextlib
 import functools
-import importlib.util
 import os
 import pathlib
 import shutil
@@ -24,12 +23,9 @@ def settle():
 
 
 def accelerator():
-    """Returns "gpu", "tpu" or "cpu": what Keras will compute on. A GPU does not count
-    when the TensorFlow or JAX installed is built without CUDA, and a TPU only counts
-    for JAX."""
-    if gpu() is not None and not _cpu_only_backend():
-        return "gpu"
-    return "tpu" if has_tpu() and backend() == "jax" else "cpu"
+    """Returns "gpu" or "cpu": what Keras will compute on. A GPU does not count when the
+    TensorFlow installed is built without CUDA."""
+    return "gpu" if gpu() is not None and not _cpu_only_backend() else "cpu"
 
 
 def has_tpu():
@@ -63,10 +59,6 @@ def _nvidia_smi():
 
 
 def _cpu_only_backend():
-    if backend() == "jax":  # which finds its CUDA plugins by these names, too
-        found = importlib.util.find_spec("jax_plugins")
-        places = found.submodule_search_locations if found else ()
-        return not any(list(pathlib.Path(place).glob("*cuda*")) for place in places)
     if backend() != "tensorflow":
         return False
     if "tensorflow" in sys.modules:
@@ -98,15 +90,13 @@ def compute_dtype():
     """Returns the Keras dtype policy that is fastest and safe on this device: bfloat16
     where the hardware has it, float16 on GPUs with tensor cores but no bfloat16 (T4,
     V100), which needs loss scaling, else "float32"."""
-    device = accelerator()
-    if device == "gpu":
+    if accelerator() == "gpu":
         capability = gpu()["capability"]
         if capability >= 8:
             return "mixed_bfloat16"
         return "mixed_float16" if capability >= 7 else "float32"
-    if device == "tpu" or _cpu()[1] & {"amx_bf16", "avx512_bf16"}:
-        return "mixed_bfloat16"
-    return "float32"
+    fast = _cpu()[1] & {"amx_bf16", "avx512_bf16"}
+    return "mixed_bfloat16" if fast else "float32"
 
 
 DTYPES = "float32", "mixed_bfloat16", "mixed_float16"
@@ -127,11 +117,8 @@ def training_dtype():
 
 def device_name():
     """Returns a line for people, such as "Tesla T4, 15 GiB" or "Xeon ..., 2 cores"."""
-    device = accelerator()
-    if device == "gpu":
+    if accelerator() == "gpu":
         return f"{gpu()['name']}, {gpu()['memory'] / 1024:.0f} GiB"
-    if device == "tpu":
-        return f"TPU {os.environ.get('TPU_ACCELERATOR_TYPE', '')}".strip()
     return f"{_cpu()[0]}, {cores()} core{'s' if cores() > 1 else ''}"
 
 

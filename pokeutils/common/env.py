@@ -78,7 +78,7 @@ def _project_folder(variable, name):
 
 
 def profile():
-    """Returns "tiny" (for tests), "quick" (a CPU) or "full" (a GPU or TPU):
+    """Returns "tiny" (for tests), "quick" (a CPU) or "full" (a GPU):
     POKEUTILS_PROFILE, else by the device. Raises ValueError for another."""
     name = os.environ.get("POKEUTILS_PROFILE")
     if not name:
@@ -180,7 +180,7 @@ def versions():
     """Returns {name: version} of Python and the packages that decide a run."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     names = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",)}
-    names |= {name: (name,) for name in ("jax", "numpy", "pillow", "resvg_py")}
+    names |= {name: (name,) for name in ("numpy", "pillow", "resvg_py")}
     for name, distributions in names.items():
         for version in filter(None, map(device.version_of, distributions)):
             found.setdefault(name, version)
@@ -232,7 +232,7 @@ def _short(path):
 
 def _hints(trains):
     where, module = platform(), device.backend()
-    framework = {"tensorflow": "TensorFlow", "jax": "JAX"}.get(module, module)
+    framework = {"tensorflow": "TensorFlow"}.get(module, module)
     if not importlib.util.find_spec(module):
         wanted = {"tensorflow": "tensorflow==2.20.*"}.get(module, module)
         yield (

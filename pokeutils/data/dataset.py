@@ -257,13 +257,3 @@ def batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
 
     plan = tf.data.Dataset.from_tensor_slices((indices, flips))
     return plan.map(gather, num_parallel_calls=2).prefetch(2)
-
-
-def numpy_batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
-    """Yields the same batches as `batches`, as NumPy arrays, without TensorFlow."""
-    indices, flips = order(len(pictures), batch, steps, seed, **places)
-    for index, flip in zip(indices, flips, strict=True):
-        x = pictures[index]
-        if mirror:
-            x[flip] = images.mirror(x[flip])
-        yield to_float(x) if labels is None else (to_float(x), labels[index])

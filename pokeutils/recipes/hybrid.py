@@ -6,14 +6,12 @@ pictures that this discriminator has judged must be scored with others.
 """
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 from pokeutils.common import backbones
 from pokeutils.gan import GAN
 from pokeutils.layers import FusedBatchNorm, LeakyReLU, SpectralConv2D, UpSampling2D
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
 
 SCALES = (2, 4, 10, 15)  # Lite0's blocks: 1/4, 1/8, 1/16 and 1/32 of the size
 FINEST = 64  # channels of the finest mixed map; each coarser one has twice as many

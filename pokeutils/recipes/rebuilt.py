@@ -10,13 +10,11 @@ what the discriminator sees.
 """
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from pokeutils import losses
 from pokeutils.gan import GAN
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
 
 # Their losses -------------------------------------------------------------------------
 

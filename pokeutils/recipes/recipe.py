@@ -99,8 +99,8 @@ class Recipe:
         """Returns a compiled `gan.GAN`, or a subclass, with fresh weights from `seed`.
 
         dtype: a Keras dtype policy; by default the fastest safe one on this device.
-        step: a class whose methods go before those of the GAN (`training.devices`,
-        `training.jax`). Raises ValueError for what cannot be built, or trained.
+        step: a class whose methods go before those of the GAN (`training.devices`).
+        Raises ValueError for what cannot be built, or trained.
         """
         if self.second is not None and (self.types or self.channels != 4):
             raise ValueError(

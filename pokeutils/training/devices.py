@@ -19,14 +19,14 @@ def choose_strategy(devices=None):
         None: what POKEUTILS_DEVICES says, else one.
     Raises ValueError for more devices than there are, or another backend.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"Training needs Keras' TensorFlow backend, not "
+            f"{keras.backend.backend()}: unset KERAS_BACKEND."
+        )
     devices = str(devices or os.environ.get("POKEUTILS_DEVICES") or 1)
     if devices == "1":
         return None
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"Several devices need Keras' TensorFlow backend, not "
-            f"{keras.backend.backend()}: unset KERAS_BACKEND, or use one device."
-        )
     import tensorflow as tf
 
     found = tf.config.list_logical_devices("GPU")

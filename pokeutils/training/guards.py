@@ -182,8 +182,7 @@ class OutOfMemory(RuntimeError):
 
 
 def is_out_of_memory(error):
-    """Whether an exception of Python, NumPy, TensorFlow or JAX means that memory is
-    short."""
+    """Whether an error of Python, NumPy or TensorFlow means that memory is short."""
     if isinstance(error, MemoryError):
         return True
     words = "RESOURCE_EXHAUSTED", "ResourceExhausted", "OOM when", "OUT_OF_MEMORY"

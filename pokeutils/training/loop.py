@@ -68,10 +68,6 @@ def train(recipe, source=None, seed=0, run=None, show=print, devices=None, **opt
 
 def step_of(strategy):
     """What goes before the GAN's own methods on this machine: a class, or None."""
-    if device.backend() == "jax":
-        from pokeutils.training import jax
-
-        return jax.JaxStep
     if strategy:
         return ReplicaStep
     return Float16Step if device.training_dtype() == "mixed_float16" else None
@@ -277,14 +273,13 @@ class Training:
 
     def run_on(self):
         """Trains from the model's step to the last, or until it is asked to stop."""
-        make = dataset.numpy_batches if device.backend() == "jax" else dataset.batches
         self.model.stop_training = False
         while self.model.step < self.steps and not self.model.stop_training:
             start = self.model.step
             epoch, done = divmod(start, self.steps_per_epoch)
             # An epoch that was left in the middle is finished by a `fit` of its own.
             end = (epoch + 1) * self.steps_per_epoch if done else self.steps
-            batches = make(
+            batches = dataset.batches(
                 self.pictures,
                 self.recipe.batch,
                 end - start,

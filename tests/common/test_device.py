@@ -1,6 +1,5 @@
 """device: what computes here, in which precision, and how TensorFlow is settled."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -76,19 +75,6 @@ def test_the_tensorflow_that_is_installed_decides(monkeypatch, system, package, 
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(device, "version_of", {package: "2.20.0"}.get)
     assert device.accelerator() == found
-
-
-def test_jax_computes_on_a_gpu_with_its_plugin_only(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(device, "gpu", lambda: T4)
-    monkeypatch.setattr(device, "backend", lambda: "jax")
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    monkeypatch.delitem(sys.modules, "jax_plugins", raising=False)
-    assert device.accelerator() == "cpu"
-    env.report()
-    assert "this JAX does not use the Tesla T4" in capsys.readouterr().out
-    (tmp_path / "jax_plugins" / "xla_cuda12").mkdir(parents=True)
-    importlib.invalidate_caches()
-    assert device.accelerator() == "gpu"
 
 
 @pytest.mark.parametrize(

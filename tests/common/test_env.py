@@ -10,7 +10,7 @@ import types
 import pytest
 from project import git, needs_git, repository
 
-from pokeutils.common import device, env
+from pokeutils.common import env
 
 pytestmark = pytest.mark.usefixtures("bare_machine")
 
@@ -176,13 +176,10 @@ def test_on_kaggle_a_network_that_is_missed_is_said(
     assert ("Settings > Internet" in report()) == missed
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_a_tpu_counts_for_jax_alone(backend, monkeypatch, report):
-    monkeypatch.setattr(device, "backend", lambda: backend)
+def test_a_tpu_is_not_used_and_that_is_said(monkeypatch, report):
     monkeypatch.setenv("TPU_NAME", "local")
-    text = report()
-    assert ("this TensorFlow does not use the TPU" in text) == (backend != "jax")
-    assert env.profile() == ("full" if backend == "jax" else "quick")
+    assert "this TensorFlow does not use the TPU" in report()
+    assert env.profile() == "quick"
 
 
 def test_a_machine_without_tensorflow_is_told_what_to_install(monkeypatch, report):

@@ -202,24 +202,20 @@ def test_every_species_weighs_the_same(tmp_path, one_decoder):
 
 
 @pytest.mark.parametrize("channels, mirror", [(4, True), (3, True), (4, False)])
-def test_both_kinds_of_batches_follow_the_order(channels, mirror):
+def test_batches_follow_the_order(channels, mirror):
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (21, 8, 8, channels), np.uint8)
-    kept = pictures.copy()
     weights = rng.random(21) + 0.1 if channels == 3 else None
     arguments, places = (pictures, 4, 13, 5, mirror), dict(start=2, weights=weights)
     indices, flips = dataset.order(21, 4, 13, 5, **places)
-    plain = list(dataset.numpy_batches(*arguments, **places))
-    with_tensorflow = [x.numpy() for x in dataset.batches(*arguments, **places)]
-    assert len(plain) == len(with_tensorflow) == 13
-    for index, flip, a, b in zip(indices, flips, plain, with_tensorflow, strict=True):
-        assert a.dtype == b.dtype == np.float32 and (a == b).all()
+    batches = [x.numpy() for x in dataset.batches(*arguments, **places)]
+    for index, flip, batch in zip(indices, flips, batches, strict=True):
+        assert batch.dtype == np.float32
         truth = [
             images.mirror(x) if f and mirror else x
             for x, f in zip(pictures[index], flip, strict=True)
         ]
-        assert np.allclose(a, np.array(truth) / 127.5 - 1, atol=1e-6)
-    assert (pictures == kept).all()  # a flip must not write into the set
+        assert np.allclose(batch, np.array(truth) / 127.5 - 1, atol=1e-6)
     assert dataset.to_float(np.uint8([0, 255])).tolist() == [-1, 1]
 
 

@@ -15,16 +15,13 @@ import time
 
 import keras
 
-from pokeutils import sampling
-from pokeutils.common import env, files, images, plots
+from pokeutils.common import env, files, plots
 from pokeutils.data import dataset
 from pokeutils.evaluation import scoreboard
 from pokeutils.recipes import catalogue
 from pokeutils.training import callbacks, guards, loop, runs
 
 SOURCE = "artwork"
-SAMPLES = 512  # in a snapshot: the first ones of fixed latents
-POINTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the images: where snapshots are taken
 
 # What modern64 is without one of its parts, small batches among them.
 ABLATIONS = {
@@ -48,28 +45,6 @@ def contestants(images):
     return {r.name: dataclasses.replace(r, images=images) for r in recipes}
 
 
-class Snapshots(keras.callbacks.Callback):
-    """Saves the first samples at each of `POINTS`, as a sheet without gaps at the size
-    of scoring: snapshots/<images seen>.png."""
-
-    def __init__(self, run, recipe):
-        super().__init__()
-        self.run, self.recipe = run, recipe
-
-    def on_epoch_end(self, epoch, logs=None):
-        seen = self.model.step * self.recipe.batch
-        due = [p * self.recipe.images for p in POINTS if p * self.recipe.images <= seen]
-        taken = [int(path.stem) for path in scoreboard.snapshot_files(self.run)]
-        if not due or max(taken, default=0) >= due[-1]:
-            return
-        with callbacks.calibrated(self.model) as generator:
-            pictures = sampling.sample(generator, SAMPLES)
-        pictures = images.over(pictures, self.recipe.background)
-        pictures = scoreboard.at_scoring_size(pictures)
-        sheet = plots.tile(pictures, columns=32, gap=0)
-        plots.save_png(self.run / "snapshots" / f"{seen:09d}.png", sheet)
-
-
 def train(recipes, seeds, source=SOURCE, minutes=None, show=print):
     """Trains every Recipe of {name: Recipe} with every seed, all with the first seed
     before any with the second; returns whether all are done.
@@ -87,7 +62,6 @@ def train(recipes, seeds, source=SOURCE, minutes=None, show=print):
                 return False
             show(f"{recipe.name}, seed {seed}", flush=True)
             options = {"minutes": left, "on_alarm": "ignore", "show": show}
-            options["also"] = [Snapshots(run, recipe)]
             try:
                 loop.train(recipe, source, seed, run, **options)
             except guards.Alarm as alarm:  # what cannot be ignored: NaN

@@ -95,12 +95,7 @@ def numbered(groups, count):
 
 def kernel(a, b):
     """Returns the cubic kernel of KID between all rows: float64 (len(a), len(b))."""
-    return cubic(a @ b.T, a.shape[1])
-
-
-def cubic(products, dimensions):
-    """Returns the same from the inner products of the rows."""
-    k = products / dimensions + 1
+    k = a @ b.T / a.shape[1] + 1
     return k * k * k  # a power of 3 takes ten times as long
 
 
@@ -121,19 +116,12 @@ def frechet(real, fake):
     are far from 0, so compare only at equal n, and beside the value of real halves.
     """
     real, fake = check_features(real, fake)
-    return frechet_of(real @ real.T, fake @ fake.T, real @ fake.T)
-
-
-def frechet_of(aa, bb, ab):
-    """Returns the same from the inner products within and between two sets: exact for
-    fewer pictures than dimensions, where the root of a covariance would fail."""
-    n, m = ab.shape
-    within = (np.trace(aa) - n * aa.mean()) / (n - 1)
-    within += (np.trace(bb) - m * bb.mean()) / (m - 1)
-    gap = aa.mean() + bb.mean() - 2 * ab.mean()
-    centred = ab - ab.mean(0) - ab.mean(1, keepdims=True) + ab.mean()
-    overlap = np.linalg.svd(centred, compute_uv=False).sum()
-    return float(gap + within - 2 * overlap / np.sqrt((n - 1) * (m - 1)))
+    gap = real.mean(0) - fake.mean(0)
+    a, b = ((x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (real, fake))
+    # The trace of (A'A B'B)^1/2 is the sum of the singular values of AB': exact for
+    # fewer pictures than dimensions, where a matrix root would fail.
+    overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    return float(gap @ gap + (a**2).sum() + (b**2).sum() - 2 * overlap)
 
 
 # ------------------------------------------------------------------ neighbourhoods
@@ -186,16 +174,11 @@ def diversity(features):
 
 def distances(a, b):
     """Returns Euclidean distances between all rows of two float64 arrays: (n, m)."""
-    apart = distances_of(a @ b.T, (a**2).sum(1), (b**2).sum(1))
+    squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    apart = np.sqrt(np.maximum(squares, 0))
     if a is b:
         np.fill_diagonal(apart, 0)  # rounding leaves up to 1e-7 of the norm there
     return apart
-
-
-def distances_of(products, squares_a, squares_b):
-    """Returns the same from inner products and the squared lengths of the rows."""
-    squares = squares_a[:, None] + squares_b[None, :] - 2 * products
-    return np.sqrt(np.maximum(squares, 0))
 
 
 def check_features(*sets, least=2):

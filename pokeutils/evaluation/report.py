@@ -56,9 +56,12 @@ def report(samples, reals, backbones=None, cache=None, seed=0, groups=None):
         vectors = {name: backbone(p, cache=cache) for name, p in damaged.items()}
         # NumPy's threads get in each other's way in matrices as small as these.
         with threadpool_limits(1, user_api="blas"):
-            rows = {SAMPLES: _Pair(real, fake).drawn(count, seed)}
-            rows[FLOOR] = _Pair(real, halves=halves).drawn(count, seed)
-            rows |= {name: _Pair(real[half], v).once() for name, v in vectors.items()}
+            real, fake = measures.check_features(real, fake)
+            rows = {SAMPLES: _drawn(real, fake, count, seed)}
+            rows[FLOOR] = _drawn(real, real, count, seed, halves)
+            for name, ruined in vectors.items():
+                values = _measured(real[half], *measures.check_features(ruined))
+                rows[name] = {key: {"value": value} for key, value in values.items()}
         about = {"network": backbone.name, "weights": backbone.weights}
         about |= {"dtype": backbone.dtype, "dimensions": backbone.dimensions}
         spaces[title] = {**about, "rows": rows}
@@ -120,6 +123,8 @@ def _comparable(samples, reals, groups, seed):
     for name, pictures in ((SAMPLES, samples), ("real pictures", reals)):
         if len(pictures) < FEWEST:
             raise ValueError(f"Got {len(pictures)} {name}; at least {FEWEST} needed.")
+        if (pictures == pictures[0]).all():
+            raise ValueError(f"All {name} are one and the same picture.")
 
     halves = measures.Halves(len(reals), groups)
     if len(reals) > MOST:
@@ -135,66 +140,32 @@ def _comparable(samples, reals, groups, seed):
     return samples[: len(reals)], reals, halves
 
 
-class _Pair:
-    """All that lies within and between two sets, measured on any part of them.
+def _drawn(real, fake, count, seed, halves=None):
+    """Returns {measure: value and interval} over `DRAWS` random halves of `count`
+    features each; with `halves`, both halves are of the reals."""
+    random, draws = np.random.default_rng(seed), []
+    for _ in range(DRAWS):
+        i, j = random.permutation(len(real)), random.permutation(len(fake))
+        if halves:
+            i, j = halves.of(i, count)
+        draws.append(_measured(real[i[:count]], fake[j[:count]]))
+    row = {}
+    for key, (*_, lowest, highest) in MEASURES.items():
+        values = [draw[key] for draw in draws]
+        mean, spread = np.mean(values), 2 * np.std(values, ddof=1)
+        # No None among the bounds: NumPy 2.0 refuses two at once.
+        ends = np.clip([mean - spread, mean + spread], lowest, highest)
+        row[key] = {"value": float(mean), "interval": ends.tolist()}
+    return row
 
-    Without fakes, the reals are compared with themselves, in parts that `halves` finds.
-    """
 
-    def __init__(self, real, fake=None, halves=None):
-        self.alone, self.halves = fake is None, halves
-        real, fake = measures.check_features(real, real if self.alone else fake)
-        # Inner products once; all else, of any part, follows from them.
-        rr, rf = real @ real.T, real @ fake.T
-        ff = rr if self.alone else fake @ fake.T
-        self.products = rr, ff, rf
-        r, f = np.diag(rr), np.diag(ff)
-        sides = (r, r), (f, f), (r, f)
-        self.distances = [
-            measures.distances_of(products, *squares)
-            for products, squares in zip(self.products, sides, strict=True)
-        ]
-        for within in self.distances[: 3 if self.alone else 2]:
-            np.fill_diagonal(within, 0)
-        self.kernels = [measures.cubic(p, real.shape[1]) for p in self.products]
-
-    def once(self):
-        """Returns the row of the whole sets, without intervals."""
-        values = self.measure(*map(np.arange, self.products[2].shape))
-        return {key: {"value": values[key]} for key in MEASURES}
-
-    def drawn(self, count, seed):
-        """Returns the row from `DRAWS` random halves of `count` pictures."""
-        random, draws = np.random.default_rng(seed), []
-        reals, fakes = self.products[2].shape
-        for _ in range(DRAWS):
-            i, j = random.permutation(reals), random.permutation(fakes)
-            if self.alone:
-                i, j = self.halves.of(i, count)
-            # In order, rows are copied out of the matrices three times as fast.
-            draws.append(self.measure(np.sort(i[:count]), np.sort(j[:count])))
-        row = {}
-        for key, (*_, lowest, highest) in MEASURES.items():
-            values = [draw[key] for draw in draws]
-            mean, spread = np.mean(values), 2 * np.std(values, ddof=1)
-            # No None among the bounds: NumPy 2.0 refuses two at once.
-            ends = np.clip([mean - spread, mean + spread], lowest, highest)
-            row[key] = {"value": float(mean), "interval": ends.tolist()}
-        return row
-
-    def measure(self, i, j):
-        """Returns all measures of reals `i` and fakes `j`."""
-        places = np.ix_(i, i), np.ix_(j, j), np.ix_(i, j)
-
-        def parts(matrices):
-            pairs = zip(matrices, places, strict=True)
-            return [matrix[place] for matrix, place in pairs]
-
-        return {
-            "kid": measures.mmd(*parts(self.kernels)),
-            "frechet": measures.frechet_of(*parts(self.products)),
-            **measures.neighbourhoods(*parts(self.distances)),
-        }
+def _measured(real, fake):
+    """Returns {measure: number} of features, as many of reals as of fakes."""
+    return {
+        "kid": measures.kid(real, fake, 1, len(real))[0],
+        "frechet": measures.frechet(real, fake),
+        **measures.neighbourhoods(*measures.between(real, fake)),
+    }
 
 
 class Report(dict):

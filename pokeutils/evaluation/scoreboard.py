@@ -1,8 +1,7 @@
-"""The scores of a comparison: snapshots of its runs in, one table out, and back in.
+"""The scores of a comparison: its finished runs in, one table out, and back in.
 
-A snapshot is a sheet of samples that a run left on its way (`compare.Snapshots`). All
-are scored in the same way: at one size, each on its recipe's own background, against
-real pictures that went through the same hands.
+All are scored in the same way: the first samples, at one size, each on its recipe's own
+background, against real pictures that went through the same hands.
 """
 
 import csv
@@ -14,18 +13,18 @@ from pokeutils import sampling
 from pokeutils.common import env, files, images, plots, saved
 from pokeutils.data import dataset
 from pokeutils.evaluation import features, measures, report
-from pokeutils.training import runs
+from pokeutils.training import loop, runs
 
 SIZE = 64  # px at which all are scored
-SAMPLES, SHOWN = 512, 32  # of a pretrained generator, and in a sheet of the gallery
+SAMPLES, SHOWN = 512, 32  # of a generator, and in a sheet of the gallery
 COLUMNS = (  # "ground" is the grey level of the background
     "name seed size ground images seconds kid kid_std kid_random kid_random_std "
-    "kid_inception kid_inception_std d_real d_fake gated images_per_second final "
-    "source device"
+    "kid_inception kid_inception_std d_real d_fake images_per_second final source "
+    "device"
 ).split()
 WORDS = "name", "source", "device", "backend"  # columns that are no numbers
 REALS = "real halves"  # the name in the table of the noise floors
-LITE0, INCEPTION = "", "_inception"  # ends of their columns; the second is slow
+LITE0 = ""  # the end of its columns; it does not judge what it has taught
 
 
 def folder_of(images):
@@ -33,18 +32,11 @@ def folder_of(images):
     return env.outputs_dir() / "runs" / "comparison" / str(images)
 
 
-def snapshot_files(run):
-    """Returns the snapshots of a run, oldest first; named after the images seen."""
-    return sorted((run / "snapshots").glob("[0-9]*.png"))
-
-
-def read_scores(run):
-    """Returns {images seen: scores, "floor": scores} of a run; {} before any."""
-    path = run / "metrics.json"
-    return files.read_json(path) if path.exists() else {}
-
-
-# Pictures -----------------------------------------------------------------------------
+def finished(images):
+    """Returns those of the runs that have nothing left to do, and a generator."""
+    found = sorted(folder_of(images).glob("*-seed*"))
+    done = [run for run in found if loop.is_over(run)]
+    return [run for run in done if (run / "generator.keras").exists()]
 
 
 def at_scoring_size(pictures):
@@ -54,13 +46,19 @@ def at_scoring_size(pictures):
     return np.rint(features.resize(pictures, SIZE)).astype("uint8")
 
 
+def first_samples(generator, background=255, count=SAMPLES):
+    """Returns the first samples of a generator as they are scored."""
+    pictures = sampling.sample(generator, count)
+    return at_scoring_size(images.over(pictures, background))
+
+
 # Scoring ------------------------------------------------------------------------------
 
 
 def judges():
     """Returns {end of its columns' names: backbone}: Lite0 at 224 px, a random network,
     and the FID's Inception where the extra `fid` is installed."""
-    backbones = {"": features.lite0(), "_random": features.random_conv()}
+    backbones = {LITE0: features.lite0(), "_random": features.random_conv()}
     try:
         return {**backbones, "_inception": features.fid()}
     except RuntimeError:  # not installed: the table does without
@@ -68,30 +66,26 @@ def judges():
 
 
 def score(images, backbones=None, show=print):
-    """Scores every snapshot that has no score yet, into its run's metrics.json.
+    """Scores every finished run that has no score yet, into its metrics.json.
 
     backbones: as in `judges`, which are the default.
     """
     backbones, known = backbones or judges(), {}
-    for run in sorted(folder_of(images).glob("*-seed*")):
-        params, scores = runs.read_params(run), read_scores(run)
+    for run in finished(images):
+        if (run / "metrics.json").exists():
+            continue
+        params = runs.read_params(run)
         recipe, source = params["recipe"], params["data"]["source"]
         place = source, recipe["size"], recipe["background"]
-        for path in snapshot_files(run):
-            seen = int(path.stem)
-            if str(seen) in scores:
-                continue
-            if place not in known:
-                known[place] = _Reals(*place, backbones)
-            skipped = [LITE0] if report.taught_by_lite0(recipe) else []
-            skipped += [INCEPTION] if seen < recipe["images"] else []
-            ends = [end for end in backbones if end not in skipped]
-            pictures = plots.cut(path, min(recipe["size"], SIZE), gap=0)
-            scores[str(seen)] = row = known[place].score(pictures, ends)
-            scores["floor"] = known[place].floor
-            files.write_json(run / "metrics.json", scores)
-            kid = 1000 * row[f"kid{ends[0]}"]
-            show(f"{run.name} at {seen:,} images: KID x 1000 {kid:.1f}", flush=True)
+        if place not in known:
+            known[place] = _Reals(*place, backbones)
+        taught = report.taught_by_lite0(recipe)
+        ends = [end for end in backbones if not (taught and end == LITE0)]
+        generator = saved.load_generator(run / "generator.keras")
+        row = known[place].score(first_samples(generator, recipe["background"]), ends)
+        scores = {"samples": row, "floor": known[place].floor}
+        files.write_json(run / "metrics.json", scores)
+        show(f"{run.name}: KID x 1000 {1000 * row[f'kid{ends[0]}']:.1f}", flush=True)
 
 
 class _Reals:
@@ -139,31 +133,25 @@ def _cells(end, value, std):
 
 
 def rows_of(images):
-    """Returns the rows of a comparison, a dict each: one per run and snapshot with a
-    score, after one per noise floor (name `REALS`)."""
+    """Returns the rows of a comparison, a dict each: one per run with a score, after
+    one per noise floor (name `REALS`)."""
     rows, floors = [], {}
-    for run in sorted(folder_of(images).glob("*-seed*")):
-        params, scores = runs.read_params(run), read_scores(run)
-        recipe, floor = params["recipe"], scores.pop("floor", None)
-        size, ground = recipe["size"], recipe["background"]
-        place = {"size": size, "ground": ground, "source": params["data"]["source"]}
-        if scores:
-            floors[tuple(place.values())] = {"name": REALS, **place, **floor}
-        for seen in sorted(map(int, scores)):
-            row = {"name": recipe["name"], "seed": params["seed"], **place}
-            row |= {"images": seen, "final": int(seen >= recipe["images"])}
-            row |= {**scores[str(seen)], **_from_log(runs.read_log(run), seen)}
-            rows.append({**row, "device": params["device"]})
+    for run in finished(images):
+        if not (run / "metrics.json").exists():
+            continue
+        params, scores = runs.read_params(run), files.read_json(run / "metrics.json")
+        recipe, log = params["recipe"], runs.read_log(run)
+        place = {"size": recipe["size"], "ground": recipe["background"]}
+        place["source"] = params["data"]["source"]
+        floors[tuple(place.values())] = {"name": REALS, **place, **scores["floor"]}
+        row = {"name": recipe["name"], "seed": params["seed"], **place}
+        row |= {"images": log["images"][-1], "seconds": log["seconds"][-1]}
+        row["final"] = int(row["images"] >= recipe["images"])  # else it ended in NaN
+        lately = log["images"] > 0.9 * row["images"]
+        row |= {name: log[name][lately].mean() for name in ("d_real", "d_fake")}
+        row["images_per_second"] = np.median(log["images_per_second"])
+        rows.append({**row, **scores["samples"], "device": params["device"]})
     return [*floors.values(), *rows]
-
-
-def _from_log(log, seen):
-    """Returns what log.csv says at `seen` images: time, and means of the last tenth."""
-    lately = (log["images"] > 0.9 * seen) & (log["images"] <= seen)
-    cells = {name: log[name][lately].mean() for name in ("d_real", "d_fake", "gated")}
-    cells["seconds"] = log["seconds"][log["images"] <= seen][-1]
-    cells["images_per_second"] = np.median(log["images_per_second"])
-    return {name: float(value) for name, value in cells.items()}
 
 
 def pretrained_rows(source):
@@ -176,12 +164,12 @@ def pretrained_rows(source):
         if card["data"]["source"] != source:
             continue
         size = card["recipe"]["size"]
-        samples = images.over(sampling.sample(saved.pretrained(name), SAMPLES))
         row = {"name": name, "seed": card["seed"], "size": size, "ground": 255}
         row |= {"images": card["images_seen"], "seconds": 3600.0 * card["hours"]}
         row |= {"final": 0, "source": source, "device": card["device"]}
         real = _Reals(source, size, 255, backbones)
-        rows.append({**row, **real.score(at_scoring_size(samples), backbones)})
+        samples = first_samples(saved.pretrained(name))
+        rows.append({**row, **real.score(samples, backbones)})
     return rows
 
 
@@ -222,12 +210,12 @@ def publish(images, command, folder):
     if any(row["size"] == SIZE for row in rows):
         rows += pretrained_rows(rows[0]["source"])
     write_table(path, rows, command)
-    for run in folder_of(images).glob("*-seed0"):
-        title = run.name.removesuffix("-seed0")
-        if title.startswith("modern64-") or not (run / "generator.keras").exists():
-            continue
-        side = min(runs.read_params(run)["recipe"]["size"], SIZE)
-        first = plots.cut(snapshot_files(run)[-1], side, gap=0)[:SHOWN]
-        jpeg = plots.to_jpeg(plots.tile(first))
-        files.write_bytes(folder / "recipes" / f"{title}.jpg", jpeg)
+    for run in finished(images):
+        title, _, seed = run.name.rpartition("-seed")
+        if seed == "0" and not title.startswith("modern64-"):
+            recipe = runs.read_params(run)["recipe"]
+            generator = saved.load_generator(run / "generator.keras")
+            first = first_samples(generator, recipe["background"], SHOWN)
+            jpeg = plots.to_jpeg(plots.tile(first))
+            files.write_bytes(folder / "recipes" / f"{title}.jpg", jpeg)
     return path

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reference import trusted_metrics
 
-from pokeutils.evaluation import measures, report
+from pokeutils.evaluation import measures
 
 
 def normal(n, d=6, shift=0.0, seed=0):
@@ -107,18 +107,6 @@ def test_groups_of_one_change_nothing(count):
         order = np.random.default_rng(seed).permutation(count)
         parts = measures.Halves(count, species).of(order, 20)
         assert np.concatenate(parts).tolist() == order[:40].tolist()
-    rows = [
-        report._Pair(x, halves=measures.Halves(count, one)).drawn(20, 1)
-        for one in (None, species)
-    ]
-    assert rows[0] == rows[1]
-    # As it always was: one permutation for the halves, and one that is not looked at.
-    random, values = np.random.default_rng(1), []
-    for _ in range(report.DRAWS):
-        order, _ = random.permutation(count), random.permutation(count)
-        i, j = np.sort(order[:20]), np.sort(order[20:40])
-        values.append(whole_kid(x[i], x[j]))
-    assert rows[0]["kid"]["value"] == pytest.approx(np.mean(values), rel=1e-9)
 
 
 def test_no_floor_sees_twins():

@@ -46,8 +46,7 @@ class Recipe:
         `hybrid.HybridGAN`, but adapt is (target, images)
     balanced: every species counts alike, however many pictures it has
     types: learn from types; type_weight: see `typed.ConditionalGAN`
-    source: the pictures that it is for; epochs, milestones: its length and the epochs
-        whose pictures it shows, in epochs of its own
+    source: the pictures that it is for
     """
 
     name: str
@@ -86,8 +85,6 @@ class Recipe:
     types: bool = False
     type_weight: float = 0.0
     source: str = "artwork"
-    epochs: int | None = None
-    milestones: tuple = ()
 
     def __post_init__(self):
         for name, (wanted, fits) in FIELDS.items():
@@ -262,10 +259,6 @@ class Recipe:
         """What the generator is given for the `count` samples that a run shows, always
         the same: latents (count, d)."""
         return sampling.draw(count, model.latent_dim)
-
-    def shown(self):
-        """{epoch of the seed: images seen} of its milestones, on this run's scale."""
-        return {e: round(self.images * e / self.epochs) for e in self.milestones}
 
 
 class CosineTail(keras.optimizers.schedules.LearningRateSchedule):

@@ -21,8 +21,6 @@ from pokeutils.training.devices import (
     choose_strategy,
 )
 
-RETRIES = 3  # times a run may go back to a checkpoint after an alarm
-
 
 def train(recipe, source=None, seed=0, run=None, show=print, devices=None, **options):
     """Trains a `Recipe` on a picture set and returns the run folder.
@@ -61,8 +59,6 @@ def train(recipe, source=None, seed=0, run=None, show=print, devices=None, **opt
             model = None
             place = device.device_name()
             raise guards.OutOfMemory(recipe.batch, place, new) from error
-    if recipe.milestones:
-        runs.write_film(run, recipe.shown())
     return run
 
 
@@ -112,8 +108,7 @@ def _how_it_ended(run):
         return f"{run.name} is trained to its end; starting a new run like it."
     return (
         f"{run.name} was stopped: {alarms[-1]['sentence']} A new run with this recipe "
-        "and seed begins now and may come to the same point. Change the recipe, or "
-        "train with on_alarm='retry'."
+        "and seed begins now and may come to the same point: change one of them."
     )
 
 
@@ -163,7 +158,7 @@ class Training:
 
     minutes: stop after that time, within seconds
     on_alarm: when the guard finds that the run has gone wrong, "stop" with the last
-        good checkpoint, "retry" from there with other random numbers, or "ignore" it
+        good checkpoint, or "ignore" it
     save_minutes: time between checkpoints
     also: more Keras callbacks
     """
@@ -181,12 +176,12 @@ class Training:
         also=(),
         show=print,
     ):
-        if on_alarm not in ("stop", "retry", "ignore"):
-            raise ValueError(f"on_alarm={on_alarm!r}; use 'stop', 'retry' or 'ignore'.")
+        if on_alarm not in ("stop", "ignore"):
+            raise ValueError(f"on_alarm={on_alarm!r}; use 'stop' or 'ignore'.")
         dataset.check_range(data.images)
         self.recipe, self.model, self.data = recipe, model, data
         self.run, self.seed, self.show = run, seed, show
-        self.on_alarm, self.also = on_alarm, also
+        self.also = also
         self.pictures = recipe.pictures(data)
         self.weights, self.labels = recipe.weights(data), recipe.labels(data)
         self.params = runs.params(recipe, data, seed)
@@ -211,10 +206,7 @@ class Training:
         self.checkpoint = callbacks.Checkpoint(
             run, batch, facts, self.guard, self.stop, save_minutes
         )
-        milestones = recipe.shown().values()
-        self.samples = callbacks.Samples(
-            run, batch, recipe.images, inputs, also=milestones
-        )
+        self.samples = callbacks.Samples(run, batch, recipe.images, inputs)
         limit = callbacks.TimeLimit(minutes, self.stop, show) if minutes else None
         self.watchers = self.checkpoint.watchers = [
             callbacks.Log(run, batch, recipe.images, self.guard, limit, show=show),
@@ -228,15 +220,12 @@ class Training:
         """Loads and trains, whatever comes between."""
         with self.stop:
             self.begin(self.load())
-            again = True
-            while again:
-                again = False
-                try:
-                    self.run_on()
-                except guards.Alarm as alarm:
-                    again = self.go_back(alarm)
-                except callbacks.Stopped:
-                    self.leave()
+            try:
+                self.run_on()
+            except guards.Alarm as alarm:
+                self.go_back(alarm)
+            except callbacks.Stopped:
+                self.leave()
         if self.stop.wanted in ("SIGTERM", "SIGHUP"):
             sys.exit(0)
 
@@ -313,27 +302,17 @@ class Training:
         )
 
     def go_back(self, alarm):
-        """Returns to the last good checkpoint. Returns whether to train on from it.
-
-        Raises `alarm` if there is none but the untrained one.
-        """
-        alarms = runs.read_alarms(self.run)
-        retries = sum(entry["action"] == "went back" for entry in alarms)
-        again = self.on_alarm == "retry" and retries < RETRIES
-        self.guard.keep_evidence(alarm, "went back" if again else "stopped")
+        """Ends at the last good checkpoint. Raises `alarm` if there is none but the
+        untrained one."""
+        self.guard.keep_evidence(alarm)
         good = checkpoints.load(
             self.model, self.run, self.check, healthy=True, show=self.show
         )
         if good is None or not good["step"]:
             raise alarm
         checkpoints.drop_newer(self.run, good["step"])
-        place = f"{self.run.name} is back at {good['images']:,} images"
-        if not again:
-            callbacks.save_generator(self.model, self.run / "generator.keras")
-            self.show(f"Stopped: {alarm} {place}, its last good checkpoint.")
-            return False
-        self.show(f"Trying again: {alarm} {place}, with other random numbers.")
-        self.model.random.state.assign([self.seed + 1 + retries, 0])
-        self.begin(good)
-        self.checkpoint.save(anew=True)
-        return True
+        callbacks.save_generator(self.model, self.run / "generator.keras")
+        self.show(
+            f"Stopped: {alarm} {self.run.name} is back at {good['images']:,} images, its "
+            "last good checkpoint."
+        )

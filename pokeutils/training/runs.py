@@ -4,7 +4,6 @@ No Keras is needed to read one, so notebooks, the gallery and tools open it at o
 a run trained anywhere can be shown anywhere. outputs/README.md says what is in it.
 """
 
-import bisect
 import contextlib
 import dataclasses
 import json
@@ -12,9 +11,9 @@ import pathlib
 import re
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from pokeutils.common import device, env, files, plots
+from pokeutils.common import device, env, files
 
 ATTACHED = pathlib.Path("/kaggle/input")
 
@@ -209,8 +208,10 @@ def differences(before, now, recipe):
         for field in dataclasses.fields(recipe)
         if field.default is not dataclasses.MISSING
     }
-    # A field that is newer than the run counts as if it had been left at its default.
-    before = {**before, "recipe": {**defaults, **before["recipe"]}}
+    # A field that is newer than the run counts as if it had been left at its default,
+    # and one that is gone counts only if it was used.
+    used = {k: v for k, v in before["recipe"].items() if k in now["recipe"] or v}
+    before = {**before, "recipe": {**defaults, **used}}
     found = []
     for part in ("recipe", "data"):
         for name in {**now[part], **before[part]}:
@@ -253,46 +254,3 @@ def note_changes(run, before, now, show=print):
     ]
     if found:
         show(f"{run.name} goes on, but not bit for bit the same: {', '.join(found)}.")
-
-
-# A film of a run at its milestones ----------------------------------------------------
-
-WIDTH = 700  # px; wider sheets are made two or more times smaller
-STRIP = 18  # px above the sheet, for the words
-
-
-def film_frames(run, milestones):
-    """Returns [(epoch of the project, images seen, path of the sheet)]: for each
-    milestone the first sheet at or after it, as far as the run has come.
-
-    milestones: {epoch of the project: images seen}, as `Recipe.shown` gives it.
-    """
-    sheets = sample_files(run)
-    seen = [images for images, _ in sheets]
-    places = {
-        epoch: bisect.bisect_left(seen, images) for epoch, images in milestones.items()
-    }
-    return [(e, *sheets[place]) for e, place in places.items() if place < len(sheets)]
-
-
-def write_film(run, milestones):
-    """Writes <run>/milestones.gif, two seconds a milestone; returns its path, or None
-    if the run has not come to the first one."""
-    pictures = [
-        _captioned(path, f"epoch {epoch} of {max(milestones)}: {seen:,} images seen")
-        for epoch, seen, path in film_frames(run, milestones)
-    ]
-    if not pictures:
-        return None
-    return plots.gif(run / "milestones.gif", pictures, milliseconds=2000, last=4000)
-
-
-def _captioned(path, words):
-    """The sheet at `path`, at most `WIDTH` wide, below a strip with `words`."""
-    sheet = Image.open(path).convert("RGB")
-    sheet = sheet.reduce(-(-sheet.width // WIDTH))
-    frame = Image.new("RGB", (sheet.width, sheet.height + STRIP), "white")
-    frame.paste(sheet, (0, STRIP))
-    font = ImageFont.load_default(12)
-    ImageDraw.Draw(frame).text((4, 2), words, fill=plots.INK, font=font)
-    return np.asarray(frame)

@@ -236,7 +236,7 @@ def test_train_2n_is_train_n_kill_resume_n(name, tmp_path):
     fields = {field.name for field in dataclasses.fields(recipe)}
     short = {key: value for key, value in SHORT.items() if key in fields}
     augment = recipe.augment or (("translation", 0.125),)
-    recipe = dataclasses.replace(recipe, **short, augment=augment, milestones=())
+    recipe = dataclasses.replace(recipe, **short, augment=augment)
     whole = Trainings(tmp_path / "whole", recipe, eager=False, save_minutes=60)
     whole.finish()
     trainings = Trainings(tmp_path / "killed", recipe, eager=False)

@@ -115,7 +115,7 @@ hatchery:
 
 compare:
 	$(set_up)
-	@.venv/bin/python -m pokeutils.evaluation.compare $(call option,--images,IMAGES) \
+	@.venv/bin/python tools/compare.py $(call option,--images,IMAGES) \
 		$(call option,--seeds,SEEDS) $(call option,--minutes,MINUTES)
 
 bench:

@@ -7,9 +7,8 @@ against other real ones, and its ceilings, real pictures damaged on purpose.
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pokeutils.common import env, files, images, plots
+from pokeutils.common import env
 from pokeutils.evaluation import damage, features, measures
-from pokeutils.training import runs
 
 BACKBONES = {"Lite0": "lite0", "random": "random"}  # offline, and quick on a CPU
 DRAWS = 20  # random halves that every value is a mean of
@@ -51,7 +50,9 @@ def report(samples, reals, backbones=None, cache=None, seed=0, groups=None):
     damaged = damage.all_kinds(reals[other_half], seed)
 
     cache, spaces = cache or env.data_dir() / "features", {}
-    for title, backbone in _built(backbones).items():
+    for title, backbone in (backbones or BACKBONES).items():
+        if isinstance(backbone, str):
+            backbone = features.named(backbone)
         real, fake = backbone(reals, cache=cache), backbone(samples)
         vectors = {name: backbone(p, cache=cache) for name, p in damaged.items()}
         # NumPy's threads get in each other's way in matrices as small as these.
@@ -75,41 +76,6 @@ def taught_by_lite0(recipe):
     fields = recipe if isinstance(recipe, dict) else vars(recipe)
     frozen = fields["discriminator"] == "projected_discriminator"
     return frozen or fields.get("second") is not None
-
-
-def on_the_way(run, reals, backbones=None):
-    """Returns how quality grew: the KID of every sheet in a run's samples/ against the
-    `reals`, as {"images": [...], title: [KID, ...]}.
-
-    run: the folder of a run, or its name; the result is kept there as on_the_way.json.
-    reals: uint8 pictures of the run's size; transparent ones go on the run's own
-    background. A sheet has only 64 creatures: KID is not biased by that, but neighbours
-    in the list differ by chance, and more than in `report`.
-    """
-    run = runs.find_run(run)
-    recipe = runs.read_params(run)["recipe"]
-    if recipe["channels"] == 3:  # sheets of transparent pictures are on white
-        reals = images.over(reals, recipe["background"])
-    sheets, size = runs.sample_files(run), reals.shape[1]
-    scores = {"images": [seen for seen, _ in sheets]}
-    for title, backbone in _built(backbones).items():
-        real = backbone(reals, cache=env.data_dir() / "features")
-        scores[title] = []
-        for _, path in sheets:
-            fake = backbone(plots.cut(path, size))
-            count = min(len(real), len(fake))
-            scores[title].append(measures.kid(real, fake, subset_size=count)[0])
-    files.write_json(run / "on_the_way.json", scores)
-    return scores
-
-
-def _built(backbones):
-    """Returns {title: feature network}; names become networks, None the usual two."""
-    chosen = BACKBONES if backbones is None else backbones
-    return {
-        title: features.named(backbone) if isinstance(backbone, str) else backbone
-        for title, backbone in chosen.items()
-    }
 
 
 def _comparable(samples, reals, groups, seed):

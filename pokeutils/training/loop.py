@@ -313,6 +313,6 @@ class Training:
         checkpoints.drop_newer(self.run, good["step"])
         callbacks.save_generator(self.model, self.run / "generator.keras")
         self.show(
-            f"Stopped: {alarm} {self.run.name} is back at {good['images']:,} images, its "
-            "last good checkpoint."
+            f"Stopped: {alarm} {self.run.name} is back at {good['images']:,} images, "
+            "its last good checkpoint."
         )

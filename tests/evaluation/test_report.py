@@ -3,12 +3,10 @@
 import dataclasses
 import json
 
-import drawings
 import numpy as np
 import pytest
 
-from pokeutils.common import files, images, plots
-from pokeutils.evaluation import damage, features, measures, report
+from pokeutils.evaluation import damage, features, report
 from pokeutils.recipes import catalogue
 
 
@@ -113,24 +111,6 @@ def test_who_was_taught_by_lite0():
         recipe = catalogue.get(name)
         for one in (recipe, dataclasses.asdict(recipe)):  # as it stands in params.json
             assert report.taught_by_lite0(one) == (name != "modern64")
-
-
-def test_a_run_by_name_is_compared_on_its_own_ground(folders, random_conv):
-    rgba = drawings.transparent(range(40))
-    run = folders / "outputs" / "runs" / "001-black"
-    sheet = plots.tile(images.composite(rgba, 0), background=0)
-    plots.save_png(run / "samples" / "000000064.png", sheet)
-    recipe = {"channels": 3, "background": 0}
-    params = {"recipe": recipe, "data": {}, "seed": 0}
-    files.write_json(run / "params.json", params)
-    found = report.on_the_way("001-black", rgba, {"random": random_conv})
-    seen = random_conv(rgba, background=0)
-    same, _ = measures.kid(seen, seen, subset_size=40)
-    assert found == {"images": [64], "random": [pytest.approx(same, rel=1e-6)]}
-    assert same < measures.kid(random_conv(rgba), seen, subset_size=40)[0]
-    assert json.loads((run / "on_the_way.json").read_text()) == found
-    with pytest.raises(FileNotFoundError, match="No run 002-white"):
-        report.on_the_way("002-white", rgba)
 
 
 def test_intervals_hold_the_value_of_other_pictures():

@@ -13,7 +13,7 @@ from tiny import SILENT
 from pokeutils import sampling
 from pokeutils.common import files, images, saved
 from pokeutils.data import dataset
-from pokeutils.evaluation import features, measures, report
+from pokeutils.evaluation import features, measures
 from pokeutils.recipes import catalogue
 from pokeutils.training import checkpoints, loop, runs
 
@@ -145,7 +145,7 @@ def test_the_card_says_what_was_done(published):
 
 def test_the_card_has_scores_on_the_way_if_they_were_measured(run, published):
     reals = dataset.load("doodles", 16).images
-    found = report.on_the_way(run, reals, {"random": "random"})
+    found = publish.measure_on_the_way(run, reals, {"random": "random"})
     assert found["images"] == [seen for seen, _ in runs.sample_files(run)]
     # The first sheet is of the untrained network, the last of what is published.
     last = sampling.sample(saved.load_generator(run / "generator.keras"), 64)

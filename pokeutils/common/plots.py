@@ -153,7 +153,7 @@ def on_checkerboard(picture, square=8):
     return images.composite(picture, np.where((x + y) % 2, 255, 225)[..., None])
 
 
-def chart(width=8.0, height=3.0, columns=1, ratios=None):
+def chart(width=8.0, height=3.0, columns=1):
     """Returns a quiet figure and its axis, or axes. Sizes are in hundreds of pixels on
     the page; it is drawn finer, for sharp text."""
     import matplotlib.pyplot as plt
@@ -162,7 +162,6 @@ def chart(width=8.0, height=3.0, columns=1, ratios=None):
         *(1, columns),
         figsize=(width, height),
         dpi=160,
-        width_ratios=ratios,
         squeeze=False,
         layout="constrained",
     )
@@ -235,10 +234,10 @@ def curves(x, series, xlabel="images seen", ylabel="", smooth=1):
     return axis.figure
 
 
-def to_jpeg(picture, width=None, quality=88, limit=LIMIT):
-    """Returns an RGB uint8 array, by whole pixels enlarged to at most `width`, or a
-    matplotlib figure as JPEG bytes. `quality` gives way, down to 40, to `limit`."""
-    picture = _as_image(picture, width)
+def to_jpeg(picture, quality=88, limit=LIMIT):
+    """Returns an RGB uint8 array or a matplotlib figure as JPEG bytes. `quality` gives
+    way, down to 40, to `limit`."""
+    picture = _as_image(picture)
     while True:
         buffer = io.BytesIO()
         fine = 0 if quality >= 80 else 2  # full or half resolution of the colours
@@ -248,7 +247,7 @@ def to_jpeg(picture, width=None, quality=88, limit=LIMIT):
         quality -= 6
 
 
-def show(picture, width=None, quality=88, place=None):
+def show(picture, quality=88, place=None):
     """Shows an RGB uint8 array or a matplotlib figure in a notebook, as one JPEG.
 
     Returns the picture's place there. Given as `place`, the new picture takes it.
@@ -259,7 +258,7 @@ def show(picture, width=None, quality=88, place=None):
     on_page = None
     if hasattr(picture, "savefig") and picture.dpi > 100:  # drawn finer than shown
         on_page = round(100 * picture.get_figwidth())
-    data = to_jpeg(picture, width, quality)
+    data = to_jpeg(picture, quality)
     shown = Shown(data=data, format="jpeg", width=on_page)
     if place is None:
         return display(shown, display_id=True)
@@ -351,7 +350,7 @@ def _frames(frames):
     return np.stack(frames)
 
 
-def _as_image(picture, width=None):
+def _as_image(picture):
     if hasattr(picture, "savefig"):
         import matplotlib.pyplot as plt
 
@@ -359,8 +358,4 @@ def _as_image(picture, width=None):
         picture.savefig(buffer, format="png", facecolor="white")
         plt.close(picture)
         return Image.open(buffer).convert("RGB")
-    picture = np.asarray(picture)
-    if width and width >= 2 * picture.shape[1]:
-        times = width // picture.shape[1]
-        picture = picture.repeat(times, 0).repeat(times, 1)
-    return Image.fromarray(picture)
+    return Image.fromarray(np.asarray(picture))

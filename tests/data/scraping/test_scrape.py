@@ -89,7 +89,6 @@ def test_an_unscraped_source_says_how(name, tmp_path):
         with pytest.raises(sources.SourceUnavailable, match="agree=True.*artwork"):
             load(name, tmp_path)
     assert tuple(sites.SITES) == sources.SCRAPED
-    assert "scrape.notice" in sources.describe(name).licence
 
 
 def test_nothing_in_the_project_agrees_for_its_user():

@@ -122,12 +122,11 @@ def seal(quiz):
 def read_answers(paths, quizzes):
     """Returns (list of Answers, {file name: why it was refused}).
 
-    `paths` are files, or a folder, in which every .json file counts; `quizzes` is a
-    Quiz or a list. Refused are files that are broken, unfinished or of another quiz,
-    and whoever answered one quiz twice, by file or by name: the first in the order of
-    file names counts.
+    `paths` are files, or a folder, in which every .json file counts. Refused are files
+    that are broken, unfinished or of another quiz, and whoever answered one quiz twice,
+    by file or by name: the first in the order of file names counts.
     """
-    known = {q.id: q for q in ([quizzes] if isinstance(quizzes, Quiz) else quizzes)}
+    known = {quiz.id: quiz for quiz in quizzes}
     if isinstance(paths, (str, pathlib.Path)):
         paths = sorted(pathlib.Path(paths).glob("*.json"))
     accepted, refused, seen = [], {}, {}
@@ -163,36 +162,30 @@ def _read_json(path):
 
 
 def _check(record, known, file):
-    """Returns the Answers in a decoded JSON `record`; `known` is {id: Quiz}.
-
-    Raises ValueError with what is wrong with it.
-    """
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    """Returns the Answers in a decoded JSON `record`; `known` is {id: Quiz}. Raises
+    ValueError for one that the page has not written, or that is of another quiz."""
+    fields = {"format", *Answers._fields[1:]}
+    if not isinstance(record, dict) or record.keys() != fields:
         raise ValueError("not a file of answers that the quiz wrote")
-    fields = ("format", *Answers._fields[1:])
-    if set(record) != set(fields):
-        wrong = ", ".join(sorted(map(repr, set(record) ^ set(fields))))
-        raise ValueError(f"missing or unknown entries: {wrong}")
-    for field in ("quiz", "response", "name", "knowledge", "finished"):
-        if not isinstance(record[field], str):
-            raise ValueError(f"{field!r} is not a text")
-    if record["quiz"] not in known:
-        raise ValueError(
-            f"answers to quiz {record['quiz'][:12]!r}, not to {', '.join(known)}"
-        )
-    quiz, judged = known[record["quiz"]], record["judged_real"]
-    if not isinstance(judged, list) or {type(x) for x in judged} - {bool}:
-        raise ValueError("'judged_real' is not a list of true and false")
-    if len(judged) != len(quiz.pictures):
-        raise ValueError(f"{len(judged)} answers to {len(quiz.pictures)} pictures")
-    if not re.fullmatch("[0-9a-f]{32}", record["response"]):
-        raise ValueError("'response' is not the random number that the quiz gives")
-    if record["knowledge"] not in KNOWLEDGE:
-        raise ValueError(f"'knowledge' is none of {', '.join(KNOWLEDGE[1:])}")
-    seconds = record["seconds"]
-    if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
-        raise ValueError("'seconds' is not a number of seconds")
+    texts = [record[k] for k in ("quiz", "response", "name", "knowledge", "finished")]
+    judged, seconds = record["judged_real"], record["seconds"]
+    whole = (
+        record["format"] == FORMAT
+        and all(isinstance(text, str) for text in texts)
+        and re.fullmatch("[0-9a-f]{32}", record["response"])
+        and record["knowledge"] in KNOWLEDGE
+        and type(seconds) in (int, float)
+        and 0 <= seconds < math.inf
+        and isinstance(judged, list)
+        and {type(x) for x in judged} <= {bool}
+    )
+    if not whole:
+        raise ValueError("not as the quiz wrote it: a value was changed, or damaged")
+    quiz = known.get(record["quiz"])
+    if quiz is None or len(judged) != len(quiz.pictures):
+        raise ValueError(f"answers to another quiz, not to {', '.join(known)}")
     name = " ".join(record["name"].split())[:80]
-    judged = np.array(judged, bool)
-    rest = (record["knowledge"], judged, float(seconds), record["finished"][:40])
-    return Answers(file, quiz.id, record["response"], name, *rest)
+    rest = (record["knowledge"], np.array(judged), float(seconds))
+    return Answers(
+        file, quiz.id, record["response"], name, *rest, record["finished"][:40]
+    )

@@ -120,7 +120,7 @@ def test_click_through_and_export(asked, visit, tmp_path):
     assert heading(page) == "Thank you"
 
     file = download(page, "#save", tmp_path)
-    (answers,), refused = quiz.read_answers([file], asked)
+    (answers,), refused = quiz.read_answers([file], [asked])
     assert not refused
     assert file.name == f"answers-{asked.id}-{answers.response[:8]}.json"
     assert answers.judged_real.tolist() == wanted.tolist()
@@ -230,7 +230,7 @@ def test_a_reload_loses_nothing_and_clear_forgets(asked, visit, tmp_path):
     page.get_by_role("button", name="Clear, for the next person").click()
     assert heading(page) == "Thank you"  # not saved yet: asks once more
     second = download(page, "#save", tmp_path)
-    accepted, refused = quiz.read_answers([first, second], asked)
+    accepted, refused = quiz.read_answers([first, second], [asked])
     assert [a.name for a in accepted] == ["Grace", "Alan"] and not refused
 
 

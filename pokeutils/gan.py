@@ -89,8 +89,7 @@ class GAN(keras.Model):
     # The step, from top to bottom ----------------------------------------------------
 
     def train_step(self, batch):
-        """Takes one step on reals (n, s, s, c), float32 in [-1, 1]; returns the epoch's
-        means of all logs so far."""
+        """Takes a step on reals (n, s, s, c) in [-1, 1]; returns means of all logs."""
         logs = self.update(batch, self.draw(keras.tree.flatten(batch)[0].shape[0]))
         for name, value in logs.items():
             self.trackers[name].update_state(value)

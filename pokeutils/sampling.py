@@ -1,5 +1,4 @@
-"""Latents (fixed draws, walks, directions), and the pictures that a generator makes of
-them."""
+"""Latents (fixed draws, walks, directions), and the pictures that are made of them."""
 
 import pathlib
 

@@ -1,7 +1,5 @@
-"""What computes here: the accelerator, its name, the cores, its best arithmetic.
-
-Answers come from environment variables, the file system and `nvidia-smi`, never from
-importing TensorFlow.
+"""What computes here: the accelerator, its name, the cores, its best arithmetic. To
+answer, it never imports TensorFlow.
 """
 
 import contextlib

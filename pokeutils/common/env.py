@@ -1,7 +1,5 @@
-"""Where am I: platform, folders, profile, versions, and a report of them all.
-
-Answers come from environment variables, the file system and `nvidia-smi`, never from
-importing TensorFlow, so that `import pokeutils.common.env` and `report()` are fast.
+"""Where am I: platform, folders, profile, versions, and a report of them all, which
+never import TensorFlow, and so are fast.
 """
 
 import importlib.util
@@ -150,8 +148,7 @@ def _name(requirement):
 
 
 def _pip(requirements):
-    """Installs quietly; returns whether that worked. Without a network it does not try
-    for long."""
+    """Installs quietly; returns whether that worked, soon also without a network."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--retries=1"]
     pip += ["--disable-pip-version-check", "--root-user-action=ignore", *requirements]
     done = subprocess.run(pip, capture_output=True).returncode == 0

@@ -1,7 +1,5 @@
-"""Pictures for people: tiled sheets, curves, films (NumPy, Pillow, matplotlib).
-
-A sheet is one uint8 RGB array, shown as one JPEG: 64 separate axes would make a
-notebook ten times larger.
+"""Pictures for people: curves, films, and sheets. A sheet is one uint8 RGB array, shown
+as one JPEG: 64 separate axes would make a notebook ten times larger.
 """
 
 import importlib.util
@@ -119,8 +117,7 @@ def scatter(pictures, x, y, side=32, width=800, height=800, apart=0.0):
 def wheel(pictures, angles, strengths, width=800):
     """Puts premultiplied RGBA pictures on rings: one RGB uint8 array. `angles` (n,) in
     any unit order them clockwise, equally many in every direction; those with the
-    smallest `strengths` (n,) stand in the middle. The wheel is at most `width` px wide,
-    less for a few pictures."""
+    smallest `strengths` (n,) stand in the middle. At most `width` px wide."""
     turns = 2 * np.pi * np.argsort(np.argsort(angles)) / len(angles)
     order = np.argsort(strengths)
     x, y = np.zeros((2, len(order)))
@@ -286,9 +283,8 @@ def save_png(path, picture):
 
 def gif(path, frames, milliseconds=200, last=1500, colours=128):
     """Writes RGB uint8 frames as a looping GIF, atomically; the last one stays. One
-    palette for all frames, made from the last one and a middle one: without it, colours
-    flicker. The background, the colour of its corner, is kept exactly. Raises
-    ValueError without frames."""
+    palette for all frames, made from the last one and a middle one, or colours flicker;
+    the corner's colour is kept exactly. Raises ValueError without frames."""
     import imageio.v3 as iio  # a quarter of a second that few have to wait for
 
     frames = _frames(frames)

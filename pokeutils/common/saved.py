@@ -251,7 +251,6 @@ def verified(name, kind=None):
 
 
 def card(name=FLAGSHIP):
-    """Returns what is known about a network, as a dict: the recipe with all fields,
-    data, images seen, hardware, scores, flaws; "kind", unless it is a generator that
-    is trained to its end."""
+    """Returns what is known about a network, as a dict: recipe, data, images seen,
+    hardware, scores, flaws; "kind", unless it is a finished generator."""
     return json.loads((folder() / f"{name}.json").read_text("utf-8"))

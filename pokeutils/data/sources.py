@@ -70,8 +70,7 @@ _KNOWN = {
 
 
 def describe(name):
-    """Returns the Source of that name, or of several joined by a plus sign. Raises
-    ValueError for an unknown name."""
+    """Returns the Source of a name, or of several joined by "+". Raises ValueError."""
     names = parts(name)
     if len(names) > 1:
         texts = {}

@@ -152,8 +152,7 @@ def on_background(pictures, background=255):
 
 def resize(pictures, size):
     """Resizes (n, h, w, c) to (n, size, size, c), float32 in 0..255: bicubic as Pillow
-    does it in float. Other resizers alias, and that moves metrics (Parmar et al.
-    2022, "clean-fid")."""
+    does it in float. Other resizers alias, which moves metrics (Parmar et al. 2022)."""
     count, height, width, channels = pictures.shape
     rows, columns = _bicubic(height, size), _bicubic(width, size)
     pictures = pictures.astype("float32").reshape(count, height, width * channels)

@@ -100,28 +100,12 @@ def kernel(a, b):
 
 
 def mmd(aa, bb, ab):
-    """Returns the unbiased squared MMD from kernel matrices within and between; it may
-    be negative."""
+    """Returns the unbiased squared MMD from kernel matrices within and between."""
 
     def off_diagonal(k):
         return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
 
     return float(off_diagonal(aa) + off_diagonal(bb) - 2 * ab.mean())
-
-
-def frechet(real, fake):
-    """Returns the Fréchet distance of Gaussians fitted to both (Heusel et al. 2017).
-
-    On the features of the FID network this is the FID. Biased: two halves of one set
-    are far from 0, so compare only at equal n, and beside the value of real halves.
-    """
-    real, fake = check_features(real, fake)
-    gap = real.mean(0) - fake.mean(0)
-    a, b = ((x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (real, fake))
-    # The trace of (A'A B'B)^1/2 is the sum of the singular values of AB': exact for
-    # fewer pictures than dimensions, where a matrix root would fail.
-    overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
-    return float(gap @ gap + (a**2).sum() + (b**2).sum() - 2 * overlap)
 
 
 # ------------------------------------------------------------------ neighbourhoods
@@ -145,8 +129,7 @@ def between(real, fake):
 
 
 def neighbourhoods(rr, ff, rf, near=3, wide=5):
-    """Returns precision, recall (k=`near`) and coverage (k=`wide`) by name, from what
-    `between` returns."""
+    """Returns precision, recall (k=`near`) and coverage (k=`wide`), from `between`."""
     reals, fakes = radii(rr, near), radii(ff, near)
     inside = rf < radii(rr, wide)[:, None]
     return {

@@ -16,17 +16,16 @@ DRAWS = 20  # random halves that every value is a mean of
 # and what memory holds.
 FEWEST, MOST = 16, 2000
 SAMPLES, FLOOR = "samples", "real halves"
-MEASURES = {  # key: label, factor and decimals in print, lowest and highest possible
-    "kid": ("KID x 1000", 1000, 1, -np.inf, np.inf),
-    "frechet": ("Fréchet distance *", 1, 1, 0, np.inf),
-    "precision": ("precision", 1, 2, 0, 1),
-    "recall": ("recall", 1, 2, 0, 1),
-    "coverage": ("coverage", 1, 2, 0, 1),
+BOUNDS = {  # of each measure
+    "kid": (-np.inf, np.inf),
+    "precision": (0, 1),
+    "recall": (0, 1),
+    "coverage": (0, 1),
 }
 
 
 def report(samples, reals, backbones=None, cache=None, seed=0, groups=None):
-    """Measures samples against real pictures; returns a `Report`, which prints a table.
+    """Measures samples against real pictures; returns a `Report`.
 
     Both are pictures (n, h, w, 3 or 4) of one size: uint8, or float in [-1, 1]; RGBA is
     premultiplied, and laid on white. More samples than reals are not looked at; of more
@@ -116,7 +115,7 @@ def _drawn(real, fake, count, seed, halves=None):
             i, j = halves.of(i, count)
         draws.append(_measured(real[i[:count]], fake[j[:count]]))
     row = {}
-    for key, (*_, lowest, highest) in MEASURES.items():
+    for key, (lowest, highest) in BOUNDS.items():
         values = [draw[key] for draw in draws]
         mean, spread = np.mean(values), 2 * np.std(values, ddof=1)
         # No None among the bounds: NumPy 2.0 refuses two at once.
@@ -129,13 +128,12 @@ def _measured(real, fake):
     """Returns {measure: number} of features, as many of reals as of fakes."""
     return {
         "kid": measures.kid(real, fake, 1, len(real))[0],
-        "frechet": measures.frechet(real, fake),
         **measures.neighbourhoods(*measures.between(real, fake)),
     }
 
 
 class Report(dict):
-    """What `report` returns: a dict for metrics.json that prints as a plain text table.
+    """What `report` returns: a dict for metrics.json.
 
     `["spaces"][title]["rows"][row][measure]` holds "value", and "interval" where there
     is one. Rows are "samples", "real halves" and the kinds in `damage.KINDS`.
@@ -144,33 +142,3 @@ class Report(dict):
     def value(self, title, measure, row=SAMPLES):
         """Returns one value, as measured by the backbone of that title."""
         return self["spaces"][title]["rows"][row][measure]["value"]
-
-    def __str__(self):
-        n, parts = self["compared"], []
-        for title, space in self["spaces"].items():
-            parts += [*_table(title, space["rows"]), ""]
-        parts += [
-            f"{self['samples']} samples and {self['reals']} real pictures; {n} against "
-            f"{n} at a time. ± is half of a 95 % interval.",
-            f"* Biased: compare only at n = {n}, and with the real halves beside it.",
-        ]
-        return "\n".join(parts)
-
-    __repr__ = __str__
-
-
-def _table(title, rows):
-    """Yields lines of text: one per measure, with a column per row of the record."""
-    lines = [[title, *rows]]
-    for key, (label, factor, decimals, *_) in MEASURES.items():
-        cells = []
-        for row in rows.values():
-            cells.append(f"{factor * row[key]['value']:.{decimals}f}")
-            if "interval" in row[key]:
-                low, high = row[key]["interval"]
-                cells[-1] += f" ± {factor * (high - low) / 2:.{decimals}f}"
-        lines.append([label, *cells])
-    first, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
-    for label, *cells in lines:
-        cells = (cell.rjust(w) for cell, w in zip(cells, widths, strict=True))
-        yield "  ".join([label.ljust(first), *cells])

@@ -1,12 +1,10 @@
 """The five projects rebuilt: what the text or code of each pins, what had to be chosen,
 what its choices cost; and the tricks of their train steps.
 
-Each function returns the fields of a `Recipe`; its name is the recipe's name and its
-arguments are what `catalogue.get(name, ...)` takes. Choices are kept even where they
-are poor, because comparing them is the point. What is the same for all: pictures are
-premultiplied and cut to the creature; the generator is judged by the discriminator as
-it is after its update; there is neither an average of the generator nor augmentation of
-what the discriminator sees.
+Each function returns the fields of a `Recipe` of its name. Choices are kept even where
+they are poor: comparing them is the point. In all, pictures are premultiplied and cut to
+the creature, the discriminator is updated before it judges the generator, and there is
+neither an average of the generator nor augmentation.
 """
 
 import keras

@@ -89,12 +89,11 @@ def _keras_norm(momentum=0.99):
 
 def sprite_generator(size=64, channels=3, latent_dim=64, width=128, statistics=None):
     """The generator of project 003 (790,400 weights to train) and, with 16 latents, of
-    project 002: a latent becomes 4x4 pixels of `width` channels, and transposed
-    convolutions double the side up to `size`, the last but one with half the width.
+    project 002: a latent becomes 4x4 pixels, and transposed convolutions double the
+    side up to `size`, the last but one with half the `width`.
 
-    statistics: (means, standard deviations) of the pictures' channels in [0, 1]; if
-    given, tanh is in their units, and cannot reach what lies more than one deviation
-    from the mean, such as white.
+    statistics: (means, standard deviations) of the channels in [0, 1]; if given, tanh
+    is in their units, and cannot reach what lies further from the mean, such as white.
     """
     stages = _stages(size)
     latents = keras.Input((latent_dim,))

@@ -197,8 +197,7 @@ class Recipe:
             )
 
     def _optimizers(self, dtype):
-        """Adam for the generator, the discriminator and the second one, if any; with
-        loss scaling in float16."""
+        """Adam for each network; with loss scaling in float16."""
         first, second = self.learning_rates
         adams = [self._adam(first, ease_in=self.ease_in), self._adam(second)]
         if dtype == "mixed_float16":
@@ -256,8 +255,7 @@ class Recipe:
         return np.tile(types, (1 + len(self.copies), 1))
 
     def inputs(self, model, data, count):
-        """What the generator is given for the `count` samples that a run shows, always
-        the same: latents (count, d)."""
+        """What the `count` samples that a run shows are made of: latents (count, d)."""
         return sampling.draw(count, model.latent_dim)
 
 

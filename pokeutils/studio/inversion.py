@@ -1,8 +1,5 @@
-"""From a picture back to a latent: which latent draws this? Found by optimisation.
-
-Gradient descent on the latent alone finds the nearest picture that a generator can draw
-(Zhu et al. 2016).
-"""
+"""From a picture back to a latent: gradient descent on the latent alone finds the
+nearest picture that a generator can draw (Zhu et al. 2016)."""
 
 from collections import namedtuple
 

@@ -50,8 +50,7 @@ class Log(Watcher):
     `every` seconds.
 
     batch: pictures a step; images: the length of the whole run, and limit: a
-    `TimeLimit` or None, for the time left; guard: gives the row its statistics of the
-    samples.
+    `TimeLimit` or None, for the time left; guard: knows statistics of the samples
     """
 
     def __init__(self, run, batch, images, guard, limit, every=5.0, show=print):
@@ -367,8 +366,7 @@ class TimeLimit(Watcher):
 @contextlib.contextmanager
 def calibrated(model):
     """Yields the averaged generator with batch statistics measured for its own weights
-    (`sampling.recalibrate`); afterwards they are as before, so that looking at a run
-    leaves no trace in it."""
+    (`sampling.recalibrate`); afterwards they are as before: looking leaves no trace."""
     statistics = model.averaged.non_trainable_variables
     before = [np.array(keras.ops.convert_to_numpy(v)) for v in statistics]
     if model.ema_images:

@@ -58,8 +58,7 @@ def check_strategy(recipe, strategy):
 
 
 class ReplicaStep:
-    """Methods that go before those of a GAN: `recipe.build(step=ReplicaStep)`, in the
-    scope of a strategy."""
+    """Methods that go before those of a GAN, in the scope of a strategy."""
 
     def __init__(self, generator, discriminator, seed=0, **settings):
         networks = [synchronised(network) for network in (generator, discriminator)]

@@ -113,8 +113,7 @@ def _how_it_ended(run):
 
 
 def is_over(run):
-    """Whether a run has nothing left to do: trained to its end, or given up by the
-    guard."""
+    """Whether a run is trained to its end, or given up by the guard."""
     facts, alarms = checkpoints.newest_facts(run), runs.read_alarms(run)
     if facts is None:  # killed before its first checkpoint; or older than checkpoints
         return (run / "generator.keras").exists()

@@ -45,8 +45,7 @@ def list_runs(outputs_dir=None):
 
 
 def attached():
-    """Returns the run folders in what is attached on Kaggle, such as the output of
-    another notebook there."""
+    """Returns the run folders in what is attached on Kaggle."""
     if env.platform() != "kaggle":
         return []
     found = ATTACHED.glob("**/runs/[0-9][0-9][0-9]-*")
@@ -126,8 +125,7 @@ def _numbers(line, count):
 
 
 def read_alarms(run, show=print):
-    """Returns what the guard found in a run, oldest first: alarms.json, or []. A
-    damaged one is set aside."""
+    """Returns what the guard found in a run, oldest first; damage is set aside."""
     path = run / "alarms.json"
     if not path.exists():
         return []
@@ -145,8 +143,7 @@ def read_alarms(run, show=print):
 
 
 def sample_files(run, show=print):
-    """Returns [(images seen, path of the sheet)], in the order of training. Damaged
-    sheets are named and left out."""
+    """Returns [(images seen, path of the sheet)] in order, without damaged ones."""
     found = (run / "samples").glob("*.png")
     numbers = sorted((int(p.stem), p) for p in found if re.fullmatch(r"\d{9}", p.stem))
     return [(seen, path) for seen, path in numbers if _is_whole(path, show)]

@@ -29,7 +29,6 @@ def test_values_are_those_of_trusted_implementations(case):
         theirs = trusted[package]
         expected = theirs["kid of the first, equally many"]
         assert kid == pytest.approx(expected, rel=1e-4)
-        assert measures.frechet(real, fake) == pytest.approx(theirs["fid"], rel=1e-4)
     theirs = trusted["torch-fidelity"]
     assert precision == pytest.approx(theirs["precision"], rel=1e-4)
     assert recall == pytest.approx(theirs["recall"], rel=1e-4)
@@ -133,7 +132,7 @@ BAD = [
     (np.ones((20, 6)), "All 20 feature vectors"),
     (np.ones(9), "shape"),
 ]
-PAIRED = [measures.kid, measures.frechet, measures.precision_recall]
+PAIRED = [measures.kid, measures.precision_recall]
 
 
 @pytest.mark.parametrize("metric", PAIRED, ids=lambda metric: metric.__name__)

@@ -34,7 +34,7 @@ def test_report_has_every_measure_with_floor_and_ceilings(found):
     for space in made["spaces"].values():
         assert list(space["rows"]) == rows
         for name, row in space["rows"].items():
-            assert list(row) == list(report.MEASURES)
+            assert list(row) == list(report.BOUNDS)
             for one in row.values():
                 assert np.isfinite(one["value"])
                 assert ("interval" in one) == (name in rows[:2])
@@ -54,21 +54,9 @@ def test_report_says_what_is_known(found):
         own = made.value(title, "kid")
         assert low < 0 < high and own < rows["noise"]["kid"]["value"]
         assert own > 0.5 * rows["blur"]["kid"]["value"] > floor["kid"]
-        assert floor["frechet"] > 1 and floor["coverage"] > 0.9
+        assert floor["coverage"] > 0.9
         assert rows["noise"]["precision"]["value"] == 0
-        assert all(rows["noise"][key]["value"] != floor[key] for key in report.MEASURES)
-
-
-def test_report_prints_as_a_table(found):
-    made = found[0]
-    text = str(made)
-    lines = text.splitlines()
-    assert lines[0].split()[:3] == ["random", "samples", "real"]
-    value = f"{1000 * made.value('random', 'kid'):.1f} ±"
-    assert value in lines[1] and lines[1].startswith("KID x 1000")
-    assert "compare only at n = 30" in lines[-1]
-    assert max(map(len, lines)) <= 100
-    assert repr(made) == text
+        assert all(rows["noise"][key]["value"] != floor[key] for key in report.BOUNDS)
 
 
 def test_report_computes_only_the_samples_again(found, random_conv, on_white):
@@ -122,7 +110,7 @@ def test_intervals_hold_the_value_of_other_pictures():
         row = report._drawn(real, fake, half, seed)
         values.append({key: one["value"] for key, one in row.items()})
         intervals.append({key: one["interval"] for key, one in row.items()})
-    for key in report.MEASURES:
+    for key in report.BOUNDS:
         truth = np.mean([one[key] for one in values])
         low, high = np.transpose([one[key] for one in intervals])
         assert np.mean((low <= truth) & (truth <= high)) >= 0.8, key

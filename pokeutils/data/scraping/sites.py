@@ -24,8 +24,7 @@ HIGHEST = 9_999  # national number
 
 
 def soup(page):
-    """Parses the text of a page, however broken; what is no HTML at all, or has no end,
-    is empty."""
+    """Parses a page, however broken; what is no HTML, or has no end, is empty."""
     import bs4
 
     if len(page) > MOST_LETTERS or page.count("<") > MOST_TAGS:

@@ -41,9 +41,8 @@ def from_data(data, generated, seed=0):
     """Returns a Quiz of pictures from a PictureSet and of generated ones.
 
     `generated` are uint8 pictures of the same size, RGB or premultiplied RGBA, in the
-    order they came: which of them are asked about is drawn, not picked. Half of the
-    species give real pictures, the others well-drawn fakes, in other colours. Raises
-    ValueError where `make` does.
+    order they came. Half of the species give real pictures, the others well-drawn
+    fakes, in other colours. Raises ValueError where `make` does.
     """
     random = np.random.default_rng([seed, 1])
     names = np.array(data.meta["name"]).astype(str)
@@ -71,9 +70,8 @@ def make(real, recoloured, generated, seed=0, labels=None, source=""):
 
     They are drawn from uint8 arrays (n, size, size, 3 or 4), four channels being
     premultiplied RGBA, and all laid on white and reduced alike. `labels`: {group: what
-    each picture shows}, shown at the end. The same pictures and seed give the same
-    quiz. Raises ValueError for other arrays, sizes that differ, too few pictures, or a
-    picture that is in two groups.
+    each picture shows}, shown at the end. Raises ValueError for other arrays, sizes
+    that differ, too few pictures, or a picture that is in two groups.
     """
     random = np.random.default_rng(seed)
     pools = dict(zip(GROUPS, (real, recoloured, generated), strict=True))

@@ -111,7 +111,7 @@ lab:
 
 hatchery:
 	$(set_up)
-	@.venv/bin/python -m pokeutils.web.hatchery $(call option,--run,RUN)
+	@.venv/bin/python tools/hatchery.py $(call option,--run,RUN)
 
 compare:
 	$(set_up)

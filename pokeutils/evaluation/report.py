@@ -27,8 +27,8 @@ BOUNDS = {  # of each measure
 def report(samples, reals, backbones=None, cache=None, seed=0, groups=None):
     """Measures samples against real pictures; returns a `Report`.
 
-    Both are pictures (n, h, w, 3 or 4) of one size: uint8, or float in [-1, 1]; RGBA is
-    premultiplied, and laid on white. More samples than reals are not looked at; of more
+    Both are uint8 pictures (n, h, w, 3 or 4) of one size; RGBA is premultiplied, and
+    laid on white. More samples than reals are not looked at; of more
     than `MOST` reals, some are picked at random. `backbones` maps titles to feature
     networks, or to their names as in `features.named`. `cache`: the folder that keeps
     features of reals (data/features). `groups`: the species of each real, so that floor

@@ -14,10 +14,8 @@ def wilson(judged, total):
     (Wilson 1927).
 
     It holds also for shares near 0 and 1 and for few answers, where share ± error does
-    not. Raises ValueError for impossible counts.
+    not.
     """
-    if not 0 <= judged <= total or total <= 0:
-        raise ValueError(f"{judged} of {total} is no share.")
     share = judged / total
     middle = (share + Z**2 / (2 * total)) / (1 + Z**2 / total)
     half = math.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2))

@@ -24,18 +24,7 @@ REBUILT = [_rebuilt(name) for name in rebuilt.SYSTEMS]
 REBUILT.append(_rebuilt("sprites64", as_written=True))
 
 
-_MODERN = (
-    modern.MODERN64,
-    modern.HYBRID64,
-    modern.POSES64,
-    modern.PROJECTED64,
-    modern.PIXELS32,
-    modern.PIXELS64,
-    modern.QUICK32,
-    modern.TYPES32,
-    modern.TYPES64,
-    modern.TINY16,
-)
+_MODERN = [r for r in vars(modern).values() if isinstance(r, Recipe)]
 RECIPES = {r.name: r for r in (*REBUILT, *_MODERN)}
 
 

@@ -2,9 +2,9 @@
 what its choices cost; and the tricks of their train steps.
 
 Each function returns the fields of a `Recipe` of its name. Choices are kept even where
-they are poor: comparing them is the point. In all, pictures are premultiplied and cut to
-the creature, the discriminator is updated before it judges the generator, and there is
-neither an average of the generator nor augmentation.
+they are poor: comparing them is the point. In all, pictures are premultiplied and cut
+to the creature, the discriminator is updated before it judges the generator, and there
+is neither an average of the generator nor augmentation.
 """
 
 import keras

@@ -123,9 +123,6 @@ def test_a_feature_depends_on_its_picture_alone(random_conv, noise, monkeypatch)
     np.testing.assert_allclose(random_conv(noise), together, atol=1e-5)
     alone = np.concatenate([random_conv(noise[i : i + 1]) for i in range(5)])
     np.testing.assert_allclose(alone, together, atol=1e-5)
-    for dtype in ("float32", "float64"):
-        found = random_conv(noise.astype(dtype) / 127.5 - 1)
-        np.testing.assert_allclose(found, together, atol=1e-5)
 
 
 def test_transparent_pictures_are_laid_on_the_background(random_conv):
@@ -153,9 +150,7 @@ def test_resize_is_pillows_bicubic_in_float(shape, size):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (np.zeros((2, 8, 8, 3), "float32"), r"go from 0 to 0.*another range"),
-        (np.full((2, 8, 8, 3), 255.0), r"floats in \[-1, 1\]; these go from 255"),
-        (np.full((2, 8, 8, 3), np.nan), "go from nan"),
+        (np.zeros((2, 8, 8, 3), "float32"), "expected uint8 pictures"),
         (np.zeros((2, 8, 8, 1), "uint8"), "expected uint8 pictures"),
         (np.array([[[[200, 0, 0, 0]]]], "uint8"), "straight RGBA.*premultiply"),
     ],

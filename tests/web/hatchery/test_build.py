@@ -6,6 +6,7 @@ import base64
 import os
 import re
 
+import hatchery
 import numpy as np
 import pytest
 from chromium import download, fits, press, visits
@@ -316,12 +317,12 @@ def test_without_a_network_an_older_page_stays(folders, monkeypatch, capsys):
 
     monkeypatch.setattr(build, "fetch_runtime", unavailable)
     page = folders / "outputs" / "hatchery" / "index.html"
-    assert build.main(["--if-missing"]) == 1 and not page.exists()
+    assert hatchery.main(["--if-missing"]) == 1 and not page.exists()
     assert capsys.readouterr().err == "No hatchery: No npm.\n"
     files.write_text(page, "kept")
-    assert build.main(["--if-missing"]) == 0  # newer than the generator
+    assert hatchery.main(["--if-missing"]) == 0  # newer than the generator
     os.utime(page, (0, 0))
-    assert build.main(["--if-missing"]) == 1 and page.read_text() == "kept"
+    assert hatchery.main(["--if-missing"]) == 1 and page.read_text() == "kept"
 
 
 @pytest.fixture
@@ -347,7 +348,7 @@ def test_what_cannot_have_a_page_is_refused_before_anything_is_fetched(
     pyramid(types=types).save(run / "generator.keras")
     monkeypatch.setattr(build, "LARGEST_MODEL", 1000)
     monkeypatch.setattr(build, "fetch_runtime", None)
-    assert build.main(["--run", name]) == 1
+    assert hatchery.main(["--run", name]) == 1
     message = capsys.readouterr().err
     assert message.startswith("No hatchery: ") and reason in message
     assert message.count("\n") == 1
@@ -359,7 +360,7 @@ def test_the_command_writes_the_page_of_a_run(
 ):
     pyramid().save(run / "generator.keras")
     monkeypatch.setattr(build, "fetch_runtime", lambda: runtime)
-    assert build.main(["--run", "001-tiny16"]) == 0
+    assert hatchery.main(["--run", "001-tiny16"]) == 0
     page = folders / "outputs" / "latest" / "hatchery.html"
     assert "creatures drawn by code" in page.read_text("utf-8")
     assert page.as_uri() in capsys.readouterr().out

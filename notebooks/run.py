@@ -27,7 +27,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 CORE = 6  # notebooks from nothing to an honest judgement
 GRACE = 120  # seconds in which a training has to save itself
 # Errors that say what is wrong and what to do: nobody needs the code that met them.
-SPOKEN = "NoRoom", "SourceUnavailable", "RunIsBusy", "OutOfMemory"
+SPOKEN = ("NoRoom", "SourceUnavailable", "RunIsBusy", "OutOfMemory")
+SPOKEN += ("UnusableFolder", "UnusablePictures")
 sys.path.insert(0, str(HERE.parent))
 
 from pokeutils.common import device, env, files  # noqa: E402
@@ -44,7 +45,7 @@ def main(arguments=None):
     parser.add_argument("--folder", type=pathlib.Path, help="where results are written")
     options = parser.parse_args(arguments)
     try:
-        env.profile()
+        env.profile(), env.source()
     except ValueError as error:
         parser.error(str(error))
 
@@ -132,7 +133,7 @@ def run_one(path, folder, stop):
     failed = folder / f"{path.stem}.failed.ipynb"
     try:
         execute(notebook, path.parent, stop)
-    except (CellExecutionError, DeadKernelError) as error:
+    except (CellExecutionError, RuntimeError) as error:
         files.write_text(failed, nbformat.writes(notebook))
         say(f"\n{path.stem} stopped at an error; as far as it came: {failed}")
         say(explain(notebook, error))
@@ -224,8 +225,6 @@ def execute(notebook, working_folder, stop):
         try:
             for index, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, index)
-                if cell.cell_type == "code":
-                    cell.outputs = [o for o in cell.outputs if not is_widget(o)]
         except (CellExecutionError, DeadKernelError) as error:
             if getattr(error, "ename", None) == env.Done.__name__:
                 print(f"  | {error.evalue}", flush=True)
@@ -237,14 +236,12 @@ def execute(notebook, working_folder, stop):
         raise KeyboardInterrupt
 
 
-def is_widget(output):
-    return any("jupyter.widget" in kind for kind in output.get("data", {}))
-
-
 def explain(notebook, error):
     """Returns the failed cell, the calls that led to the error, and the error last."""
     if isinstance(error, DeadKernelError):
         return "Its Python ended without a message: most likely too little memory."
+    if isinstance(error, RuntimeError):
+        return f"Its Python did not start, for the reason above: {error}."
     if error.ename in SPOKEN:
         return error.evalue
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]

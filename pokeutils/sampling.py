@@ -1,5 +1,6 @@
 """Latents (fixed draws, walks, directions), and the pictures that are made of them."""
 
+import math
 import pathlib
 
 import numpy as np
@@ -107,7 +108,7 @@ def _fit(x, y):
     return weights, y.mean() - centre @ weights
 
 
-def sample(generator, count, seed=0, batch=64):
+def sample(generator, count, seed=0, batch=None):
     """The first `count` pictures of `generator` for the fixed latents of `seed`.
 
     Returns and raises what `paint` does.
@@ -116,28 +117,42 @@ def sample(generator, count, seed=0, batch=64):
     return paint(generator, draw(count, generator.input_shape[-1], seed), batch)
 
 
-def paint(generator, latents, batch=64):
+def paint(generator, latents, batch=None):
     """The pictures of latents (n, d): uint8 (n, s, s, c).
 
     With four channels they are premultiplied RGBA, colours cut to at most alpha. Raises
     ValueError without latents, or where these, or what is drawn, are no numbers.
+    batch: how many at a time; None: as many as memory likes.
     """
-    import keras  # walks and directions need NumPy only
-
-    images.at_least(1, latents=len(latents), batch=batch)
+    images.at_least(1, latents=len(latents), batch=batch or 1)
     if not np.isfinite(latents).all():
         raise ValueError("Some latents are NaN or infinite; draw() gives usable ones.")
-    parts = [
-        keras.ops.convert_to_numpy(generator(latents[i : i + batch], training=False))
-        for i in range(0, len(latents), batch)
-    ]
-    pictures = images.to_uint8(np.concatenate(parts))
+    pictures = images.to_uint8(generate(generator, latents, batch))
     if pictures.shape[-1] == 4:
         pictures[..., :3] = np.minimum(pictures[..., :3], pictures[..., 3:])
     return pictures
 
 
-def recalibrate(generator, count=512, seed=0, batch=64):
+def generate(generator, latents, batch=None):
+    """What a generator makes of latents (n, d): floats (n, s, s, c) in [-1, 1]."""
+    import keras  # walks and directions need NumPy only
+
+    batch = batch or _at_a_time(generator)
+    parts = [
+        keras.ops.convert_to_numpy(generator(latents[i : i + batch], training=False))
+        for i in range(0, len(latents), batch)
+    ]
+    return np.concatenate(parts)
+
+
+def _at_a_time(generator):
+    """64 pictures of up to 64 px, and fewer of larger ones: a network keeps all maps of
+    a batch until it is done."""
+    side = generator.output_shape[1]
+    return min(64, max(1, 2 ** int(math.log2(64 * (64 / side) ** 2))))
+
+
+def recalibrate(generator, count=512, seed=0, batch=None):
     """Measures a generator's batch statistics anew, from `count` latents.
 
     Those of an averaged generator were collected by another one, the raw one: with
@@ -148,6 +163,7 @@ def recalibrate(generator, count=512, seed=0, batch=64):
     norms = batch_norms(generator)
     if not norms:
         return
+    batch = batch or _at_a_time(generator)
     latents = draw(count, generator.input_shape[-1], seed)
     momenta = [norm.momentum for norm in norms]
     for number, start in enumerate(range(0, count, batch)):

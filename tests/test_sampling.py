@@ -85,3 +85,16 @@ def test_a_planted_direction_is_found_and_none_is_not():
     lengths = np.linalg.norm(moved, axis=-1)
     np.testing.assert_allclose(lengths, lengths[:, :1].repeat(3, 1), rtol=1e-5)
     assert (np.diff(moved @ planted, axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("side, most", [(16, 64), (64, 64), (96, 16), (256, 4)])
+def test_of_larger_pictures_fewer_are_painted_at_a_time(side, most):
+    asked = []
+
+    def generator(latents, training):
+        asked.append(len(latents))
+        return np.zeros((len(latents), 1, 1, 4), "float32")
+
+    generator.output_shape = (None, side, side, 4)
+    assert len(sampling.paint(generator, np.zeros((130, 2), "float32"))) == 130
+    assert max(asked) == most

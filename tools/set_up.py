@@ -47,10 +47,10 @@ def say(line):
 
 def main(command):
     sys.stdout.reconfigure(errors="replace")  # a terminal may have no letter é
-    if os.path.expanduser("~") == "~":
+    if not has_home():
         sys.exit(
-            "This user has no home folder, which Jupyter needs: set HOME to a folder "
-            f"that can be written to, as in HOME=/tmp make {command}."
+            "This user has no home folder to write to, which Jupyter needs: set HOME "
+            f"to one, as in HOME=/tmp make {command}."
         )
     try:
         locked(command)
@@ -58,6 +58,15 @@ def main(command):
         sys.exit(f"{ROOT} cannot be set up: {error}")
     except KeyboardInterrupt:
         sys.exit("Stopped; the same command installs it anew.")
+
+
+def has_home():
+    """Whether there is a home folder, or can be one. A container that runs as a number
+    without a name has none, or /."""
+    home = pathlib.Path(os.path.expanduser("~"))
+    while not home.exists() and home != home.parent:
+        home = home.parent
+    return home.is_absolute() and os.access(home, os.W_OK)
 
 
 def locked(command):
@@ -85,7 +94,7 @@ def set_up(command, project, root):
     wanted = hashlib.sha256(described.encode()).hexdigest()
     record, works = read_record(venv), is_working(venv)
     is_current = works and record.get("project") == wanted
-    extras = set(record["extras"]) if is_current else set()
+    extras = record["extras"] if is_current else set()
     needed = EXTRAS.get(command, {"notebooks"})
     if is_current and needed <= extras:
         return
@@ -105,9 +114,11 @@ def set_up(command, project, root):
 
 
 def read_record(venv):
+    """Returns what the record in `venv` says; {} where it says nothing of use."""
     try:
-        return json.loads((venv / "installed.json").read_text())
-    except (OSError, ValueError):
+        record = json.loads((venv / "installed.json").read_text())
+        return {**record, "extras": set(record["extras"])}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return {}
 
 

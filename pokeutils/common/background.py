@@ -13,7 +13,9 @@ FRINGE, FRINGE_NEAR = 2, 48  # px, grey levels: the rings of JPEG around a creat
 def colour(rgba, near=NEAR_WHITE):
     """Returns the colour (3,) that at least half of an opaque picture's border has, up
     to noise; white if there is none, or nearly."""
-    border = rim(rgba)
+    shown = rgba[..., 3] > HARD
+    rows, columns = (np.flatnonzero(shown.any(axis)) for axis in (1, 0))
+    border = rim(rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     border = border[border[:, 3] > HARD, :3].astype(np.int16)
     usual = np.median(border, axis=0)
     alike = np.abs(border - usual).max(axis=1) <= near
@@ -39,6 +41,8 @@ def cut(rgba, near=NEAR_WHITE, fringe=0):
             _grow(background, same)
     for _ in range(fringe):
         _grow(background, nearly)
+    if background.all() and border.min() < 255:  # a block of one colour, not blank
+        return rgba
     return np.where(background[1:-1, 1:-1, None], np.uint8(0), rgba)
 
 

@@ -95,8 +95,16 @@ def pick(*, quick, full, tiny=_MISSING):
 
 
 def source():
-    """Returns the name of the picture set to use: POKEUTILS_SOURCE, else "artwork"."""
-    return os.environ.get("POKEUTILS_SOURCE") or "artwork"
+    """Returns the name of the picture set to use: POKEUTILS_SOURCE, else "artwork".
+    Raises ValueError for one that nobody can print."""
+    name = os.environ.get("POKEUTILS_SOURCE") or "artwork"
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes that are no text
+        raise ValueError(
+            f"POKEUTILS_SOURCE is not UTF-8: {ascii(name)}. Rename that folder."
+        ) from None
+    return name
 
 
 # Missing packages ---------------------------------------------------------------------

@@ -1,14 +1,20 @@
-"""Which picture files are read, and what is taken off them before they are decoded:
-notes, text entities and compression, which change no pixel and may be damaged or huge.
+"""Which picture files are read, and how: `decode`. What changes no pixel and may be
+damaged or huge is taken off before: notes, text entities, compression.
 """
 
 import functools
+import io
 import re
+import warnings
 import zlib
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
 
 MAX_BYTES = 64 * 2**20  # of one file, as it lies there and unpacked
+MAX_PIXELS = 64 * 10**6  # of one raster picture, before it is decoded
+FRAMES = 100  # of an animation, in which one that shows something is looked for
+RESVG = "resvg_py==0.5.0"  # the renderer decides pixels, so it is pinned
 # What Pillow decodes by itself. It would hand an EPS to Ghostscript, whatever its name.
 FORMATS = (
     *("PNG", "JPEG", "MPO", "GIF", "WEBP", "AVIF", "BMP", "DIB", "TIFF", "JPEG2000"),
@@ -88,3 +94,98 @@ def svg_text(data):
     unknown = set(PREFIX.findall(text)) - set(DECLARED.findall(text)) - {"xml", "xmlns"}
     spaces = (f' xmlns:{p}="{SPACES.get(p, "urn:" + p)}"' for p in sorted(unknown))
     return re.sub(r"<svg\b", lambda _: "<svg" + "".join(spaces), text, count=1)
+
+
+def decode(data, suffix, long_side):
+    """Returns the picture in the bytes of a file as straight RGBA, uint8 (h, w, 4), and
+    whether its format is lossy. An SVG is drawn `long_side` px long, a JPEG decoded no
+    finer than twice that. Raises ValueError for what is no whole picture."""
+    if not data:
+        raise ValueError("not a picture: the file is empty")
+    if suffix in (".svg", ".svgz"):
+        return _draw(svg_text(data), long_side), False
+    return _read_raster(data, long_side)
+
+
+def _draw(text, long_side):
+    try:
+        import resvg_py
+    except ImportError:
+        raise RuntimeError(f"SVGs need {RESVG}: pip install {RESVG}") from None
+
+    png = resvg_py.svg_to_bytes(
+        svg_string=text,
+        width=long_side,  # both given: drawn to fit inside, proportions kept
+        height=long_side,
+        skip_system_fonts=True,  # the same pixels on every machine
+    )
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
+
+
+def _read_raster(data, long_side):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)  # on what a camera wrote into it
+        try:
+            rgba, lossy = _decode(bare_png(data), long_side)
+        except Image.UnidentifiedImageError:
+            start = data[:16].decode("ascii", "replace").strip()
+            raise ValueError(f"not a picture (it begins with {start!r})") from None
+        except ValueError:
+            raise
+        except Exception as error:  # decoders raise nearly every kind there is
+            reason = str(error) or type(error).__name__
+            raise ValueError(f"cannot be decoded: {reason}") from None
+    return rgba, lossy
+
+
+def _decode(data, long_side):
+    """Returns straight RGBA, upright, and whether its format is lossy."""
+    image = Image.open(io.BytesIO(data), formats=readable())
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} px is too large")
+    image.verify()  # checksums: a zeroed PNG would decode without complaint
+    image = Image.open(io.BytesIO(data), formats=readable())
+    image.draft(None, (2 * long_side, 2 * long_side))  # JPEG: decode no finer
+    rgba = first = _frame(image, long_side)
+    for number in range(1, FRAMES):
+        if rgba[..., 3].any():
+            break
+        try:
+            image.seek(number)
+        except EOFError:
+            return first, False
+        rgba = _frame(image, long_side)
+    return rgba, image.format in LOSSY
+
+
+def _frame(image, long_side):
+    """Returns the frame that an opened picture stands at, as straight RGBA."""
+    image.load()
+    try:
+        frame = ImageOps.exif_transpose(image)
+    except Exception:  # what a camera wrote into it is broken; the picture is not
+        frame = image
+    frame = _eight_bits(frame)
+    if not frame.has_transparency_data:  # CMYK and the like have no direct way to RGBA
+        frame = frame.convert("RGB")
+    frame = frame.convert("RGBA")
+    # What is many times too large is reduced before arrays are made of it: with them, a
+    # GIF of 46 kB would take 2 GB.
+    factor = max(frame.size) // (4 * long_side)
+    return np.asarray(frame.reduce(factor) if factor > 1 else frame)
+
+
+def _eight_bits(image):
+    """Greys of 16 bits, or floats, scaled to 8; Pillow would clip them, and most become
+    white, or black."""
+    if image.mode[0] not in "IF":
+        return image
+    greys = np.nan_to_num(np.asarray(image, np.float32))
+    most = 65535 if image.mode[0] == "I" else 1 if greys.max() <= 1 else 255
+    scaled = (greys.clip(0, most) * (255 / most)).round()
+    scaled = Image.fromarray(scaled.astype(np.uint8))
+    if "transparency" in image.info:  # a grey that means nothing is there
+        seen = greys != image.info["transparency"]
+        scaled.putalpha(Image.fromarray(np.where(seen, np.uint8(255), np.uint8(0))))
+    return scaled

@@ -5,25 +5,20 @@ Arrays are uint8 of shape (height, width, 4). "Straight" RGBA is what files hold
 (0, 0, 0, 0). Only premultiplied pictures may be resized, or dark fringes appear.
 """
 
-import io
 import json
 import pathlib
 import sys
-import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from pokeutils.common import background, formats
 from pokeutils.common.background import HARD
 
 MAX_BYTES = formats.MAX_BYTES  # of one file
-MAX_PIXELS = 64 * 10**6  # of one raster picture, before it is decoded
 SOFT = 16  # alpha above this is creature, in artwork; in pixel art it is HARD
 MARGIN = 0.04  # free space on each side, as a share of the canvas
 OPAQUE = 0.98  # share of a picture's pixels; below it, alpha says what is creature
-FRAMES = 100  # of an animation, in which one that shows something is looked for
-RESVG = "resvg_py==0.5.0"  # the renderer decides pixels, so it is pinned
 
 
 def read(path, long_side=256):
@@ -35,97 +30,12 @@ def read(path, long_side=256):
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f"{size / 2**20:.0f} MB; at most {MAX_BYTES >> 20} MB")
-    if not size:
-        raise ValueError("not a picture: the file is empty")
-    data = path.read_bytes()
-    if path.suffix.lower() in (".svg", ".svgz"):
-        return _read_svg(data, long_side)
-    return _read_raster(data, long_side)
-
-
-def _read_svg(data, long_side):
-    text = formats.svg_text(data)
-    try:
-        import resvg_py
-    except ImportError:
-        raise RuntimeError(f"SVGs need {RESVG}: pip install {RESVG}") from None
-
-    png = resvg_py.svg_to_bytes(
-        svg_string=text,
-        width=long_side,  # both given: drawn to fit inside, proportions kept
-        height=long_side,
-        skip_system_fonts=True,  # the same pixels on every machine
-    )
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
-
-
-def _read_raster(data, long_side):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        warnings.simplefilter("ignore", UserWarning)  # on what a camera wrote into it
-        try:
-            rgba, lossy = _decode(formats.bare_png(data), long_side)
-        except Image.UnidentifiedImageError:
-            start = data[:16].decode("ascii", "replace").strip()
-            raise ValueError(f"not a picture (it begins with {start!r})") from None
-        except ValueError:
-            raise
-        except Exception as error:  # decoders raise nearly every kind there is
-            reason = str(error) or type(error).__name__
-            raise ValueError(f"cannot be decoded: {reason}") from None
+    rgba, lossy = formats.decode(path.read_bytes(), path.suffix.lower(), long_side)
     if max(rgba.shape[:2]) > long_side:
         rgba = unpremultiply(_resize(premultiply(rgba), long_side))
     if (rgba[..., 3] > HARD).mean() < OPAQUE:
         return rgba
     return background.cut(rgba, fringe=background.FRINGE if lossy else 0)
-
-
-def _decode(data, long_side):
-    """Returns straight RGBA, upright, and whether its format is lossy."""
-    image = Image.open(io.BytesIO(data), formats=formats.readable())
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"{image.width} x {image.height} px is too large")
-    image.verify()  # checksums: a zeroed PNG would decode without complaint
-    image = Image.open(io.BytesIO(data), formats=formats.readable())
-    image.draft(None, (2 * long_side, 2 * long_side))  # JPEG: decode no finer
-    rgba = first = _frame(image)
-    for number in range(1, FRAMES):
-        if rgba[..., 3].max() > SOFT:
-            break
-        try:
-            image.seek(number)
-        except EOFError:
-            return first, False
-        rgba = _frame(image)
-    return rgba, image.format in formats.LOSSY
-
-
-def _frame(image):
-    """Returns the frame that an opened picture stands at, as straight RGBA."""
-    image.load()
-    try:
-        frame = ImageOps.exif_transpose(image)
-    except Exception:  # what a camera wrote into it is broken; the picture is not
-        frame = image
-    frame = _eight_bits(frame)
-    if not frame.has_transparency_data:  # CMYK and the like have no direct way to RGBA
-        frame = frame.convert("RGB")
-    return np.asarray(frame.convert("RGBA"))
-
-
-def _eight_bits(image):
-    """Greys of 16 bits, or floats, scaled to 8; Pillow would clip them, and most become
-    white, or black."""
-    if image.mode[0] not in "IF":
-        return image
-    greys = np.nan_to_num(np.asarray(image))
-    most = 65535 if image.mode[0] == "I" else 1 if greys.max() <= 1 else 255
-    scaled = (greys.clip(0, most) * (255 / most)).round()
-    scaled = Image.fromarray(scaled.astype(np.uint8))
-    if "transparency" in image.info:  # a grey that means nothing is there
-        seen = greys != image.info["transparency"]
-        scaled.putalpha(Image.fromarray(np.where(seen, np.uint8(255), np.uint8(0))))
-    return scaled
 
 
 def check(pictures, channels=(3, 4)):
@@ -219,7 +129,7 @@ def box(rgba, threshold=SOFT):
     raises ValueError when nothing is."""
     solid = rgba[..., 3] > threshold
     if not solid.any():
-        raise ValueError("nothing to see: every pixel is transparent, or background")
+        raise ValueError("nothing to see: every pixel is transparent")
     rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
     return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 

@@ -82,7 +82,7 @@ def labelled(sheets, labels, scale=1, gap=8, columns=None):
         place = (left / width, 1 - (top + tall) / height, wide / width, tall / height)
         axis = figure.add_axes(place)
         axis.imshow(sheet, interpolation="nearest", aspect="auto")
-        axis.set_title(label, fontsize=9 * zoom, color=INK, pad=4 * zoom)
+        axis.set_title(_plain(label), fontsize=9 * zoom, color=INK, pad=4 * zoom)
         axis.axis("off")
     return figure
 
@@ -175,7 +175,8 @@ def bars(axis, names, values, colours=TEAL, text="{:.0f}"):
     """Draws horizontal bars from the top down, each with its value beside it."""
     if not isinstance(colours, str):
         colours = list(colours)[::-1]
-    drawn = axis.barh(list(names)[::-1], list(values)[::-1], color=colours, height=0.72)
+    names = [_plain(name) for name in names]
+    drawn = axis.barh(names[::-1], list(values)[::-1], color=colours, height=0.72)
     axis.bar_label(drawn, fmt=text, fontsize=8, padding=3, color=INK)
     axis.set_xticks([])
     axis.margins(x=0.08, y=0.01)
@@ -199,6 +200,12 @@ def heat_maps(tables, titles, rows, columns, ylabel="", xlabel="", text=None):
             place = {"ha": "center", "va": "center", "fontsize": 8, "color": colour}
             axis.text(column, row, text.format(share), **place)
     return figure
+
+
+def _plain(text):
+    """Text that matplotlib takes for no formula, as it would what lies between dollars:
+    file names may have some."""
+    return text.replace("$", r"\$")
 
 
 def curves(x, series, xlabel="images seen", ylabel="", smooth=1):
@@ -264,14 +271,17 @@ def show(picture, quality=88, place=None):
 
 
 def sliders(draw, **ranges):
-    """Calls `draw` with what the reader chooses below a notebook's cell: ipywidgets'
+    """Calls `draw` with what a reader chooses below a notebook's cell: ipywidgets'
     `interact`, with (low, high, step) for a slider or a list for a menu. Shows nothing
-    where ipywidgets is not installed."""
+    where ipywidgets is not installed, or nobody can be asked, as in `make run`."""
     try:
+        from IPython import get_ipython
         from ipywidgets import interact
     except ImportError:
         return
-    interact(draw, **ranges)
+    kernel = getattr(get_ipython(), "kernel", None)
+    if getattr(kernel, "_allow_stdin", False):  # what a front end says of itself
+        interact(draw, **ranges)
 
 
 def save_png(path, picture):

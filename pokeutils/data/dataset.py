@@ -85,6 +85,7 @@ def load(source, size, data_dir=None, progress=print):
     for an unknown source or size, RuntimeError when more than 5 % of the pictures
     cannot be used; what `sources.fetch` raises passes through."""
     sources.describe(source)
+    source = sources.spelled(source)
     for part in sources.parts(source):
         side = sources.describe(part).pixel_art
         if not 8 <= size <= 512 or (side and size > side and size % side):

@@ -12,16 +12,20 @@ from pokeutils.common import env, files, formats
 from pokeutils.data import species
 
 MAX_FILE = formats.MAX_BYTES  # of one picture
-UNFIT = re.compile("[\\0-\x1f\x7f\ud800-\udfff]")  # control characters; not UTF-8
+UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters; not UTF-8
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".rar", ".7z"}
 OURS = ("manifest.csv", "source.json")  # what `sources` puts beside the pictures
 
 
+class UnusableFolder(ValueError):
+    """A folder that is missing, has too few pictures, or a name that is no text."""
+
+
 def path(name):
-    """Returns the absolute path of the folder in "folder:<path>". Raises ValueError for
-    one that is no text."""
+    """Returns the absolute path of the folder in "folder:<path>". Raises
+    UnusableFolder for one whose name is no text."""
     if UNFIT.search(name):
-        raise ValueError(
+        raise UnusableFolder(
             f"{readable(name)} has a name that is not UTF-8, or has a line break in it: "
             "rename that folder."
         )
@@ -38,14 +42,14 @@ def readable(name):
 
 def state(name):
     """Returns a hash of the names, sizes and times of the pictures in a folder. Raises
-    ValueError when it is missing or holds fewer than two pictures."""
+    UnusableFolder when it is missing or holds fewer than two pictures."""
     folder = path(name)
     if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder; folder:<path> needs one.")
+        raise UnusableFolder(f"{folder} is not a folder; folder:<path> needs one.")
     pictures, passed, _ = _listed(folder)
     if len(pictures) < 2:
         count = "no pictures" if not pictures else "one picture"
-        raise ValueError(
+        raise UnusableFolder(
             f"{folder} holds {count}; at least 2 are needed, in it or in folders below: "
             f"PNG, JPEG, SVG and what else Pillow reads. {_told(passed)}".rstrip()
         )
@@ -159,5 +163,5 @@ def _told(passed):
     if not passed:
         return ""
     kinds = ", ".join(f"{count} {end}" for end, count in passed.most_common(6))
-    text = f"Not read, for they are not known as pictures: {readable(kinds)}."
+    text = f"Files that cannot be read as pictures: {readable(kinds)}."
     return f"{text} Unpack archives first." if ARCHIVES & set(passed) else text

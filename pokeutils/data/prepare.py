@@ -21,10 +21,10 @@ import time
 import numpy as np
 from PIL import Image
 
-from pokeutils.common import device, env, files, images
+from pokeutils.common import device, env, files, formats, images
 from pokeutils.data import sources, species
 
-VERSION = 3  # raise it when prepared sets must be made anew
+VERSION = 4  # raise it when prepared sets must be made anew
 HOLDOUT = 0.1  # share of the species kept out of training
 MAX_BROKEN = 0.05  # more undecodable pictures than this is an error
 FEWEST = 20  # pictures of one's own, which are split, trained on and judged
@@ -48,11 +48,15 @@ COLOUR = 8.0  # grey levels (0-255) between their cells, on average: not a recol
 Pair = collections.namedtuple("Pair", "first second notes mirrored")
 
 
+class UnusablePictures(RuntimeError):
+    """Too few pictures, or too many that cannot be used; says which and why."""
+
+
 def make(source, raw, new, expected, progress=print):
     """Fills the folder `new` with a prepared set made from the raw folder `raw`.
     `expected` (version, size, listing) goes into the report, for `dataset.load` to
-    compare. Raises RuntimeError when more than 5 % of the pictures cannot be used, or
-    too few are left."""
+    compare. Raises UnusablePictures when more than 5 % of the pictures cannot be used,
+    or too few are left."""
     begin, about = time.monotonic(), sources.about(raw)
     array, rows, dropped = _collect(source, raw, expected["size"], progress)
     dropped = about.get("dropped", []) + dropped
@@ -60,7 +64,7 @@ def make(source, raw, new, expected, progress=print):
     named = "; ".join(f"{d['file']}: {d['reason']}" for d in dropped[:5])
     named = f" ({named})" if named else ""
     if len(dropped) > MAX_BROKEN * total:
-        raise RuntimeError(
+        raise UnusablePictures(
             f"{source}: {len(dropped)} of {total} pictures cannot be used{named}. At "
             f"most {MAX_BROKEN:.0%} may be lost: remove or replace these files."
         )
@@ -68,7 +72,7 @@ def make(source, raw, new, expected, progress=print):
     own = all(part.startswith("folder:") for part in sources.parts(source))
     least = FEWEST if own else 2
     if len(array) < least:
-        raise RuntimeError(
+        raise UnusablePictures(
             f"{source}: {len(array)} of {total} pictures can be used{named}; at least "
             f"{least} are needed, to learn from and to compare with. Add pictures."
         )
@@ -119,7 +123,7 @@ def _collect(source, raw, size, progress):
     """Returns canvases, their manifest rows, and {"file", "reason"} of the dropped."""
     manifest = sources.manifest(raw)
     if any(row["file"].lower().endswith(".svg") for row in manifest):
-        env.need("resvg_py", images.RESVG, progress)
+        env.need("resvg_py", formats.RESVG, progress)
     if source != "doodles":
         species.need(progress)
 
@@ -304,9 +308,9 @@ def pairs(pictures, others=None, far=FAR, colour=COLOUR, progress=None):
         for part in np.array_split(near, -(-len(near) // ROWS) or 1):
             first, second = part.T
             flipped = turned[first, second] < straight[first, second]
-            own = cells[begin + first]
-            own = np.where(flipped[:, None, None, None], images.mirror(own), own)
-            apart = np.abs(own - other_cells[after + second]).mean(axis=(1, 2, 3))
+            ours = cells[begin + first]
+            ours = np.where(flipped[:, None, None, None], images.mirror(ours), ours)
+            apart = np.abs(ours - other_cells[after + second]).mean(axis=(1, 2, 3))
             counts = different[first, second].astype(int)
             found = np.stack([begin + first, after + second, counts, flipped], axis=1)
             found = found[apart <= colour]

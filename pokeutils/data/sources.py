@@ -9,6 +9,7 @@ import collections
 import csv
 import functools
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -98,6 +99,18 @@ def parts(name):
     follows = "|".join(map(re.escape, _KNOWN))
     names = re.split(rf"\+(?=(?:folder|kaggle):|(?:{follows})(?:\+|$))", name)
     return list(dict.fromkeys(names))
+
+
+def spelled(name):
+    """Returns a source's name in the one spelling that a run is known by: a folder's
+    path without what changes nothing, such as a slash at its end."""
+    names = [
+        f"folder:{os.path.normpath(part.removeprefix('folder:'))}"
+        if part.startswith("folder:") and part != "folder:"
+        else part
+        for part in parts(name)
+    ]
+    return "+".join(dict.fromkeys(names))
 
 
 def fetch(name, raw_dir=None, progress=print):

@@ -1,4 +1,4 @@
-"""What can be measured on a picture of a creature: size, symmetry, hue, brightness.
+"""What can be measured on a picture of a creature: size, pieces, hue, brightness.
 
 Pictures are uint8 premultiplied RGBA (n, s, s, 4). Every function returns float64 (n,),
 NaN where a creature has no such thing.
@@ -28,26 +28,6 @@ def largest_piece(pictures):
         numbers = np.where(bodies, numbers, 0)
     sizes = [np.bincount(row[row > 0], minlength=1) for row in numbers]
     return np.array([s.max() / s.sum() if s.any() else np.nan for s in sizes])
-
-
-def symmetry(pictures):
-    """Returns how alike a creature and its mirror image are, over their common middle:
-    1 for the same, 0 for nothing in common. NaN for an empty picture."""
-    side = pictures.shape[2]
-    result = np.full(len(pictures), np.nan)
-    for row, picture in enumerate(pictures.astype("float64") / 255):
-        columns = np.flatnonzero(picture[..., 3].max(0) > 0.5)
-        if not len(columns):
-            continue
-        # Mirrored about the middle of the creature, not of the canvas.
-        wanted = np.arange(side)
-        source = columns[0] + columns[-1] - wanted
-        inside = (source >= 0) & (source < side)
-        mirrored = np.zeros_like(picture)
-        mirrored[:, inside] = picture[:, source[inside]]
-        differ = np.abs(picture - mirrored).sum()
-        result[row] = 1 - differ / (picture + mirrored).sum()
-    return result
 
 
 def brightness(pictures):

@@ -26,7 +26,7 @@ HYBRID64 = dataclasses.replace(
     MODERN64,
     name="hybrid64",
     images=1_500_000,
-    learning_rates=(5e-4, 5e-4),  # ahead of half of them by all judges (notebook 7)
+    learning_rates=(5e-4, 5e-4),  # ahead of half of them: outputs/gallery/sweep.csv
     decay=0.86,  # at the full rates KID came to a stand after 130,000 images
     second=(("input_size", 96),),
     second_interval=2,
@@ -54,7 +54,8 @@ POSES64 = dataclasses.replace(
 )
 
 # Only the one that has seen ImageNet, as in Projected GAN. Tried once, for 30,000
-# images, it was always right, and the samples were red patches on green (notebook 7).
+# images, it was always right, and the samples were red patches on green: see
+# outputs/gallery/sweep.
 PROJECTED64 = dataclasses.replace(
     MODERN64,
     name="projected64",

@@ -290,8 +290,7 @@ class Guard(Watcher):
         `LOOK_IMAGES` images more have been seen."""
         seen, each = self.model.step * self.batch, LOOK_IMAGES
         if self.measured is None or seen // each > self.measured // each:
-            pictures = self.model.generator(self.inputs, training=False)
-            pictures = keras.ops.convert_to_numpy(pictures)
+            pictures = sampling.generate(self.model.generator, self.inputs)
             self.values, self.measured = guards.sample_statistics(pictures), seen
         return self.values
 
@@ -318,8 +317,7 @@ class Guard(Watcher):
 
     def keep_evidence(self, alarm):
         """Saves what the newest generator draws, and the alarm with what led to it."""
-        pictures = self.model.generator(self.inputs, training=False)
-        pictures = np.nan_to_num(keras.ops.convert_to_numpy(pictures))
+        pictures = np.nan_to_num(sampling.generate(self.model.generator, self.inputs))
         sheet = plots.tile(images.to_uint8(pictures))
         seen = alarm.facts["images"]
         plots.save_png(self.run / "samples" / f"alarm-{seen:09d}.png", sheet)

@@ -117,8 +117,9 @@ def read_log(run):
 
 
 def _numbers(line, count):
-    """Returns the numbers of a row; None for a torn one."""
-    cells = line.split(",")
+    """Returns the numbers of a row; None for a torn one. Zero bytes that a power cut
+    left in the middle of a file take no row with them."""
+    cells = line.replace("\0", "").split(",")
     if len(cells) == count:
         with contextlib.suppress(ValueError):
             return [float(cell) for cell in cells]

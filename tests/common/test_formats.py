@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from pokeutils.common import formats, images
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40">{}</svg>'
+PREFIXES = '<g kvg:element="&#x6c34;"><a xlink:href="#b"/>{}</g>'
 BODY = '<rect x="5" y="5" width="30" height="30" fill="#a33"/>'
 
 
@@ -109,22 +110,12 @@ ILLUSTRATOR = """<?xml version="1.0" encoding="{}"?>
         ILLUSTRATOR.format("utf-16", BODY).encode("utf-16-be"),
         SVG.format(BODY).encode("utf-16-le"),
         b"\xef\xbb\xbf" + SVG.format(BODY).encode(),
-        SVG.format(
-            f'<g kvg:element="&#x6c34;"><a xlink:href="#b"/>{BODY}</g>'
-        ).encode(),
+        SVG.format(PREFIXES.format(BODY)).encode(),
+        SVG.format('<path d="M0 0h40v40h-40z" fill="#8bf"/>' + BODY).encode(),
         gzip.compress(SVG.format(BODY).encode()),
         gzip.compress(ILLUSTRATOR.format("utf-16", BODY).encode("utf-16")),
     ],
-    ids=[
-        "Illustrator",
-        "UTF-16",
-        "big-endian",
-        "no BOM",
-        "BOM",
-        "prefixes",
-        "svgz",
-        "all",
-    ],
+    ids="Illustrator UTF-16 big-endian no-BOM BOM prefixes background svgz all".split(),
 )
 @pytest.mark.parametrize("name", ["a.svg", "a.svgz"])
 def test_harmless_svgs_are_drawn(data, name, tmp_path):

@@ -203,10 +203,31 @@ def test_heat_maps_show_every_share_under_its_names(count, text):
         assert shares == (["0%", "25%", "100%", "50%", "75%", "nan%"] if text else [])
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_sliders_are_those_of_ipywidgets_where_it_is_installed(installed, monkeypatch):
+@pytest.mark.parametrize(
+    "installed, kernel, shown",
+    [
+        (True, types.SimpleNamespace(_allow_stdin=True), 1),
+        (True, types.SimpleNamespace(_allow_stdin=False), 0),  # nobody is there
+        (True, None, 0),  # no notebook
+        (False, types.SimpleNamespace(_allow_stdin=True), 0),
+    ],
+)
+def test_sliders_where_there_is_somebody_to_move_them(
+    installed, kernel, shown, monkeypatch
+):
     calls = []
     widgets = types.SimpleNamespace(interact=lambda *a, **k: calls.append((a, k)))
     monkeypatch.setitem(sys.modules, "ipywidgets", widgets if installed else None)
+    shell = types.SimpleNamespace(kernel=kernel)
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
     plots.sliders(print, share=(0, 1, 0.1))
-    assert calls == ([((print,), {"share": (0, 1, 0.1)})] if installed else [])
+    assert calls == shown * [((print,), {"share": (0, 1, 0.1)})]
+
+
+@pytest.mark.parametrize("name", [r"$\frac{1}{$", "a$b$_^{", "100 $", "<b>&amp;"])
+def test_names_with_dollars_are_no_formulas(name):
+    figure, axis = plots.chart(4, 1)
+    plots.bars(axis, [name, "plain"], [1, 2])
+    assert len(plots.to_jpeg(figure)) > 1000
+    sheet = np.zeros((20, 20, 3), "uint8")
+    assert len(plots.to_jpeg(plots.labelled([sheet], [name]))) > 500

@@ -11,7 +11,7 @@ import pytest
 from drawings import save_disc
 
 from pokeutils.common import env, files, images
-from pokeutils.data import dataset, prepare
+from pokeutils.data import dataset, prepare, sources
 
 
 def load(source, tmp_path, size=16, lines=None):
@@ -243,3 +243,14 @@ def test_check_range_catches(spoil, reason):
     dataset.check_range(good())
     with pytest.raises(ValueError, match=reason):
         dataset.check_range(spoil(good()))
+
+
+@pytest.mark.parametrize("end", ["", "/", "//", "/.", "/../pets/"])
+def test_a_folder_is_one_source_however_it_is_written(pets, tmp_path, one_decoder, end):
+    """Or a run could not go on, as its pictures would count as others."""
+    first = dataset.load(pets, 16, tmp_path, progress=[].append)
+    again = dataset.load(f"{pets}{end}", 16, tmp_path, progress=[].append)
+    assert again.source == first.source == pets
+    assert again.fingerprint == first.fingerprint
+    both = sources.spelled(f"{pets}{end}+doodles+{pets}")
+    assert both == f"{pets}+doodles" and sources.spelled("sprites") == "sprites"

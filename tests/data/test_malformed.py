@@ -123,7 +123,10 @@ SVG = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><g fill="#
 <path d="M5 5h30v30h-30z" stroke="#000"/><circle cx="20" cy="20" r="8"/></g></svg>"""
 
 
-@pytest.mark.parametrize("kind", ["PNG", "GIF", "JPEG", "WEBP", "SVG"])
+KINDS = "PNG GIF JPEG WEBP SVG AVIF BMP TIFF ICO TGA QOI".split()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_pictures(kind, tmp_path):
     path = tmp_path / "in" / f"x.{kind.lower()}"
     path.write_bytes(SVG if kind == "SVG" else saved(kind))
@@ -134,6 +137,21 @@ def test_pictures(kind, tmp_path):
         path.write_bytes(saved(kind))
         assert len(packs.read_frames(path.read_bytes(), 48)) >= 1
         batter(path, lambda: packs.read_frames(path.read_bytes(), 48), 24, seed=2)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16"])
+def test_no_arrays_are_made_of_a_huge_picture(tmp_path, monkeypatch, mode):
+    path, sizes = tmp_path / "in" / "x.png", []
+    if mode == "I;16":
+        Image.fromarray(np.full((3000, 5000), 99, "uint16")).save(path)
+    else:
+        Image.new(mode, (5000, 3000), 1).save(path)
+    premultiply = images.premultiply
+    monkeypatch.setattr(
+        images, "premultiply", lambda x: sizes.append(x.size) or premultiply(x)
+    )
+    assert images.read(path, 256).shape == (154, 256, 4)
+    assert max(sizes) < 4 * 1300 * 1300, "numbers, where the picture has 15 million"
 
 
 @pytest.mark.parametrize(

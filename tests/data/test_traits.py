@@ -1,4 +1,4 @@
-"""Size, symmetry, brightness and hue of pictures made to have them."""
+"""Size, pieces, brightness and hue of pictures made to have them."""
 
 import numpy as np
 import pytest
@@ -45,16 +45,6 @@ def test_a_snake_is_one_piece_and_a_corner_holds():
     snake[::2] = snake[1::4, 15] = snake[3::4, 0] = 255
     corner[:8, :8] = corner[8:, 8:] = 255
     assert (traits.largest_piece(np.stack([snake, corner])) == 1).all()
-
-
-def test_symmetry_is_about_the_creature_not_the_canvas():
-    half = block(2, 8)
-    half[4:12, 2:5] = (0, 0, 200, 255)
-    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 4), dtype="uint8")
-    noise[..., 3], noise[:, :2] = 255, 0
-    values = traits.symmetry(np.stack([block(1, 7), half, noise, block(0, 0)]))
-    assert values[0] == 1 and 0.3 < values[1] < 0.8 and values[2] < 0.8
-    assert np.isnan(values[3])
 
 
 def test_hue_points_at_the_colour():

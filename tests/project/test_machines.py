@@ -30,8 +30,9 @@ RUN = """
 import sys, nbformat, nbclient
 path = sys.argv[1]
 notebook = nbformat.read(path, as_version=4)
+settings = {"timeout": None, "startup_timeout": 600, "kernel_name": "python3"}
 try:
-    nbclient.NotebookClient(notebook, timeout=None, kernel_name="python3").execute()
+    nbclient.NotebookClient(notebook, **settings).execute()
 finally:
     nbformat.write(notebook, path)
 """

@@ -106,5 +106,14 @@ def test_outputs_are_small_and_clean(path, notebook):
         assert max(map(len, lines), default=0) <= 98, max(lines, key=len)
 
 
+def test_prose_names_no_result(notebook):
+    """A reader's own run would contradict it: cells print results, prose reads them."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            prose = re.sub(r"`[^`]*`|\"[^\"]*\"|\]\([^)]*\)", "", cell.source)
+            found = re.findall(r"\d+\.\d+|\d+,\d{3}|\d+ ?%", prose)
+            assert not set(found) - {"0 %", "50 %", "95 %", "100 %"}, cell.source
+
+
 def test_outputs_belong_to_the_code(path, notebook):
     assert not render.stale(notebook), f"make render ONLY={path.stem}"

@@ -1,5 +1,5 @@
 """The notebooks as `make run` executes them, on doodles, in the tiny profile: eight of
-them in a minute, and apart, because they train more, 7 and 10."""
+them in a minute, and apart, because they take longer, 7 and 10."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def execute(names):
 
 
 @pytest.mark.slow
-def test_the_notebooks_that_train_more_run_as_well(folders):
+def test_the_notebooks_that_take_longer_run_as_well(folders):
     execute(["07_compare_recipes", "10_creatures_on_demand"])
     assert not list(folders.rglob("*.failed.ipynb"))
 

@@ -39,7 +39,7 @@ COME_WITH = {
     "IPython": "ipykernel",  # a notebook's display()
 }
 # and those that a person, Colab or Kaggle may have.
-OPTIONAL = {"kagglehub", "ipywidgets"}
+OPTIONAL = {"google", "kagglehub", "ipywidgets"}
 
 
 def test_the_package_opens_on_six_files_and_seven_folders():

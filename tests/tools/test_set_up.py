@@ -44,10 +44,12 @@ def test_an_interrupted_installation_is_done_again(installed, monkeypatch, tmp_p
         with pytest.raises(SystemExit):
             set_up.set_up("run", PROJECT, tmp_path)
     set_up.set_up("run", PROJECT, tmp_path)
-    (tmp_path / ".venv" / "installed.json").write_text("{torn")
-    for _ in range(2):
-        set_up.set_up("run", PROJECT, tmp_path)
-    assert len(installed) == 3
+    damaged = "{torn", "", "\0\0", "[]", "{}", "[" * 100_000, '{"extras": 1}', "null"
+    for record in damaged:
+        (tmp_path / ".venv" / "installed.json").write_text(record)
+        for _ in range(2):
+            set_up.set_up("run", PROJECT, tmp_path)
+    assert len(installed) == 2 + len(damaged)
 
 
 def test_a_gpu_decides_once_but_not_for_the_benchmarks(
@@ -191,11 +193,17 @@ def test_setting_up_ends_in_a_sentence(monkeypatch, error, sentence):
         set_up.main("run")
 
 
-def test_a_user_without_a_home_is_told_what_to_do(monkeypatch):
+@pytest.mark.parametrize("home", [None, "/", "/gone", "/gone/too"])
+def test_a_user_without_a_home_is_told_what_to_do(monkeypatch, home):
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])  # a KeyError, as there
+    if home:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr(os, "access", lambda path, how: str(path) != "/")
     with pytest.raises(SystemExit, match="no home folder.*HOME=/tmp make run"):
         set_up.main("run")
+    monkeypatch.setenv("HOME", "/tmp/made/later")
+    assert set_up.has_home()
 
 
 @pytest.mark.parametrize(

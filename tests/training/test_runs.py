@@ -51,6 +51,12 @@ def test_a_log_is_read_without_its_torn_rows(folders, end):
     np.testing.assert_array_equal(log["loss"], [0.5, np.nan])
 
 
+def test_zero_bytes_in_the_middle_take_no_row_with_them(folders):
+    text = f"step,loss\n1,1\n{NULS}2,2\n3,3{NULS}\n4,4\n"
+    log = runs.read_log(make(folders, "a", log_csv=text))
+    np.testing.assert_array_equal(log["step"], [1, 2, 3, 4])
+
+
 DAMAGED = [
     b"",
     b"\0" * 200_000,

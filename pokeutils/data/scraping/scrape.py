@@ -215,7 +215,7 @@ class _Journal(dict):
         self._file.seek(0)
         for line in self._file:
             with contextlib.suppress(OSError, *UNREADABLE):
-                entry = json.loads(line)
+                entry = json.loads(line.replace("\0", ""))  # as a power cut leaves
                 url = entry.pop("url")
                 self.pop(url, None)
                 file = entry.get("file")

@@ -322,6 +322,8 @@ def test_a_killed_run_kept_others_out_and_goes_on(serebii, tmp_path):
     (raw / "shiny" / ".037.0123abcd.tmp.png").write_bytes(png()[:99])
     with open(raw / "journal.jsonl", "a") as journal:
         journal.write('\n[1]\n"?"\n{"url": "http://127.0.0.1/half')
+    journal = raw / "journal.jsonl"  # and a power cut
+    journal.write_bytes(journal.read_bytes().replace(b"\n", b"\0" * 999 + b"\n"))
     serebii.gates.clear()
     serebii.asked.clear()
     run("serebii", tmp_path)

@@ -274,17 +274,8 @@ class SpectralConv2D(layers.Conv2D):
     al. 2018), so that no layer of a discriminator can shout.
 
     The value is tracked by one power iteration a training pass. Of Conv2D's options it
-    takes filters, kernel_size, strides, padding and use_bias; others raise ValueError.
+    takes filters, kernel_size, strides, padding and use_bias.
     """
-
-    def __init__(self, *args, **options):
-        super().__init__(*args, **options)
-        bent = self.activation is not keras.activations.linear
-        if bent or self.groups > 1 or max(self.dilation_rate) > 1:
-            raise ValueError(
-                "SpectralConv2D has no activation, groups or dilation; put the "
-                "activation into a layer of its own."
-            )
 
     def build(self, input_shape):
         super().build(input_shape)

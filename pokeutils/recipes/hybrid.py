@@ -27,13 +27,6 @@ def projected_discriminator(
     convolutions, drawn from `seed`, so that the discriminator cannot feed on a few of
     them. On each mixed map stands a small trained head of `width` channels.
     """
-    if channels != 3:
-        raise ValueError(
-            f"The feature network sees RGB, not {channels} channels. Lay transparent "
-            "pictures on a background with augment.OnBackground."
-        )
-    if input_size % 32:
-        raise ValueError(f"input_size must be a multiple of 32, got {input_size}.")
     lite0 = backbones.lite0_model(scales)
     pictures = keras.Input((size, size, 3))
     pixels = layers.Rescaling(127.5, offset=127.5, dtype="float32")(pictures)

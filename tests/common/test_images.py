@@ -200,19 +200,6 @@ def test_every_mode_becomes_rgba_with_its_transparency(tmp_path, mode, name):
     assert abs(rgba[15, 20].astype(int) - (90, 90, 90, 255)).max() <= 1
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_the_white_ground_of_a_jpeg_goes_and_white_inside_stays(tmp_path, mode):
-    image = Image.new("RGB", (300, 200), "white")
-    ImageDraw.Draw(image).ellipse([60, 40, 240, 160], fill=(60, 60, 60))
-    ImageDraw.Draw(image).ellipse([130, 80, 170, 120], fill="white")  # an eye
-    image.convert(mode).save(tmp_path / "a.jpg", quality=90)
-    rgba = images.read(tmp_path / "a.jpg", long_side=300)
-    assert rgba[0, 0, 3] == 0 and rgba[100, 80, 3] == 255
-    assert rgba[100, 150, 3] == 255 and rgba[100, 150, :3].min() > 240
-    left, top, right, bottom = images.box(rgba)
-    assert abs(np.array([left, top, right, bottom]) - (60, 40, 241, 161)).max() <= 3
-
-
 def test_the_rings_of_a_poor_jpeg_go_with_the_ground(tmp_path):
     image = Image.new("RGB", (120, 120), "white")
     ImageDraw.Draw(image).ellipse([40, 30, 80, 90], fill=(60, 20, 90))
@@ -311,15 +298,6 @@ def test_svgs_and_large_rasters_are_made_to_fit(tmp_path):
         (tmp_path / "a.svg").write_text(SVG.format(width, height, RED))
         rgba = images.read(tmp_path / "a.svg")
         assert rgba.shape == (*shape, 4) and tuple(rgba[9, 9]) == (255, 0, 0, 255)
-
-
-def test_an_svg_cannot_read_other_files(tmp_path):
-    Image.new("RGB", (9, 9), "red").save(tmp_path / "secret.png")
-    for tag in ("image", "svg:image", "IMAGE", "feImage"):
-        link = f'<{tag} href="{tmp_path / "secret.png"}" width="9" height="9"/>'
-        (tmp_path / "a.svg").write_text(SVG.format(9, 9, link))
-        with pytest.raises(ValueError, match="embeds other files"):
-            images.read(tmp_path / "a.svg")
 
 
 def test_files_that_are_no_pictures_say_why(tmp_path):

@@ -1,12 +1,11 @@
 """Planted copies are found, whatever was done to them, and other pictures are not."""
 
-import csv
 import json
 
 import numpy as np
 import pytest
 
-from pokeutils.common import env, images
+from pokeutils.common import images
 from pokeutils.evaluation import copies, likeness, planted
 
 SIZE = 48
@@ -65,33 +64,6 @@ def test_the_search_tries_itself_on_planted_copies(reals, others):
     record = json.loads(json.dumps(found.record()))
     assert record["planted"]["exact"]["together"]["judged"] == 30
     assert record["samples"]["drawing"]["total"] == 5
-
-
-def real_set(name):
-    """Pictures, species, and which to train on; skips where it is not prepared."""
-    folder = env.ROOT / "data" / "prepared" / name
-    if not (folder / "report.json").exists():
-        pytest.skip(f"{name} is not prepared here")
-    with open(folder / "meta.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    species = np.array([int(row["species_id"]) for row in rows])
-    train = np.array([row["split"] == "train" for row in rows])
-    return np.load(folder / "images.npy"), species, train
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["artwork-32", "artwork-64", "sprites-32"])
-def test_the_table_of_planted_copies(name):
-    pictures, species, train = real_set(name)
-    known, unseen = pictures[train], pictures[~train]
-    groups = species[train]
-    found = copies.search(unseen, known, unseen, groups=groups, plant=200)
-    print(f"\n{name}: {len(known)} training pictures\n{found}")
-    assert found.false_alarms["together"].share < 0.02
-    share = {kind: one["together"].share for kind, one in found.planted.items()}
-    assert share["exact"] == share["mirrored"] == 1
-    hard = share.pop("cut off")
-    assert min(share.values()) >= 0.9 > hard, found  # a search that says so is honest
 
 
 def test_a_tilted_copy_is_found(reals):

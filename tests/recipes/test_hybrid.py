@@ -41,13 +41,6 @@ def test_mixing_is_fixed_by_its_seed():
         assert not np.allclose(a, c)
 
 
-def test_wrong_channels_and_sizes_are_named():
-    with pytest.raises(ValueError, match="RGB, not 4.*OnBackground"):
-        hybrid.projected_discriminator(16, channels=4)
-    with pytest.raises(ValueError, match="multiple of 32, got 100"):
-        hybrid.projected_discriminator(16, input_size=100)
-
-
 @pytest.fixture(scope="module")
 def built(second):
     """One model for all tests, and the state that it begins in."""

@@ -11,7 +11,7 @@ from tiny import SILENT, TINY, arrays
 
 from pokeutils.common import env, images, saved
 from pokeutils.data import dataset, recolour
-from pokeutils.recipes import catalogue, modern, rebuilt
+from pokeutils.recipes import catalogue, modern
 from pokeutils.recipes.recipe import CosineTail, Recipe
 from pokeutils.training import callbacks, loop, runs
 
@@ -189,14 +189,6 @@ def test_the_example_for_contributors_is_a_recipe():
 
 
 # The five projects --------------------------------------------------------------------
-
-
-def test_every_project_says_what_is_pinned_chosen_and_what_it_costs():
-    for name, system in rebuilt.SYSTEMS.items():
-        assert system.__doc__.strip().startswith("Project 00"), name
-        assert "Chosen" in system.__doc__ and "Costs" in system.__doc__, name
-        assert catalogue.get(name).name == name
-    assert len(rebuilt.SYSTEMS) == 6
 
 
 def test_what_takes_no_options_says_so():

@@ -8,7 +8,6 @@ import time
 
 import nbformat
 import pytest
-from nbclient.exceptions import CellExecutionError
 from nbformat import v4
 from render import run
 
@@ -154,7 +153,9 @@ def test_ctrl_c_stops_the_kernel(start, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error", [files.NoRoom, download.SourceUnavailable, runs.RunIsBusy]
+    "error",
+    [files.NoRoom, download.SourceUnavailable, runs.RunIsBusy]
+    + [folders.UnusableFolder, prepare.UnusablePictures],
 )
 def test_an_error_that_says_what_to_do_stands_alone(error):
     class Told:  # as nbclient tells of it
@@ -195,12 +196,6 @@ def test_a_kernel_that_dies_is_reported(start):
     text = process.communicate(timeout=120)[0]
     assert process.returncode == 1
     assert "too little memory" in text.splitlines()[-1]
-
-
-@pytest.mark.parametrize("kind", [folders.UnusableFolder, prepare.UnusablePictures])
-def test_an_error_that_says_all_stands_alone(kind):
-    error = CellExecutionError("the calls", kind.__name__, "Too few; add some.")
-    assert run.explain(v4.new_notebook(), error) == "Too few; add some."
 
 
 def test_a_notebook_that_is_done_early_is_done(start, tmp_path):

@@ -314,20 +314,6 @@ def test_what_was_started_otherwise_is_refused_with_the_difference(fit, data):
     assert "001-tiny8 is unfinished, but not the same: recipe.batch: was 16" in said
 
 
-def test_neither_params_nor_checkpoint_can_be_swapped(fit, model, data):
-    run, _ = fit(minutes=1e-9)
-    params = runs.read_params(run)
-    params["recipe"]["mirror"] = False
-    (run / "params.json").write_text(json.dumps(params))
-    before = state(model)
-    other = dataclasses.replace(TINY, mirror=False)
-    assert choose(data, other, run=run)[:2] == (run.name, False)
-    with pytest.raises(ValueError, match="recipe.mirror: was True, now False"):
-        fit(run, other)  # the checkpoint knows better than the edited file
-    for ours, theirs in zip(state(model), before, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
 def test_a_field_newer_than_the_run_counts_as_its_default(data):
     now = runs.params(TINY, data, 0)
     before = json.loads(json.dumps(now))

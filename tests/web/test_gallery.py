@@ -213,19 +213,6 @@ def test_an_empty_run_folder_gives_a_page(tmp_path):
     assert "001-new" in text(page) and not page("img")
 
 
-def test_odd_numbers_and_a_heavy_animation_do_not_break_it(run, tmp_path, monkeypatch):
-    lines = (run / "log.csv").read_text().splitlines()
-    lines[5] = lines[5].replace("0.9", "nan").replace("7.0", "inf")
-    (run / "log.csv").write_text("\n".join(lines))
-    monkeypatch.setattr(gallery, "GIF_LIMIT", 100)
-    page = opened(gallery.write(run, tmp_path))
-    points = " ".join(line["points"] for line in page("polyline")).split()
-    for point in points:
-        x, y = map(float, point.split(","))
-        assert 0 <= x <= 420 and 0 <= y <= 230
-    assert len(points) > 70 and len(page("img")) == 3
-
-
 def test_written_to_outputs_latest_and_whole_or_not_at_all(run, folders, monkeypatch):
     path = gallery.write(run)
     assert path == folders / "outputs" / "latest" / "index.html"

@@ -250,14 +250,6 @@ def test_a_visit_has_an_end(serebii, tmp_path, monkeypatch, limit, value):
     assert len(sources.manifest(run("serebii", tmp_path))) == 11
 
 
-def test_the_time_left_counts_the_wait_that_is_asked_for(serebii, tmp_path, monkeypatch):
-    serebii.replies["/robots.txt"] = b"User-agent: *\nCrawl-delay: 300"
-    monkeypatch.setattr(polite.Visitor, "_persist", lambda self, url, delay: self._ask(url))
-    lines = []
-    run("serebii", tmp_path, lines)
-    assert "4 species, 0 pictures, about 60 min left" in lines[0]
-
-
 def test_a_forbidden_index_stops_the_run(serebii, tmp_path):
     serebii.replies["/robots.txt"] = b"User-agent: *\nDisallow: /pokedex-swsh\n"
     with pytest.raises(sources.SourceUnavailable, match="no list.*robots.txt forbids"):

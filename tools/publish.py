@@ -131,7 +131,9 @@ def _save_discriminators(run, name):
     recipe, _, seed = catalogue.read(run / "params.json")
     model, path = recipe.build(seed), saved.folder() / f"{name}-discriminators.npz"
     checkpoints.load(model, run)
-    saved.save_discriminators(model, path)
+    arrays = {k: np.float16(v) for k, v in saved.discriminators(model).items()}
+    with files.atomic(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
     return {"discriminators": {"sha256": files.sha256(path)}}
 
 

@@ -23,7 +23,7 @@ def settle():
 def accelerator():
     """Returns "gpu" or "cpu": what Keras will compute on. A GPU does not count when the
     TensorFlow installed is built without CUDA."""
-    return "gpu" if gpu() is not None and not _cpu_only_backend() else "cpu"
+    return "gpu" if gpu() is not None and not _without_cuda() else "cpu"
 
 
 def has_tpu():
@@ -56,9 +56,7 @@ def _nvidia_smi():
         return None  # a driver without a device, or one too old to ask
 
 
-def _cpu_only_backend():
-    if backend() != "tensorflow":
-        return False
+def _without_cuda():
     if "tensorflow" in sys.modules:
         return not sys.modules["tensorflow"].config.list_physical_devices("GPU")
     # From 2.11 on, TensorFlow for Windows is built without CUDA. WSL is Linux.
@@ -144,8 +142,6 @@ def tune(batch):
     GPUs only the part is that gives up on a convolution with bias and leaky ReLU
     (TensorFlow 2.20). On two cores, small batches get one core per operation: on both
     they take a fifth longer (benchmarks/README.md)."""
-    if backend() != "tensorflow":
-        return
     import tensorflow as tf
 
     if batch <= 16 and cores() == 2 and "TF_NUM_INTRAOP_THREADS" not in os.environ:

@@ -214,7 +214,7 @@ def report(trains=False):
     """
     device.settle()
     found = versions()
-    names = ("python", "keras", device.backend(), "numpy")
+    names = ("python", "keras", "tensorflow", "numpy")
     packages = ", ".join(f"{name} {found.get(name, 'missing')}" for name in names)
     chosen = "POKEUTILS_PROFILE" if os.environ.get("POKEUTILS_PROFILE") else "device"
     print(f"platform  {platform()}, {packages}")
@@ -236,18 +236,16 @@ def _short(path):
 
 
 def _hints(trains):
-    where, module = platform(), device.backend()
-    framework = {"tensorflow": "TensorFlow"}.get(module, module)
-    if not importlib.util.find_spec(module):
-        wanted = {"tensorflow": "tensorflow==2.20.*"}.get(module, module)
+    where = platform()
+    if not importlib.util.find_spec("tensorflow"):
         yield (
-            f"{framework} is missing, and without it nothing can be trained or drawn: "
-            f'pip install "{wanted}"'
+            "TensorFlow is missing, and without it nothing can be trained or drawn: "
+            'pip install "tensorflow==2.20.*"'
         )
     elif device.accelerator() == "cpu":
         if device.gpu() is not None or device.has_tpu():
             name = device.gpu()["name"] if device.gpu() else "TPU"
-            yield f"Note: this {framework} does not use the {name} that is here."
+            yield f"Note: this TensorFlow does not use the {name} that is here."
         if trains and where == "colab":
             yield "No GPU: Runtime > Change runtime type > T4 GPU, then Run all again."
         if trains and where == "kaggle":

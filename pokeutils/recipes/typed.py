@@ -9,14 +9,10 @@ from pokeutils.data import species, traits
 from pokeutils.gan import GAN
 
 COUNT = len(species.TYPES)
-HUES = {
-    "red": "fire",
-    "yellow": "electric",
-    "green": "grass",
-    "cyan": "ice",
-    "blue": "water",
-    "magenta": "psychic",
-}
+_HUES = (
+    "red fire yellow electric green grass cyan ice blue water magenta psychic".split()
+)
+HUES = dict(zip(_HUES[::2], _HUES[1::2], strict=True))
 
 
 class ConditionalGAN(GAN):

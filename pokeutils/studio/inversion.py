@@ -17,14 +17,7 @@ COARSEST = 8  # px: pictures are compared at their size, half of it, down to thi
 
 
 def invert(
-    generator,
-    pictures,
-    steps=150,
-    starts=2,
-    pool=512,
-    rate=0.08,
-    prior=0.01,
-    seed=0,
+    generator, pictures, steps=150, starts=2, pool=512, rate=0.08, prior=0.01, seed=0
 ):
     """Finds latents whose pictures are like `pictures`, uint8 (n, s, s, channels);
     returns `Inversion`: latents (n, d), the loss of each, the pictures they draw.

@@ -175,8 +175,6 @@ class Training:
         also=(),
         show=print,
     ):
-        if on_alarm not in ("stop", "ignore"):
-            raise ValueError(f"on_alarm={on_alarm!r}; use 'stop' or 'ignore'.")
         dataset.check_range(data.images)
         self.recipe, self.model, self.data = recipe, model, data
         self.run, self.seed, self.show = run, seed, show

@@ -170,7 +170,7 @@ def test_weights_decide_how_often_a_picture_comes():
 def test_impossible_weights_are_refused(weights):
     with pytest.raises(ValueError, match=r"expected \(10,\), one per picture"):
         dataset.order(10, 2, 1, seed=0, weights=weights)
-    with pytest.raises(ValueError, match="a batch of 2 from 0 pictures"):
+    with pytest.raises(ValueError, match="count=0; expected a whole number from 1"):
         dataset.order(0, 2, 1, seed=0)
 
 

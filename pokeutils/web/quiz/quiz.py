@@ -150,11 +150,7 @@ def _read_json(path):
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError("far too large for a file of answers")
-        return json.loads(path.read_text("utf-8"))
-    except UnicodeDecodeError:
-        raise ValueError("not a text file") from None
-    except (json.JSONDecodeError, RecursionError):
-        raise ValueError("not JSON, or cut short") from None
+        return files.read_json(path)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
 
@@ -163,7 +159,7 @@ def _check(record, known, file):
     """Returns the Answers in a decoded JSON `record`; `known` is {id: Quiz}. Raises
     ValueError for one that the page has not written, or that is of another quiz."""
     fields = {"format", *Answers._fields[1:]}
-    if not isinstance(record, dict) or record.keys() != fields:
+    if record.keys() != fields:
         raise ValueError("not a file of answers that the quiz wrote")
     texts = [record[k] for k in ("quiz", "response", "name", "knowledge", "finished")]
     judged, seconds = record["judged_real"], record["seconds"]

@@ -9,10 +9,8 @@ from pokeutils.data import species, traits
 from pokeutils.gan import GAN
 
 COUNT = len(species.TYPES)
-_HUES = (
-    "red fire yellow electric green grass cyan ice blue water magenta psychic".split()
-)
-HUES = dict(zip(_HUES[::2], _HUES[1::2], strict=True))
+HUES = {"red": "fire", "yellow": "electric", "green": "grass"}
+HUES |= {"cyan": "ice", "blue": "water", "magenta": "psychic"}
 
 
 class ConditionalGAN(GAN):

@@ -200,18 +200,6 @@ def test_every_mode_becomes_rgba_with_its_transparency(tmp_path, mode, name):
     assert abs(rgba[15, 20].astype(int) - (90, 90, 90, 255)).max() <= 1
 
 
-def test_the_rings_of_a_poor_jpeg_go_with_the_ground(tmp_path):
-    image = Image.new("RGB", (120, 120), "white")
-    ImageDraw.Draw(image).ellipse([40, 30, 80, 90], fill=(60, 20, 90))
-    image.save(tmp_path / "a.jpg", quality=60)
-    image.save(tmp_path / "a.png")
-    poor, whole = (images.read(tmp_path / name) for name in ("a.jpg", "a.png"))
-    assert images.box(whole) == (40, 30, 81, 91)
-    assert abs(np.array(images.box(poor)) - images.box(whole)).max() <= 1
-    outside = poor[(whole[..., 3] == 0) & (poor[..., 3] > 0)]
-    assert len(outside) < 0.1 * (whole[..., 3] > 0).sum()
-
-
 GROUNDS = {
     "white": (255, 255, 255),
     "blue": (120, 190, 240),
@@ -315,17 +303,6 @@ def test_files_that_are_no_pictures_say_why(tmp_path):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValueError, match=reason):
             images.read(tmp_path / name)
-
-
-@pytest.mark.parametrize("most", [1, 255])
-def test_greys_in_floats_keep_their_shades(tmp_path, most):
-    greys = np.full((32, 32), most, np.float32)
-    greys[8:24, 8:24] = np.linspace(0, 0.9 * most, 256).reshape(16, 16)
-    Image.fromarray(greys).save(tmp_path / "a.tif")
-    rgba = images.read(tmp_path / "a.tif")
-    assert rgba[0, 0, 3] == 0 and images.box(rgba) == (8, 8, 24, 24)
-    shades = (greys[8:24, 8:24] * 255 / most).round()
-    assert abs(rgba[8:24, 8:24, 0] - shades).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -82,20 +82,6 @@ def test_a_damaged_set_is_made_anew(pets, tmp_path, one_decoder):
         assert again.fingerprint == first.fingerprint
 
 
-def test_two_at_once_do_not_disturb_each_other(pets, tmp_path):
-    code = """if True:
-        import sys; from pokeutils.data import dataset
-        ready = dataset.load(sys.argv[1], 16, sys.argv[2], lambda line: None)
-        print(ready.fingerprint, len(ready.report["dropped"]))"""
-    command = [sys.executable, "-c", code, pets, str(tmp_path / "data")]
-    options = dict(cwd=env.ROOT, stdout=subprocess.PIPE, text=True)
-    both = [subprocess.Popen(command, **options) for _ in range(2)]
-    lines = [process.communicate(timeout=60)[0] for process in both]
-    assert lines == [f"{load(pets, tmp_path).fingerprint} 0\n"] * 2
-    for folder in ("raw", "prepared"):
-        assert [n for n in os.listdir(tmp_path / "data" / folder) if n[0] == "."] == []
-
-
 @pytest.mark.parametrize(
     "source, size",
     [("doodles", 4), ("sprites", 48), ("animated", 128), ("artwork+sprites", 80)],

@@ -120,19 +120,6 @@ def test_resize_is_pillows_bicubic_in_float(shape, size):
     np.testing.assert_allclose(found, expected.clip(0, 255), atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "wrong, message",
-    [
-        (np.zeros((2, 8, 8, 3), "float32"), "expected uint8 pictures"),
-        (np.zeros((2, 8, 8, 1), "uint8"), "expected uint8 pictures"),
-        (np.array([[[[200, 0, 0, 0]]]], "uint8"), "straight RGBA.*premultiply"),
-    ],
-)
-def test_what_is_no_picture_is_refused(random_conv, wrong, message):
-    with pytest.raises(ValueError, match=message):
-        random_conv(wrong)
-
-
 def test_cache_knows_pictures_weights_and_version(
     random_conv, noise, tmp_path, monkeypatch
 ):

@@ -153,18 +153,6 @@ def test_kaggle_without_internet_takes_the_project_that_is_attached(below, tmp_p
     assert not list((tmp_path / "working").iterdir())
 
 
-def test_what_is_installed_is_used_before_a_checkout_nearby(tmp_path):
-    near, installed = checkout(tmp_path / "near"), tmp_path / "site-packages"
-    shutil.copytree(near / "pokeutils", installed / "pokeutils")
-    (near / "notebooks").mkdir()
-    root, data, *_ = start("local", near, installed=[installed])
-    # Alone in site-packages it reads what is committed from the project around it,
-    assert (root, data) == (str(near), str(near / "data"))
-    (near / "pyproject.toml").unlink()  # or does without.
-    root, data, *_ = start("local", near, installed=[installed])
-    assert (root, data) == (str(installed), str(near / "notebooks" / "data"))
-
-
 @needs_git
 @pytest.mark.parametrize("platform", ["colab", "kaggle", "local"])
 def test_without_project_or_address_one_sentence_says_what_to_write(platform, tmp_path):
@@ -186,11 +174,3 @@ def test_what_is_missing_is_installed_before_it_is_needed(
     (asked,) = pips
     assert "--quiet" in asked and "resvg_py==0.5.0" in asked
     assert said == (not pip_works)
-
-
-def test_every_notebook_begins_there(tmp_path):
-    project = checkout(tmp_path / "content" / "pokemon-gan")
-    root, *_, reports, _ = start("colab", tmp_path, FIRST, POKEUTILS_PROFILE="full")
-    assert root == str(project)
-    assert len(reports) == len(NOTEBOOKS)
-    assert all("profile   full" in report for report in reports)

@@ -218,16 +218,6 @@ def test_copies_triple_the_pictures():
     assert (black[:, 0, 0] == 0).mean() > 0.9, "seed 001 drops alpha"
 
 
-def test_a_seed_stops_and_goes_on_as_if_nothing_had_happened(run):
-    """With a gate, two phases and batch norm in the discriminator, bit for bit."""
-    part = loop.train(SMALL, "doodles", run="new", minutes=1e-9, **SILENT)
-    assert len(runs.read_log(part)["epoch"]) == 1
-    assert loop.train(SMALL, "doodles", run=part, **SILENT) == part
-    resumed, whole = (saved.load_generator(r / "generator.keras") for r in (part, run))
-    for ours, theirs in zip(resumed.weights, whole.weights, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
 def test_one_variable_names_the_recipe_of_the_notebooks(monkeypatch):
     monkeypatch.setenv("POKEUTILS_RECIPE", "sprites64")
     for profile, count in {"quick": 60_000, "full": 992_000, "tiny": 128}.items():

@@ -29,14 +29,6 @@ def test_everything_is_compared_on_equal_terms():
             assert getattr(recipes[f"modern64-{name}"], field) == value
 
 
-@pytest.mark.parametrize("option", ["--minutes=nan", "--images=0", "--seeds=-1"])
-def test_what_is_no_amount_is_refused(capsys, option):
-    with pytest.raises(SystemExit):
-        compare.main([option])
-    words = option.replace("=", " is a positive number, not ")
-    assert words in capsys.readouterr().err
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The folder of a comparison of two small recipes that was stopped once."""

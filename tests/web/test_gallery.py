@@ -211,14 +211,3 @@ def test_an_empty_run_folder_gives_a_page(tmp_path):
     files.write_text(tmp_path / "001-new" / "log.csv", COLUMNS + "\n")
     page = opened(gallery.write(tmp_path / "001-new", tmp_path))
     assert "001-new" in text(page) and not page("img")
-
-
-def test_written_to_outputs_latest_and_whole_or_not_at_all(run, folders, monkeypatch):
-    path = gallery.write(run)
-    assert path == folders / "outputs" / "latest" / "index.html"
-    before = path.read_bytes()
-    monkeypatch.setattr(gallery.template, "whose", lambda source: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        gallery.write(run)
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]

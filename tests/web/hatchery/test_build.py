@@ -10,10 +10,9 @@ import hatchery
 import numpy as np
 import pytest
 from chromium import download, fits, press, visits
-from hatched import DESK, agree, drawn, names, pyramid, shaken, straight
+from hatched import DESK, agree, drawn, names, pyramid, straight
 from PIL import Image
 
-from pokeutils import models
 from pokeutils.common import files, images
 from pokeutils.data import doodles
 from pokeutils.data.download import OFFLINE, SourceUnavailable
@@ -57,24 +56,6 @@ def test_it_draws_what_keras_draws(calm, generator):
         assert agree(drawn(calm, f"#nest .cell:nth-child({place}) canvas"), wanted)
     assert calm.get_attribute("html", "data-backend") == "wasm"
     assert calm.locator("#trouble").is_hidden()
-
-
-def test_first_creature_of_a_real_generator_in_three_seconds(
-    browser, runtime, tmp_path
-):
-    """Seconds of the page's thread, because machines that run tests are busy."""
-    model = shaken(models.pyramid_generator(size=64))  # that of modern64
-    path = build.write(model, tmp_path / "a.html", runtime=runtime)
-    assert path.stat().st_size < 8e6
-    with visits(browser) as open_page:
-        page = open_page("about:blank")
-        devtools = page.context.new_cdp_session(page)
-        devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
-        page.goto(path.as_uri() + "#seed=ada")
-        page.wait_for_selector("html[data-first]")
-        rows = devtools.send("Performance.getMetrics")["metrics"]
-        assert {row["name"]: row["value"] for row in rows}["TaskDuration"] < 3
-        assert hatched(page).locator("#trouble").is_hidden()
 
 
 def test_without_webassembly_it_draws_the_same_more_slowly(visit, generator):

@@ -234,21 +234,6 @@ def test_a_reload_loses_nothing_and_clear_forgets(asked, visit, tmp_path):
     assert [a.name for a in accepted] == ["Grace", "Alan"] and not refused
 
 
-@pytest.mark.parametrize(
-    "kept",
-    [
-        "{",
-        "null",
-        json.dumps({"started": 1, "judged": [True]}),
-        json.dumps({"started": 1, "judged": [None] * 27, "at": 99}),
-    ],
-)
-def test_what_is_kept_is_not_trusted(asked, visit, kept):
-    key = json.dumps(f"pokeutils-quiz-{asked.id}")
-    page = visit(script=f"localStorage.setItem({key}, {json.dumps(kept)})")
-    assert heading(page) == "Real or not?" and page.is_visible("#start")
-
-
 def test_works_where_nothing_can_be_kept(visit, tmp_path):
     denied = "{ get() { throw new DOMException('denied'); } }"
     page = visit(script=f"Object.defineProperty(window, 'localStorage', {denied})")

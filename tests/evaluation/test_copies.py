@@ -90,25 +90,6 @@ def test_what_a_search_misses_is_said(reals):
     assert found.flagged.all() and found.planted["exact"]["together"].share == 1
 
 
-def test_the_limit_is_what_one_real_in_a_hundred_is_below(creatures):
-    many = np.concatenate([creatures, planted.all_kinds(creatures)["warped"][:40]])
-    ranks = []
-    for describe in (likeness.colours, likeness.drawing):
-        own, views = describe(many), []
-        for one in (many, np.ascontiguousarray(many[:, :, ::-1])):
-            views += [describe(planted.tilted(one, angle)) for angle in (-4, 0, 4)]
-        apart = np.min(
-            [[np.linalg.norm(view - a, axis=1) for a in own] for view in views], axis=0
-        )
-        alone = []
-        for i, row in enumerate(apart):
-            near = sorted(np.delete(row, i))[:10]
-            alone.append(near[0] / np.mean(near[1:]))
-        ranks.append([np.mean(np.array(alone) <= one) for one in alone])
-    p = np.sort(np.min(ranks, axis=0))
-    assert copies.Originals(many).limit == pytest.approx(p[1])  # of 120 one is below
-
-
 def test_rgb_and_rgba_are_compared_alike(reals):
     rgb = images.composite(reals)
     for samples, others in ((rgb, reals), (reals, rgb), (rgb, rgb)):

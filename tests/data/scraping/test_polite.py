@@ -217,24 +217,13 @@ def test_slow_or_cut_answers_are_asked_again(
     assert site.asked["/a.png"] == 2 + polite.ATTEMPTS
 
 
-def test_nobody_there_is_said_in_words(site, visitor):
-    site.close()
-    site.close = lambda: None
-    with pytest.raises(polite.Blocked, match="robots.txt cannot be read.*refused"):
-        visitor.page(site.url + "/page")
-
-
 HEAD = b"HTTP/1.1 200 OK\r\n"
-CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 GZIPPED = HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10]
 TRICKLES = {  # how an answer begins, and what then comes again and again
     "status": (b"", b" "),
-    "header": (HEAD + b"X-Name: ", b"a"),
     "headers": (HEAD, b"A: b\r\n"),
-    "length of a chunk": (CHUNKED, b"0"),
     "body": (HEAD + b"\r\n", b"a"),
     "nothing, packed": (GZIPPED, b"\0\0\0\xff\xff"),  # blocks without content
-    "redirect": (HEAD.replace(b"200", b"302") + b"Location: /b\r\n\r\n", b"a"),
 }
 
 

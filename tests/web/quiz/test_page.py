@@ -145,22 +145,6 @@ def test_click_through_and_export(asked, visit, tmp_path):
     assert page.locator("#truth img[src=x]").count() == 0
 
 
-def test_an_answer_can_be_changed_until_the_end(visit):
-    page = visit()
-    begin(page)
-    judge(page, [True] * 9)
-    page.click("#back")
-    page.locator(".panel button:visible").nth(4).click()
-    assert "judged real" in page.locator("[aria-current]").get_attribute("aria-label")
-    page.click("#no")
-    marks = page.locator(".panel button:visible .mark").all_text_contents()
-    assert marks == ["real"] * 4 + ["not real"] + ["real"] * 4
-    page.click("#next")
-    judge(page, [True] * 18)
-    judged = json.loads(page.input_value("#text"))["judged_real"]
-    assert judged == [True] * 4 + [False] + [True] * 22
-
-
 def test_keyboard_only(visit):
     page = visit()
     assert press(page, "Tab") == "name"

@@ -114,8 +114,7 @@ class GAN(keras.Model):
 
             # Then the generator learns to fool it.
             g_loss = self.generator_objective(fake, draws)
-            scaled = self.g_optimizer.scale_loss(g_loss)
-        gradients = tape.gradient(scaled, self.generator.trainable_variables)
+        gradients = tape.gradient(g_loss, self.generator.trainable_variables)
         self.g_optimizer.apply(gradients, self.generator.trainable_variables)
 
         # The average follows.
@@ -133,8 +132,7 @@ class GAN(keras.Model):
         with tf.GradientTape() as tape:
             outputs = [self.discriminator(x, training=True) for x in (real, fake)]
             d_loss, logs = self.discriminator_objective(*outputs, draws)
-            scaled = self.d_optimizer.scale_loss(d_loss)
-        gradients = tape.gradient(scaled, variables)
+        gradients = tape.gradient(d_loss, variables)
 
         # In some steps, the gradients of the penalty come on top.
         penalty = ops.zeros(())
@@ -159,9 +157,8 @@ class GAN(keras.Model):
                 total = ops.sum(self.logits(outputs, draws))
             gamma = self.r1_gamma * self.r1_interval
             penalty = r1_penalty(inner.gradient(total, real), gamma)
-            scaled = self.d_optimizer.scale_loss(penalty)
         # The last bias moves no slope, so it has no gradient.
-        pairs = zip(outer.gradient(scaled, variables), variables, strict=True)
+        pairs = zip(outer.gradient(penalty, variables), variables, strict=True)
         return penalty, [ops.zeros(v.shape) if g is None else g for g, v in pairs]
 
     def update_average(self, count):

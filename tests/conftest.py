@@ -49,7 +49,7 @@ os.environ["POKEUTILS_SOURCE"] = "doodles"
 
 FIRST = "structure notebooks_static env set_up".split()
 LONG = """
-series recipes gan faults build scrape compare loop scaling page benchmarks features
+series recipes gan faults build scrape compare loop page benchmarks features
 copies guards devices dataset publish hybrid download
 """.split()
 

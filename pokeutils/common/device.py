@@ -83,32 +83,26 @@ def cores():
 
 
 def compute_dtype():
-    """Returns the Keras dtype policy that is fastest and safe on this device: bfloat16
-    where the hardware has it, float16 on GPUs with tensor cores but no bfloat16 (T4,
-    V100), which needs loss scaling, else "float32"."""
-    if accelerator() == "gpu":
-        capability = gpu()["capability"]
-        if capability >= 8:
-            return "mixed_bfloat16"
-        return "mixed_float16" if capability >= 7 else "float32"
+    """Returns the Keras dtype policy that is fastest on this device: bfloat16 where the
+    hardware has it, else "float32", also on a T4 or a V100, which only have float16."""
     fast = _cpu()[1] & {"amx_bf16", "avx512_bf16"}
+    if accelerator() == "gpu":
+        fast = gpu()["capability"] >= 8
     return "mixed_bfloat16" if fast else "float32"
 
 
-DTYPES = "float32", "mixed_bfloat16", "mixed_float16"
+DTYPES = "float32", "mixed_bfloat16"
 
 
 def training_dtype():
     """Returns the Keras dtype policy of trainings: POKEUTILS_DTYPE, else the fastest
-    one that has been tried, which float16 on a T4 has not. Raises ValueError if
-    POKEUTILS_DTYPE is none of `DTYPES`."""
+    one. Raises ValueError if POKEUTILS_DTYPE is none of `DTYPES`."""
     asked = os.environ.get("POKEUTILS_DTYPE")
     if asked and asked not in DTYPES:
         raise ValueError(
             f"POKEUTILS_DTYPE is {asked!r}; expected one of {', '.join(DTYPES)}."
         )
-    dtype = compute_dtype()
-    return asked or ("float32" if dtype == "mixed_float16" else dtype)
+    return asked or compute_dtype()
 
 
 def device_name():

@@ -132,7 +132,7 @@ class Recipe:
             seed=seed,
             **options,
         )
-        g_optimizer, d_optimizer, *more = self._optimizers(dtype)
+        g_optimizer, d_optimizer, *more = self._optimizers()
         model.compile(g_optimizer, d_optimizer, self.losses(), *more)
         if self.warm:
             saved.warm(model, self.warm)
@@ -196,12 +196,10 @@ class Recipe:
                 f"which the discriminator compares. Use a multiple of {group}."
             )
 
-    def _optimizers(self, dtype):
-        """Adam for each network; with loss scaling in float16."""
+    def _optimizers(self):
+        """Adam for each network."""
         first, second = self.learning_rates
         adams = [self._adam(first, ease_in=self.ease_in), self._adam(second)]
-        if dtype == "mixed_float16":
-            adams = [keras.optimizers.LossScaleOptimizer(adam) for adam in adams]
         if self.second is not None:
             # It counts only the steps that it takes part in, yet ends with the others.
             rest = self.images - self.warm_up

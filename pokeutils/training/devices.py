@@ -1,4 +1,4 @@
-"""What some machines need: several devices through `tf.distribute` and `fit`, float16.
+"""Several devices, through `tf.distribute` and `fit`.
 
 Each device (a "replica") holds both networks and takes its share of every batch; Keras
 adds up the gradients. What that leaves undone is here: batch norms that see the whole
@@ -71,19 +71,6 @@ class ReplicaStep:
 
     def update_average(self, count):
         super().update_average(count * self.replicas)
-
-
-class Float16Step:
-    """Methods that go before those of a GAN in float16, whose gradients may overflow:
-    the optimisers then take no step and scale the losses down (Micikevicius et al.
-    2018), and the length of such gradients is told as 0."""
-
-    def update(self, real, draws):
-        logs = super().update(real, draws)
-        for name in ("d_norm", "g_norm"):
-            sound = keras.ops.isfinite(logs[name])
-            logs[name] = keras.ops.where(sound, logs[name], 0.0)
-        return logs
 
 
 class ReplicaSeed(keras.random.SeedGenerator):

@@ -14,12 +14,7 @@ from pokeutils.common import device, files, plots
 from pokeutils.common.interruptions import Interruptions
 from pokeutils.data import dataset
 from pokeutils.training import callbacks, checkpoints, guards, runs
-from pokeutils.training.devices import (
-    Float16Step,
-    ReplicaStep,
-    check_strategy,
-    choose_strategy,
-)
+from pokeutils.training.devices import ReplicaStep, check_strategy, choose_strategy
 
 
 def train(recipe, source=None, seed=0, run=None, show=print, devices=None, **options):
@@ -49,7 +44,7 @@ def train(recipe, source=None, seed=0, run=None, show=print, devices=None, **opt
     with runs.lock(run, show):
         try:
             with strategy.scope() if strategy else contextlib.nullcontext():
-                model = recipe.build(seed, step=step_of(strategy))
+                model = recipe.build(seed, step=ReplicaStep if strategy else None)
             fit(recipe, model, data, run, seed, show=show, **options)
         except Exception as error:
             if new and not isinstance(error, guards.Alarm) and _is_empty(run):
@@ -60,13 +55,6 @@ def train(recipe, source=None, seed=0, run=None, show=print, devices=None, **opt
             place = device.device_name()
             raise guards.OutOfMemory(recipe.batch, place, new) from error
     return run
-
-
-def step_of(strategy):
-    """What goes before the GAN's own methods on this machine: a class, or None."""
-    if strategy:
-        return ReplicaStep
-    return Float16Step if device.training_dtype() == "mixed_float16" else None
 
 
 # Which run ----------------------------------------------------------------------------
@@ -237,13 +225,6 @@ class Training:
 
     def check(self, facts):
         """Raises ValueError unless a checkpoint with these facts belongs here."""
-        was, now = facts["params"]["dtype"], self.params["dtype"]
-        if was != now and "mixed_float16" in (was, now):
-            raise ValueError(
-                f"{self.run.name} computes in {was}, and this would be in {now}, which "
-                f"has another state. Set POKEUTILS_DTYPE={was} and make the same call "
-                "again."
-            )
         runs.check_params(self.run, self.recipe, self.data, self.seed, facts["params"])
 
     @property

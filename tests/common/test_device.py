@@ -82,7 +82,7 @@ def test_the_tensorflow_that_is_installed_decides(monkeypatch, system, package, 
     [
         ("NVIDIA A100-SXM4-40GB, 8.0, 40960", "mixed_bfloat16"),
         ("NVIDIA L4, 8.9, 23034", "mixed_bfloat16"),
-        ("Tesla T4, 7.5, 15360", "mixed_float16"),
+        ("Tesla T4, 7.5, 15360", "float32"),  # has float16 only
         ("Tesla P100-PCIE-16GB, 6.0, 16384", "float32"),  # no tensor cores
         ("No devices were found", "float32"),
     ],
@@ -100,12 +100,11 @@ def test_dtype_of_cpus(monkeypatch):
         assert device.compute_dtype() == "mixed_bfloat16"
 
 
-def test_trainings_compute_in_what_has_been_tried_or_is_asked_for(monkeypatch, add_gpu):
+def test_trainings_compute_in_what_is_fastest_or_asked_for(monkeypatch, add_gpu):
     add_gpu("Tesla T4, 7.5, 15360")
-    assert device.compute_dtype() == "mixed_float16"
     assert device.training_dtype() == "float32"
-    monkeypatch.setenv("POKEUTILS_DTYPE", "mixed_float16")
-    assert device.training_dtype() == "mixed_float16"
+    monkeypatch.setenv("POKEUTILS_DTYPE", "mixed_bfloat16")
+    assert device.training_dtype() == "mixed_bfloat16"
     monkeypatch.setenv("POKEUTILS_DTYPE", "half")
     with pytest.raises(ValueError, match="'half'; expected one of float32, mixed_bf"):
         device.training_dtype()

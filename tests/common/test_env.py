@@ -157,10 +157,10 @@ def test_where_a_gpu_is_found_is_said_where_it_matters(
     add_gpu("Tesla T4, 7.5, 15360", tensorflow_sees_it=False)
     assert "this TensorFlow does not use the Tesla T4" in report()
     add_gpu("Tesla T4, 7.5, 15360")
-    monkeypatch.setenv("POKEUTILS_DTYPE", "mixed_float16")
+    monkeypatch.setenv("POKEUTILS_DTYPE", "mixed_bfloat16")
     text = report(trains=True)
     assert "No GPU" not in text and "does not use" not in text
-    assert "; mixed_float16\n" in text
+    assert "; mixed_bfloat16\n" in text
 
 
 @pytest.mark.parametrize("online", [True, False])

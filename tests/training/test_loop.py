@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tiny import SILENT, TINY, arrays
 
-from pokeutils.common import device, env, saved
+from pokeutils.common import env, saved
 from pokeutils.data import dataset
 from pokeutils.recipes.recipe import Recipe
 from pokeutils.training import callbacks, checkpoints, guards, loop, runs
@@ -263,14 +263,6 @@ def test_what_a_recipe_cannot_learn_from_is_refused_before_there_is_a_folder(
     with pytest.raises(ValueError, match=r"of 16 px, and these have 8.*load\("):
         loop.train(wrong, data)
     assert runs.list_runs() == []
-
-
-def test_a_run_in_float16_goes_on_in_float16_only(fit, monkeypatch):
-    run, _ = fit(minutes=1e-9)
-    was = device.training_dtype()
-    monkeypatch.setattr(device, "training_dtype", lambda: "mixed_float16")
-    with pytest.raises(ValueError, match=f"Set POKEUTILS_DTYPE={was} and make"):
-        fit(run)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"recipe": {', "\0" * 100])

@@ -155,7 +155,6 @@ def test_shrink_takes_block_means_by_whole_factors():
     [
         (np.zeros((2, 4, 4, 3)), (3, 4), "Got float64 of shape.*width, 3 or 4"),
         (np.zeros((4, 4, 3), "uint8"), (3, 4), r"Got uint8 of shape \(4, 4, 3\)"),
-        (np.zeros((0, 4, 4, 3), "uint8"), (3, 4), "n > 0"),
         (np.zeros((2, 4, 4, 3), "uint8"), (4,), r"4, 4, 3\).*width, 4\)"),
         ([np.zeros((4, 4, 3)), np.zeros((5, 4, 3))], (3, 4), "must have one size"),
         ("samples.png", (3, 4), "expected uint8 pictures"),
@@ -228,7 +227,7 @@ def test_a_ground_of_one_colour_goes_whatever_it_is(tmp_path, ground, kind, qual
     assert (rgba[outside][:, 3] > 0).sum() < 0.08 * (~outside).sum()
 
 
-@pytest.mark.parametrize("alpha", ["none", "254", "round corners", "clear border"])
+@pytest.mark.parametrize("alpha", ["none", "254", "round corners"])
 def test_nearly_opaque_counts_as_opaque(tmp_path, alpha):
     image = Image.new(
         "RGBA", (80, 80), GROUNDS["blue"] + (254 if alpha == "254" else 255,)
@@ -238,16 +237,6 @@ def test_nearly_opaque_counts_as_opaque(tmp_path, alpha):
         mask = Image.new("L", image.size)
         ImageDraw.Draw(mask).rounded_rectangle([0, 0, 79, 79], 9, fill=255)
         image.putalpha(mask)
-    if alpha == "clear border":
-        image = image.resize((300, 300), Image.Resampling.NEAREST)
-        image.paste((0, 0, 0, 0), (0, 0, 300, 1))
-        image.paste((0, 0, 0, 0), (0, 0, 1, 300))
-        image.paste((0, 0, 0, 0), (299, 0, 300, 300))
-        image.paste((0, 0, 0, 0), (0, 299, 300, 300))
-        image.save(tmp_path / "a.png")
-        box = images.box(images.read(tmp_path / "a.png", long_side=300))
-        assert box == (75, 75, 229, 229)
-        return
     image.save(tmp_path / "a.png")
     assert images.box(images.read(tmp_path / "a.png")) == (20, 20, 61, 61)
 

@@ -181,21 +181,16 @@ def test_heat_maps_show_every_share_under_its_names(count, text):
 
 
 @pytest.mark.parametrize(
-    "installed, kernel, shown",
-    [
-        (True, types.SimpleNamespace(_allow_stdin=True), 1),
-        (True, types.SimpleNamespace(_allow_stdin=False), 0),  # nobody is there
-        (True, None, 0),  # no notebook
-        (False, types.SimpleNamespace(_allow_stdin=True), 0),
-    ],
+    "installed, asks, shown",
+    [(True, True, 1), (True, False, 0), (False, True, 0)],
 )
 def test_sliders_where_there_is_somebody_to_move_them(
-    installed, kernel, shown, monkeypatch
+    installed, asks, shown, monkeypatch
 ):
     calls = []
     widgets = types.SimpleNamespace(interact=lambda *a, **k: calls.append((a, k)))
     monkeypatch.setitem(sys.modules, "ipywidgets", widgets if installed else None)
-    shell = types.SimpleNamespace(kernel=kernel)
+    shell = types.SimpleNamespace(kernel=types.SimpleNamespace(_allow_stdin=asks))
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
     plots.sliders(print, share=(0, 1, 0.1))
     assert calls == shown * [((print,), {"share": (0, 1, 0.1)})]

@@ -143,13 +143,11 @@ def test_pictures(kind, tmp_path):
     "text, readable",
     [
         (b'<svg xmlns="http://www.w3.org/2000/svg" width="1e9" height="1e9"/>', True),
-        (SVG.replace(b"<g", b'<image href="/etc/passwd"/><g'), False),
-        (b'<!DOCTYPE s [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + SVG, False),
         (SVG.replace(b"<circle", b"<g>" * 5000 + b"<circle"), False),
         (SVG.replace(b"M5 5", b"M5 5" + b"l1 1 " * 100_000), True),
         (SVG.replace(b"<c", b'<g id="a"><use href="#a"/></g><use href="#a"/><c'), True),
     ],
-    ids=["huge", "foreign file", "entities", "deep", "long", "circle"],
+    ids=["huge", "deep", "long", "circle"],
 )
 def test_hostile_svg(text, readable, tmp_path):
     path = tmp_path / "in" / "x.svg"

@@ -1,6 +1,6 @@
-"""The first cell of a notebook, in a Python without packages: where it takes the project
-from, and what it says if it cannot. tests/project/test_machines.py runs whole notebooks
-with the packages of Colab and Kaggle."""
+"""The first cell of a notebook, in a Python without packages: where it takes the
+project from, and what it says if it cannot. tests/project/test_machines.py runs whole
+notebooks with the packages of Colab and Kaggle."""
 
 import json
 import os
@@ -24,8 +24,8 @@ def checkout(folder):
 
 @pytest.fixture
 def run(tmp_path):
-    """Returns a function that runs the cell in an empty folder, with git and curl played;
-    `answer` is that of Colab's own server."""
+    """Returns a function that runs the cell in an empty folder, with git and curl
+    played; `answer` is that of Colab's own server."""
     programs, folder = tmp_path / "programs", tmp_path / "content"
     programs.mkdir()
     folder.mkdir()

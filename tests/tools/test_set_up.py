@@ -160,15 +160,12 @@ def test_what_is_given_arrives_as_it_is(tmp_path, target, name, option, value):
 ARGUMENTS = "import json, sys; print(json.dumps(sys.argv))"
 
 
+DISK = OSError(30, "Read-only file system", ".venv")
+
+
 @pytest.mark.parametrize(
     "error, sentence",
-    [
-        (
-            OSError(30, "Read-only file system", ".venv"),
-            "cannot be set up: .*Read-only",
-        ),
-        (KeyboardInterrupt(), "Stopped; the same command"),
-    ],
+    [(DISK, "cannot be set up: .*Read-only"), (KeyboardInterrupt(), "Stopped; the")],
 )
 def test_setting_up_ends_in_a_sentence(monkeypatch, error, sentence):
     def fail(command):

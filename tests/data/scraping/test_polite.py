@@ -192,12 +192,6 @@ def test_an_answer_that_is_a_no(site, visitor, reply, error, reason, asked):
     assert site.asked["/page"] == asked
 
 
-@pytest.mark.parametrize("value", [None, "", "soon", "-5", "\xb2", "9" * 5000])
-def test_a_strange_retry_after_says_nothing(value):
-    assert polite.retry_after(value) == 0
-    assert polite.MAX_WAIT < polite.retry_after("9" * 400) <= 24 * 3600
-
-
 @pytest.mark.parametrize(
     "reply, reason",
     [

@@ -155,14 +155,6 @@ def test_mutate_keep_and_walk(visit, generator):
     assert page.locator("#shelf .cell").count() == 1
 
 
-def test_nothing_can_be_kept_is_no_reason_to_stop(visit):
-    full = "Storage.prototype.setItem = () => { throw new Error('full'); };"
-    page = visit(script=f"delete Storage.prototype.getItem; {full}")
-    page.click("#keep")
-    assert "gone after a reload" in page.text_content("#status")
-    assert page.locator("#shelf .cell").count() == 1
-
-
 def test_the_picture_is_saved_with_its_transparency(visit, generator, tmp_path):
     page = visit()
     file = download(page, "#save", tmp_path)

@@ -59,24 +59,6 @@ def test_report_says_what_is_known(found):
         assert all(rows["noise"][key]["value"] != floor[key] for key in report.BOUNDS)
 
 
-def test_report_computes_only_the_samples_again(found, random_conv, on_white):
-    _, cache = found
-    seen, original = [], random_conv._compute
-
-    def compute(pictures, *rest):
-        seen.append(len(pictures))
-        return original(pictures, *rest)
-
-    random_conv._compute = compute
-    try:
-        samples = on_white[60:110]
-        report.report(samples, on_white[:60], {"random": random_conv}, cache=cache)
-    finally:
-        del random_conv._compute
-    # Fewer samples, so smaller halves: these reals were damaged for the first time.
-    assert seen == [50, 25, 25, 25, 25]
-
-
 def test_a_report_keeps_twins_together(on_white, random_conv, tmp_path):
     both = np.concatenate([on_white[:40], 255 - (255 - on_white[:40]) // 8 * 8])
     groups, network = np.tile(np.arange(40) + 1, 2), {"random": random_conv}

@@ -256,15 +256,6 @@ def test_a_run_that_fails_before_its_first_epoch_leaves_nothing(
     assert runs.list_runs() == []
 
 
-def test_what_a_recipe_cannot_learn_from_is_refused_before_there_is_a_folder(
-    outputs, data
-):
-    wrong = dataclasses.replace(TINY, size=16)
-    with pytest.raises(ValueError, match=r"of 16 px, and these have 8.*load\("):
-        loop.train(wrong, data)
-    assert runs.list_runs() == []
-
-
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"recipe": {', "\0" * 100])
 def test_damaged_params_of_another_run_do_not_stop_a_new_one(fit, data, content):
     run, _ = fit(minutes=1e-9)

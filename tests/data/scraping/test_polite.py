@@ -340,8 +340,3 @@ def test_what_is_no_whole_picture_is_not_kept(site, visitor, tmp_path, body, rea
     with pytest.raises(polite.Failed, match=reason):
         picture(visitor, site, tmp_path)
     assert site.asked["/a.png"] == 1 and nothing_kept(tmp_path)
-
-
-def test_the_name_given_to_sites_stays_one_header():
-    with pytest.raises(ValueError, match="plain ASCII on one line"):
-        polite.Visitor(["http://127.0.0.1"], "me\r\nX-Evil: 1")

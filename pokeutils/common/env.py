@@ -253,7 +253,7 @@ def _hints(trains):
     if where == "kaggle" and source() != "doodles" and not _is_online():
         yield (
             "No network, so pictures cannot be fetched: Settings > Internet > On "
-            "(verified accounts), or POKEUTILS_SOURCE=doodles, which are drawn here."
+            "(verified accounts), or `%env POKEUTILS_SOURCE=doodles`, drawn by code."
         )
 
 

@@ -333,7 +333,7 @@ class TimeLimit(Watcher):
     """Ends training after `minutes`: at the end of an epoch, or between two steps if
     that would take more than `GRACE` seconds longer. stop: as in `Checkpoint`."""
 
-    GRACE = 5.0
+    GRACE = 2.0
 
     def __init__(self, minutes, stop, show=print):
         super().__init__()

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import socket
+import sys
 import threading
 import time
 
@@ -49,6 +50,25 @@ def test_a_page_is_asked_for_once_by_name_after_robots(site, visitor):
         visitor.page(site.url + "/page")
     assert site.asked["/robots.txt"] == 1
     assert len({port for _, port in site.guests}) == 1, "one connection, used again"
+
+
+def test_without_protego_only_a_site_on_this_machine_is_visited(site, monkeypatch):
+    def need(*_):
+        raise RuntimeError("protego is missing")
+
+    monkeypatch.setattr(polite.env, "need", need)
+    monkeypatch.setitem(sys.modules, "protego", None)
+    site.replies["/robots.txt"] = b"User-agent: *\nDisallow: /private/\nCrawl-delay: 5\n"
+    site.replies["/page"] = site.replies["/private/page"] = b"hello"
+    slept = []
+    with polite.Visitor([site.url], sleep=slept.append) as visitor:
+        assert visitor.page(site.url + "/page") == "hello"
+        with pytest.raises(polite.Failed, match="robots.txt forbids"):
+            visitor.page(site.url + "/private/page")
+        assert max(slept) > 4
+    for origin in ("https://example.org", "http://127.0.0.1.example.org"):
+        with pytest.raises(RuntimeError, match="protego is missing"):
+            polite.Visitor([site.url, origin])
 
 
 def test_pages_are_decoded_whatever_they_claim(site, visitor):

@@ -98,16 +98,6 @@ def test_halves_have_no_group_in_common():
         measures.Halves(5, [1, 1, 1, 1, 2])
 
 
-@pytest.mark.parametrize("count", [40, 41])
-def test_groups_of_one_change_nothing(count):
-    x, species = normal(count), np.random.default_rng(0).permutation(count) + 1
-    assert measures.kid_floor(x, species) == measures.kid_floor(x)
-    for seed in range(5):
-        order = np.random.default_rng(seed).permutation(count)
-        parts = measures.Halves(count, species).of(order, 20)
-        assert np.concatenate(parts).tolist() == order[:40].tolist()
-
-
 def test_no_floor_sees_twins():
     x, groups = twins(60)
     assert measures.kid_floor(x, groups)[1] > 1.3 * measures.kid_floor(x)[1]

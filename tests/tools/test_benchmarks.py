@@ -54,6 +54,3 @@ def test_a_contestant_that_does_not_train_is_refused():
         race.check("x", old, [new[0], old[1]])
     with pytest.raises(RuntimeError, match="generator has weights"):
         race.check("x", old, [[np.full(3, np.nan)], new[1]])
-
-
-# ---------------------------------------------------------------------------- figures

@@ -192,6 +192,20 @@ def test_stops_damage_a_full_disk_and_a_jumping_clock(reference, tmp_path):
 
 # The slow part: compiled steps, real recipes ------------------------------------------
 
+
+@pytest.mark.slow
+def test_many_kills_of_compiled_trainings(tmp_path):
+    # So long that the last of the kills still finds it training, on a fast machine too.
+    recipe = dataclasses.replace(TINY, images=100 * 14 * 16)
+    whole = Trainings(tmp_path / "whole", recipe, eager=False)
+    whole.finish()
+    trainings = Trainings(tmp_path / "kills", recipe, eager=False)
+    for _ in range(25):
+        trainings.kill()
+    trainings.finish()
+    trainings.assert_same(whole.run)
+
+
 NAMES = ["rgba80", "sprites64", "modern64", "hybrid64", "projected64"]
 SHORT = {"batch": 16, "images": 2 * 14 * 16, "reshuffle": True, "mirror": True}
 SHORT |= {"warm_up": 64, "ramp": 64}  # the second discriminator has to join

@@ -73,13 +73,6 @@ def test_an_mp4_only_where_the_plugin_is_installed(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
 
 
-@pytest.mark.parametrize("film", [plots.gif, plots.mp4])
-def test_a_film_without_frames_is_an_error(tmp_path, film):
-    with pytest.raises(ValueError, match="at least one frame"):
-        film(tmp_path / "a", [])
-    assert not list(tmp_path.iterdir())
-
-
 def test_every_curve_is_drawn_and_can_be_told_from_the_others():
     figure = plots.curves([0, 1, 2], {f"no. {i}": [i, 2, i] for i in range(9)})
     (axis,) = figure.axes

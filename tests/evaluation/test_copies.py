@@ -121,17 +121,6 @@ def test_side_by_side_shows_the_sample_then_its_nearest(reals):
 # ------------------------------------------------------------------ neighbours, errors
 
 
-def test_nearest_features_are_the_nearest():
-    random = np.random.default_rng(0)
-    a, b = random.normal(size=(4, 6)), random.normal(size=(20, 6))
-    found = copies.nearest_features(a, b, count=3)
-    for row, indices, distances in zip(a, found.indices, found.distances, strict=True):
-        by_hand = np.sqrt(((b - row) ** 2).sum(1))
-        assert indices.tolist() == by_hand.argsort()[:3].tolist()
-        assert distances == pytest.approx(np.sort(by_hand)[:3])
-    assert (copies.nearest_features(b, b, 3).indices[:, 0] == np.arange(20)).all()
-
-
 def test_neighbours_are_of_different_species(reals):
     known = copies.Originals(reals, groups=np.arange(60) // 4 + 1)
     near = known.look(reals[:8]).nearest["drawing"]

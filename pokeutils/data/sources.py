@@ -54,10 +54,7 @@ _KNOWN = {
     ),
     "tuxemon": Source(
         "378 monsters of the open game Tuxemon as pixel sprites of 64 px",
-        f"GitHub archive of {packs.TUXEMON_ARCHIVE[0]} at a pinned commit (150 MB), "
-        "hashes of all pictures checked",
-        *(packs.tuxemon, 378, 64, "their artists: ATTRIBUTIONS.md, manifest.csv"),
-        "mostly CC BY-SA 3.0 or 4.0; some CC BY, CC0 or CC BY-NC-SA: see there",
+        *(packs.tuxemon, 378, 64, "their artists, under CC licences: see manifest.csv"),
     ),
     "doodles": Source(
         "256 creatures drawn by code", packs.doodles, 256, 0, "this project"

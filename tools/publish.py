@@ -27,6 +27,11 @@ from pokeutils.recipes import catalogue  # noqa: E402
 from pokeutils.sampling import sample  # noqa: E402
 from pokeutils.training import checkpoints, runs  # noqa: E402
 
+OWNERS = (
+    "The weights were fitted to pictures of Pokémon, which belong to Nintendo, "
+    "Creatures Inc. and GAME FREAK inc.: no licence for them is given or implied here "
+    "(see NOTICE). For study and play, not for sale."
+)
 WHOLE = 0.9  # share of its mass in one piece with which a creature is whole
 VISIBLE = 4  # levels of 255: a larger change of a pixel is not let through
 POINTS, FRAMES, STEPS = 120, 12, 6  # of the curves, the film, and the way there
@@ -79,7 +84,7 @@ def publish(run, flaws, name=None, finished=True):
         "scores": _scores(run),
         "on_the_way": _on_the_way(run, log),
         "flaws": list(flaws),
-        "owners": saved.OWNERS,
+        "owners": OWNERS,
         "log": {c: [float(f"{x:.5g}") for x in log[c][kept]] for c in CURVES},
     }
     files.write_json(saved.folder() / f"{name}.json", card)

@@ -26,12 +26,6 @@ def accelerator():
     return "gpu" if gpu() is not None and not _without_cuda() else "cpu"
 
 
-def has_tpu():
-    """Whether a TPU is attached, as Colab and Kaggle attach them."""
-    names = {"TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM"}
-    return not names.isdisjoint(os.environ) or pathlib.Path("/dev/accel0").exists()
-
-
 def gpu():
     """Returns {"name", "capability", "memory"} of the first NVIDIA GPU, or None: CUDA's
     compute capability as a float (T4: 7.5), and MiB."""

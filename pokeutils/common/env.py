@@ -243,9 +243,8 @@ def _hints(trains):
             'pip install "tensorflow==2.20.*"'
         )
     elif device.accelerator() == "cpu":
-        if device.gpu() is not None or device.has_tpu():
-            name = device.gpu()["name"] if device.gpu() else "TPU"
-            yield f"Note: this TensorFlow does not use the {name} that is here."
+        if gpu := device.gpu():
+            yield f"Note: this TensorFlow does not use the {gpu['name']} that is here."
         if trains and where == "colab":
             yield "No GPU: Runtime > Change runtime type > T4 GPU, then Run all again."
         if trains and where == "kaggle":

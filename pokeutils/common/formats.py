@@ -177,8 +177,7 @@ def _frame(image, long_side):
 
 
 def _eight_bits(image):
-    """Greys of 16 bits, or floats, scaled to 8; Pillow would clip them, and most become
-    white, or black."""
+    """Greys of 16 bits, or floats, scaled to 8; Pillow would clip them."""
     if image.mode[0] not in "IF":
         return image
     greys = np.nan_to_num(np.asarray(image, np.float32))

@@ -57,8 +57,7 @@ def check(pictures, channels=(3, 4)):
 
 
 def at_least(least, **values):
-    """Raises ValueError, which names it, for a value that is no whole number from
-    `least` on."""
+    """Raises ValueError for a value that is no whole number from `least` on."""
     for name, value in values.items():
         if not isinstance(value, (int, np.integer)) or value < least:
             raise ValueError(
@@ -140,8 +139,7 @@ def crop(rgba, threshold=SOFT):
 
 def is_box(premultiplied):
     """Returns whether a picture fills the box around it, as one does whose background
-    could not be cut out: most of the box's border is opaque. Of creatures it is at most
-    44 %, at 16 px."""
+    could not be cut out: most of the box's border is opaque, of creatures 44 %."""
     return bool((background.rim(crop(premultiplied))[:, 3] > HARD).mean() > 0.5)
 
 

@@ -153,13 +153,6 @@ def in_precision(network, dtype):
     return copy
 
 
-OWNERS = (
-    "The weights were fitted to pictures of Pokémon, which belong to Nintendo, "
-    "Creatures Inc. and GAME FREAK inc.: no licence for them is given or implied here "
-    "(see NOTICE). For study and play, not for sale."
-)
-
-
 FLAGSHIP = "hybrid64"
 
 

@@ -178,16 +178,15 @@ def check_range(pictures):
     count, height, width, _ = pictures.shape
     if height != width or count < 2:
         raise ValueError(f"got {pictures.shape}; expected (n >= 2, size, size, 4).")
-    if (pictures[..., :3] > pictures[..., 3:]).any():
-        raise ValueError("this is straight RGBA; pass it through images.premultiply.")
+    images.check_premultiplied(pictures)
     if (pictures == pictures[0]).all():
         raise ValueError("all pictures are identical; was one read again and again?")
     opaque = (pictures[:, [0, 0, -1, -1], [0, -1, 0, -1], 3] > 127).mean()
     if opaque > 0.5:
-        what = (
-            f"{opaque:.0%} of the corner pixels are opaque: a background is painted in"
+        raise ValueError(
+            f"{opaque:.0%} of the corner pixels are opaque: a background is painted in; "
+            "keep alpha, or use background.cut."
         )
-        raise ValueError(f"{what}; keep alpha, or use background.cut.")
 
 
 def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):

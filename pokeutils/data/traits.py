@@ -14,8 +14,7 @@ def size(pictures):
 
 def largest_piece(pictures):
     """Returns the share of each body that hangs together in its largest piece, 0 to 1:
-    1 for one body in one piece. Pixels that touch at a corner hang together. NaN for an
-    empty picture."""
+    1 for one body in one piece. Corners hold; NaN for an empty picture."""
     bodies = np.pad(pictures[..., 3] > 127, ((0, 0), (1, 1), (1, 1)))
     numbers = np.arange(bodies[0].size, dtype="int32").reshape(bodies[0].shape)
     numbers = np.where(bodies, numbers, 0)  # a number for every pixel of a body
@@ -31,8 +30,7 @@ def largest_piece(pictures):
 
 
 def brightness(pictures):
-    """Returns the mean of the colours where there is creature, 0 (black) to 1. NaN for
-    an empty picture."""
+    """Returns the mean of the body's colours, 0 (black) to 1; NaN where it is empty."""
     alpha = pictures[..., 3].astype("float64").sum((1, 2))
     colour = pictures[..., :3].astype("float64").mean(-1).sum((1, 2))
     return np.where(alpha > 0, colour / np.maximum(alpha, 1), np.nan)
@@ -40,8 +38,7 @@ def brightness(pictures):
 
 def hue(pictures, towards="red"):
     """Returns how much a creature's colours lean to red, yellow, green, cyan, blue or
-    magenta: the mean colour vector of its pixels along that hue, -1 to 1. NaN for an
-    empty picture."""
+    magenta: the mean colour vector along that hue, -1 to 1. NaN if it is empty."""
     names = ("red", "yellow", "green", "cyan", "blue", "magenta")
     alpha = pictures[..., 3].astype("float64").sum((1, 2))
     red, green, blue = (

@@ -94,18 +94,6 @@ def named(name):
     return build(int(number)) if number else build()
 
 
-def available(names, show=print):
-    """Returns {title: network} for {title: name}, without those whose weights are not
-    here and cannot be fetched: an optional package, or no network. Says which."""
-    networks = {}
-    for title, name in names.items():
-        try:
-            networks[title] = named(name)
-        except RuntimeError as error:
-            show(f"{title} is left out: {error}")
-    return networks
-
-
 def lite0(size=224, dtype=None):
     """Returns EfficientNet-Lite0: 1280 pooled features of pictures resized to `size`.
     It was trained on 224 px; at 128 it sees less, in a third of the time."""

@@ -92,8 +92,7 @@ def rarity(types, weights):
 
 
 def check_known(types, source, recipe):
-    """Raises ValueError unless at least half of the pictures have a type, and there are
-    two types or more."""
+    """Raises ValueError unless half of the pictures have types, of two or more."""
     known, kinds = (types.sum(1) > 0).mean(), (types.sum(0) > 0).sum()
     if known < 0.5 or kinds < 2:
         raise ValueError(

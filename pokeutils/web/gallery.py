@@ -3,13 +3,13 @@
 This module reads the run folder and counts; the words are in gallery.html.
 """
 
-import math
+import io
 import os
 from pathlib import Path
 
 from PIL import Image, ImageSequence
 
-from pokeutils.common import env, files
+from pokeutils.common import env, files, plots
 from pokeutils.training import guards, runs
 from pokeutils.web import template
 
@@ -184,31 +184,17 @@ def _charts(log):
         return {}
     losses = {"discriminator": log["d_loss"], "generator": log["g_loss"]}
     shares = {"real pictures": log["d_real"], "its fakes": log["d_fake"]}
-    finite = [v for values in losses.values() for v in values if math.isfinite(v)]
-    low, high = min(finite, default=0), max(finite, default=1)
-    return {
-        "losses": _chart(log["images"], losses, low, high),
-        "shares": _chart(log["images"], shares, 0, 1),
-    }
+    x = log["images"]
+    return {"losses": _chart(x, losses), "shares": _chart(x, shares)}
 
 
-def _chart(x, series, low, high):
-    """Turns {label: values} against x into points of an SVG, at most 300 per line."""
-    left, right, top, bottom = 40, 412, 30, 204
-    if high <= low:
-        low, high = low - 0.5, low + 0.5
-    across = (right - left) / max(x[-1] - x[0], 1)
-    down = (bottom - top) / (high - low)
-    every = math.ceil(len(x) / 300)
-    lines = {
-        label: " ".join(
-            f"{left + across * (a - x[0]):.1f},{top + down * (high - b):.1f}"
-            for a, b in zip(x[::every], values[::every], strict=True)
-            if math.isfinite(b)
-        )
-        for label, values in series.items()
-    }
-    middle = ((top + bottom) // 2, (low + high) / 2)
-    ticks = [(y, f"{v:.2g}") for y, v in ((top, high), middle, (bottom, low))]
-    ends = {"first": f"{x[0]:,.0f}", "last": f"{x[-1]:,.0f}"}
-    return {"ticks": ticks, "lines": lines, **ends}
+def _chart(x, series):
+    """Returns a picture of {label: values} against x as an address that holds it."""
+    import matplotlib.pyplot as plt
+
+    every, file = -(-len(x) // 300), io.BytesIO()
+    series = {label: values[::every] for label, values in series.items()}
+    figure = plots.curves(x[::every], series, xlabel="pictures seen")
+    figure.savefig(file, format="svg", facecolor="white")
+    plt.close(figure)
+    return template.data_uri(file.getvalue(), "image/svg+xml")

@@ -183,12 +183,6 @@ def test_on_kaggle_a_network_that_is_missed_is_said(
     assert ("Settings > Internet" in report()) == missed
 
 
-def test_a_tpu_is_not_used_and_that_is_said(monkeypatch, report):
-    monkeypatch.setenv("TPU_NAME", "local")
-    assert "this TensorFlow does not use the TPU" in report()
-    assert env.profile() == "quick"
-
-
 def test_a_machine_without_tensorflow_is_told_what_to_install(monkeypatch, report):
     monkeypatch.setattr(env.importlib.util, "find_spec", lambda _: None)
     assert "TensorFlow is missing" in (text := report())

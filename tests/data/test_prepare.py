@@ -193,29 +193,3 @@ def test_within_a_set_each_pair_is_named_once(drawn):
     assert pairs == [(0, 5), (1, 6)]  # and no two drawings of their own
     pictures[2] = pictures[3] = 0  # nothing to see is no reason to stop
     assert (2, 3) in [pair[:2] for pair in prepare.pairs(pictures)]
-
-
-def test_pairs_are_those_that_a_comparison_one_by_one_finds(monkeypatch):
-    random = np.random.default_rng(0)
-    pictures = np.zeros((70, 16, 16, 4), np.uint8)
-    pictures[:, 2:14, 2:14] = random.integers(0, 255, (35, 12, 12, 4)).repeat(2, 0)
-    pictures[..., 3] = np.where(pictures[..., 3], 255, 0)
-    pictures[1::4, 4:6] //= 2  # half of the second ones differ a little
-    monkeypatch.setattr(prepare, "ROWS", 8)
-    monkeypatch.setattr(prepare, "TELL", 16)
-    lines = []
-    found = prepare.pairs(pictures, far=200, colour=60, progress=lines.append)
-    notes, mirrored, cells = prepare._describe(pictures, lines.append)
-    for first in range(70):
-        for second in range(first + 1, 70):
-            counts = [(n[first] != notes[second]).sum() for n in (notes, mirrored)]
-            cell = cells[first] if counts[0] <= counts[1] else cells[first][:, ::-1]
-            near = np.abs(cell - cells[second]).mean() <= 60
-            pair = (first, second, min(counts), counts[1] < counts[0])
-            assert (pair in found) == (min(counts) <= 200 and near)
-    assert found == sorted(found) and (0, 1) in [pair[:2] for pair in found]
-    assert any("described: 64 of 70" in line for line in lines)
-    assert any("compared with all others: 64 of 70" in line for line in lines)
-    monkeypatch.setattr(prepare, "MOST", 9)
-    fewer = prepare.pairs(pictures * 0, progress=lines.append)  # copies of nothing
-    assert 9 < len(fewer) < 70 * 69 / 2 and "more than 9 pairs" in lines[-1]

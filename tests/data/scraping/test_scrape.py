@@ -240,16 +240,6 @@ def test_a_site_that_is_down_or_new_is_left(
     assert len(serebii.asked) == asked
 
 
-@pytest.mark.parametrize("limit, value", [("MOST_HOURS", -1), ("MOST_BYTES", 300)])
-def test_a_visit_has_an_end(serebii, tmp_path, monkeypatch, limit, value):
-    with monkeypatch.context() as patch:
-        patch.setattr(scrape, limit, value)
-        with pytest.raises(sources.SourceUnavailable, match="enough for one visit.*on"):
-            run("serebii", tmp_path)
-    assert len(pictures(tmp_path / "raw" / "serebii")) < 4
-    assert len(sources.manifest(run("serebii", tmp_path))) == 11
-
-
 @pytest.mark.parametrize("name", sites.SITES)
 @pytest.mark.parametrize(
     "body", [b"<html>all is new</html>", b"[]", b'{"a": 1}', b"[1]", b"[" * 100_000]

@@ -57,13 +57,6 @@ def test_one_picture_per_species_no_shinies_and_nothing_grey(data):
         quiz.from_data(data._replace(images=grey), noise(9))
 
 
-def test_all_are_composited_and_scaled_alike(data):
-    large = data.images.repeat(3, 1).repeat(3, 2)  # 96 px
-    asked = quiz.make(large, noise(9, 96), noise(9, 96, 1)[..., :3])
-    assert asked.pictures.shape == (27, 48, 48, 3)
-    assert (asked.pictures[asked.groups == 0][:, 0, 0] == 255).all()  # on white
-
-
 @pytest.mark.parametrize(
     "change, words",
     [

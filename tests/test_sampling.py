@@ -22,7 +22,6 @@ def test_what_cannot_be_drawn_is_refused_in_a_sentence():
         (lambda: sampling.sample(generator, 0), "count=0; expected a whole number"),
         (lambda: sampling.sample(generator, -3), "count=-3"),
         (lambda: sampling.sample(generator, 2.5), "count=2.5"),
-        (lambda: sampling.sample(generator, 2, batch=0), "batch=0"),
         (lambda: sampling.paint(generator, bad[0][:0]), "latents=0"),
         (lambda: sampling.paint(generator, bad[0]), "latents are NaN or infinite"),
         (lambda: sampling.paint(generator, bad[1]), "latents are NaN or infinite"),

@@ -78,17 +78,16 @@ def _ramp(values, ends):
     return np.clip((values - low) / (high - low), 0, 1)
 
 
-def jitter(pictures, brightness=0.5, contrast=0.5, saturation=0.5, seed=0):
+def jitter(pictures, amount=0.5, seed=0):
     """Multiplies brightness, contrast and saturation of every picture by a random
-    factor each, from 1 - x to 1 + x, in a random order, as PyTorch's ColorJitter does.
+    factor each, from 1 - amount to 1 + amount, in a random order, as PyTorch's ColorJitter does.
     It greys half of the white backgrounds, too: project 002 does so."""
     images.check(pictures)
     random = np.random.default_rng(seed)
-    amounts = np.array([brightness, contrast, saturation])
     changed = np.empty_like(pictures)
     for i, picture in enumerate(pictures):
         x = picture[..., :3].astype("float32")
-        factors = 1 + amounts * random.uniform(-1, 1, 3)
+        factors = 1 + amount * random.uniform(-1, 1, 3)
         for kind in random.permutation(3):
             x = np.clip(_blend(x, kind, np.float32(factors[kind])), 0, 255)
         if picture.shape[-1] == 4:

@@ -280,8 +280,7 @@ class Training:
         )
 
     def go_back(self, alarm):
-        """Ends at the last good checkpoint. Raises `alarm` if there is none but the
-        untrained one."""
+        """Ends at the last good checkpoint; raises `alarm` if none was trained."""
         self.guard.keep_evidence(alarm)
         good = checkpoints.load(
             self.model, self.run, self.check, healthy=True, show=self.show

@@ -54,8 +54,7 @@ def attached():
 
 def latest_run():
     """Returns the folder of the run whose generator was saved last, which need not have
-    the highest number; of an attached one if there is no other. Raises
-    FileNotFoundError."""
+    the highest number; or of an attached one. Raises FileNotFoundError."""
     for found in (list_runs(), attached()):
         saved = [(r / "generator.keras", r) for r in found if draws_creatures(r)]
         saved = [(p.stat().st_mtime_ns, r.name, r) for p, r in saved if p.exists()]

@@ -61,7 +61,7 @@ def test_jitter_is_a_function_of_its_seed_and_reaches_its_ends():
     assert not np.array_equal(first, recolour.jitter(grey, seed=1))
     # A flat grey has no contrast and no saturation: brightness alone shows.
     assert 50 <= first.min() < 55 and 145 < first.max() <= 150
-    same = recolour.jitter(grey, brightness=0, contrast=0, saturation=0)
+    same = recolour.jitter(grey, amount=0)
     np.testing.assert_array_equal(same, grey)
 
 

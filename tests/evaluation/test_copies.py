@@ -90,6 +90,20 @@ def test_what_a_search_misses_is_said(reals):
     assert found.flagged.all() and found.planted["exact"]["together"].share == 1
 
 
+def test_a_feature_network_may_search_as_well(reals):
+    def middle(pictures):
+        return pictures[:, 16:32, 16:32].reshape(len(pictures), -1)
+
+    samples = np.zeros_like(reals[:3])
+    samples[:, 16:32, 16:32] = reals[:3, 16:32, 16:32]  # nothing else is the same
+    samples[1] = samples[1, :, ::-1]
+    found = copies.search(samples, reals, features={"middle": middle}, plant=0)
+    assert list(found.nearest) == ["colours", "drawing", "middle"]
+    assert found.flagged.all() and set(found.by) == {"middle"}
+    assert found.original.tolist() == [0, 1, 2]
+    assert found.mirrored.tolist() == [False, True, False]
+
+
 def test_rgb_and_rgba_are_compared_alike(reals):
     rgb = images.composite(reals)
     for samples, others in ((rgb, reals), (reals, rgb), (rgb, rgb)):

@@ -303,7 +303,9 @@ def run(folders):
     """A run folder without a generator."""
     run = folders / "outputs" / "runs" / "001-tiny16"
     run.mkdir(parents=True)
-    (run / "params.json").write_text('{"data": {"source": "doodles"}, "recipe": {}}')
+    (run / "params.json").write_text(
+        '{"data": {"source": "doodles"}, "recipe": {}, "seed": 0}'
+    )
     return run
 
 

@@ -31,11 +31,6 @@ def test_palette_generator_survives_saving(tmp_path):
     np.testing.assert_array_equal(ops.convert_to_numpy(generator(latents)), pictures)
 
 
-def test_palette_needs_transparency():
-    with pytest.raises(ValueError, match="4 channels, not 3"):
-        models.pyramid_generator(16, channels=3, widths=(8, 8), palette=6)
-
-
 @pytest.mark.parametrize(
     "build", [models.pyramid_generator, models.pyramid_discriminator]
 )

@@ -79,9 +79,10 @@ def _ramp(values, ends):
 
 
 def jitter(pictures, amount=0.5, seed=0):
-    """Multiplies brightness, contrast and saturation of every picture by a random
-    factor each, from 1 - amount to 1 + amount, in a random order, as PyTorch's ColorJitter does.
-    It greys half of the white backgrounds, too: project 002 does so."""
+    """Multiplies brightness, contrast and saturation of every picture by a factor each,
+    at random within 1 - `amount` and 1 + `amount`, in a random order, as PyTorch's
+    ColorJitter does. It greys half of the white backgrounds, too, as project 002 does.
+    """
     images.check(pictures)
     random = np.random.default_rng(seed)
     changed = np.empty_like(pictures)

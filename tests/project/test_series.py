@@ -6,8 +6,11 @@ import re
 import subprocess
 import sys
 
+import drawings
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from pokeutils.common import env
 from pokeutils.training import runs
@@ -31,6 +34,29 @@ def execute(names):
 def test_the_notebooks_that_take_longer_run_as_well(folders):
     execute(["07_compare_recipes", "10_creatures_on_demand", "11_your_own_pictures"])
     assert not list(folders.rglob("*.failed.ipynb"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one number", "boxes", "grey"])
+def test_twenty_pictures_of_ones_own_are_enough(folders, monkeypatch, kind):
+    mine = folders / "mine"
+    mine.mkdir()
+    for number in range(20):
+        image = Image.fromarray(drawings.creature(number))
+        if kind != "one number":
+            noise = np.random.default_rng(number).integers(0, 255, (5, 5, 3), "uint8")
+            ground = noise if kind == "boxes" else noise[:1, :1] // 9 + 200
+            white = Image.fromarray(ground).resize(image.size).convert("RGBA")
+            image = Image.alpha_composite(white, image)
+            image = image.convert("L" if kind == "grey" else "RGB")
+        image.save(mine / f"10 ({number}).png")
+    monkeypatch.setenv("POKEUTILS_SOURCE", f"folder:{mine}")
+    names = [name for name in QUICK if name[:2] != "08"] + ["10_creatures_on_demand"]
+    printed = execute(names)
+    assert "No types known." in printed and "18 pictures, 2 were held out" in printed
+    assert (folders / "outputs" / "latest" / "index.html").exists()
+    assert ("fill a box" in printed) == (kind == "boxes")
+    assert ("There is no quiz" in printed) == (kind == "grey")
 
 
 def test_the_series_runs_from_nothing_to_the_gallery(folders):

@@ -19,7 +19,7 @@ ADAPT = (0.6, 3_000)  # see `hybrid.HybridGAN`; images until the changes are the
 EASE_IN = 3_000  # images in which discriminators that begin anew may learn first
 # Images per second of two CPU cores: the rates have to fall within the given minutes.
 # A GPU sees more, and needs no more: what follows is learning by heart.
-PACE, PLAIN_PACE = 40, 80
+PACE, PLAIN_PACE = 30, 60
 
 
 def recipe(start=FLAGSHIP, minutes=MINUTES, show=print):

@@ -68,7 +68,7 @@ def test_other_names_are_refused_with_those_that_are_there(trained, start):
         finetune.recipe(start)
 
 
-@pytest.mark.parametrize("profile, images", [("tiny", 64), ("quick", 4800)])
+@pytest.mark.parametrize("profile, images", [("tiny", 64), ("quick", 3600)])
 def test_its_length_follows_from_the_minutes(trained, monkeypatch, profile, images):
     trained("alone")
     monkeypatch.setenv("POKEUTILS_PROFILE", profile)

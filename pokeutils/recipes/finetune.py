@@ -13,7 +13,7 @@ from pokeutils.recipes import catalogue, modern
 
 FLAGSHIP = "flagship"
 MINUTES = 10.0
-RATES = (2e-4, 2e-4)
+RATES = (3e-4, 3e-4)
 FROZEN = 2  # layers of the discriminator, those that see edges and spots
 ADAPT = (0.6, 3_000)  # see `hybrid.HybridGAN`; images until the changes are the largest
 EASE_IN = 3_000  # images in which discriminators that begin anew may learn first

@@ -15,10 +15,10 @@ def trained(tmp_path, monkeypatch):
     """Returns a function that ships a generator, with its discriminators or without."""
     monkeypatch.setattr(saved, "folder", lambda: tmp_path)
 
-    def ship(name, discriminators=True):
+    def ship(name, discriminators=True, recipe="tiny16"):
         model, path = catalogue.get("tiny16").build(seed=5), tmp_path / f"{name}.keras"
         model.generator.save(path)
-        recipe = dataclasses.asdict(catalogue.get("tiny16"))
+        recipe = dataclasses.asdict(catalogue.get(recipe))
         card = {"recipe": recipe, "seed": 5, "data": {"source": "doodles"}}
         card["sha256"] = files.sha256(path)
         if discriminators:
@@ -66,6 +66,30 @@ def test_other_names_are_refused_with_those_that_are_there(trained, start):
     trained("alone")
     with pytest.raises(ValueError, match=f"No trained generator '{start}'.*alone"):
         finetune.recipe(start)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_without_lite0_the_first_discriminator_has_to_do(trained, monkeypatch, there):
+    def need(module, requirement, show):
+        if not there:
+            raise RuntimeError(f"no {module}")
+
+    monkeypatch.setattr(finetune.env, "need", need)
+    trained("hybrid", recipe="hybrid64")
+    lines = []
+    recipe = finetune.recipe("hybrid", show=lines.append)
+    assert (recipe.second is not None) == (recipe.adapt is not None) == there
+    assert there or "no efficientnet_lite0" in lines[0]
+
+
+def test_weights_of_a_second_discriminator_may_be_left_over(trained, tmp_path):
+    trained("two")
+    path = tmp_path / "two-discriminators.npz"
+    with np.load(path) as arrays:
+        np.savez(path, **arrays, **{"second/000": np.zeros(3, "float16")})
+    card = {**saved.card("two"), "discriminators": {"sha256": files.sha256(path)}}
+    files.write_json(tmp_path / "two.json", card)
+    assert finetune.recipe("two").build().discriminator
 
 
 @pytest.mark.parametrize("profile, images", [("tiny", 64), ("quick", 3600)])

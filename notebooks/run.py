@@ -103,7 +103,7 @@ def make_hatchery():
     if env.source() != "artwork":
         return
     print("\nThe hatchery", flush=True)
-    command = [sys.executable, "-m", "pokeutils.web.hatchery", "--if-missing"]
+    command = [sys.executable, "tools/hatchery.py", "--if-missing"]
     subprocess.run(command, cwd=HERE.parent, check=False)
 
 

@@ -38,8 +38,7 @@ class DiffAugment:
 
     The last four are rare on purpose: what happens to most pictures, the generator
     copies (Karras et al. 2020). Each happens to a picture with the probability
-    `strength`, a number or a variable, and takes the nearest pixel, so that pixel art
-    stays it.
+    `strength`, a number or a variable, and takes the nearest pixel: pixel art stays so.
     """
 
     def __init__(
@@ -186,12 +185,9 @@ class Identity:
 
 
 class OnBackground:
-    """Lays premultiplied RGBA on a random plain colour, after another augmentation.
-
-    For discriminators that see RGB only. Reals and fakes get colours from the same
-    draw, and no colour is safe to hide on, so the generator's alpha has to be right.
-    Returns (n, s, s, 3) in [-1, 1].
-    """
+    """Lays premultiplied RGBA on a random plain colour, after another augmentation, for
+    discriminators that see RGB only: (n, s, s, 3) in [-1, 1]. No colour is safe to hide
+    on, so the generator's alpha has to be right."""
 
     def __init__(self, inner=None):
         self.inner = inner or Identity()

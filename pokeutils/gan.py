@@ -5,14 +5,12 @@ need overrides a method: `recipes.hybrid`, `recipes.typed`, `training.devices`, 
 """
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from pokeutils.augment import Identity
 from pokeutils.layers import batch_norms
 from pokeutils.losses import r1_penalty
-
-if keras.backend.backend() == "tensorflow":  # on JAX, `training.jax` takes the step
-    import tensorflow as tf
 
 
 class GAN(keras.Model):
@@ -91,8 +89,7 @@ class GAN(keras.Model):
     # The step, from top to bottom ----------------------------------------------------
 
     def train_step(self, batch):
-        """Takes one step on reals (n, s, s, c), float32 in [-1, 1]; returns the epoch's
-        means of all logs so far."""
+        """Takes a step on reals (n, s, s, c) in [-1, 1]; returns means of all logs."""
         logs = self.update(batch, self.draw(keras.tree.flatten(batch)[0].shape[0]))
         for name, value in logs.items():
             self.trackers[name].update_state(value)

@@ -14,10 +14,8 @@ class FusedBatchNorm(layers.Layer):
     """Batch normalisation (Ioffe & Szegedy 2015) in one kernel, with its activation.
 
     Keras 3 computes it from separate moments on TensorFlow, which reads the maps more
-    often. Where convolutions are fast, a step takes up to 1.8 times as long with that,
-    elsewhere it hardly shows (benchmarks/README.md).
-    Statistics, scale and offset stay float32 under mixed precision. Input and output:
-    (n, h, w, c) or (n, c).
+    often: a step takes up to 1.8 times as long (benchmarks/README.md). Statistics,
+    scale and offset stay float32. Input and output: (n, h, w, c) or (n, c).
     """
 
     def __init__(self, activation=None, momentum=0.9, epsilon=1e-5, **kwargs):
@@ -147,11 +145,10 @@ class UpSampling2D(layers.UpSampling2D):
 
 @register
 class MinibatchStdDev(layers.Layer):
-    """Appends one channel that says how much the pictures of a group differ.
+    """Appends one channel that says how much the pictures of a group differ (Karras et
+    al. 2018): a generator that draws one picture only is caught by it.
 
-    A generator that draws one picture only is caught by it (Karras et al. 2018,
-    section 3). (n, h, w, c) -> (n, h, w, c + 1); n must be a multiple of `group`
-    or smaller than it.
+    (n, h, w, c) -> (n, h, w, c + 1); n must be a multiple of `group` or less.
     """
 
     def __init__(self, group=4, **kwargs):
@@ -277,17 +274,8 @@ class SpectralConv2D(layers.Conv2D):
     al. 2018), so that no layer of a discriminator can shout.
 
     The value is tracked by one power iteration a training pass. Of Conv2D's options it
-    takes filters, kernel_size, strides, padding and use_bias; others raise ValueError.
+    takes filters, kernel_size, strides, padding and use_bias.
     """
-
-    def __init__(self, *args, **options):
-        super().__init__(*args, **options)
-        bent = self.activation is not keras.activations.linear
-        if bent or self.groups > 1 or max(self.dilation_rate) > 1:
-            raise ValueError(
-                "SpectralConv2D has no activation, groups or dilation; put the "
-                "activation into a layer of its own."
-            )
 
     def build(self, input_shape):
         super().build(input_shape)

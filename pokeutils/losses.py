@@ -42,8 +42,7 @@ LOSSES = {
 
 
 def get(name, more=()):
-    """Returns the pair called `name`, of these or of `more`, a dict of others. Raises
-    ValueError for an unknown name."""
+    """Returns the pair called `name`, of these or of `more`. Raises ValueError."""
     known = {**LOSSES, **dict(more)}
     if name not in known:
         raise ValueError(f"Unknown loss {name!r}. Choose one of {sorted(known)}.")

@@ -1,5 +1,4 @@
-"""Latents (fixed draws, walks, directions), and the pictures that a generator makes of
-them."""
+"""Latents (fixed draws, walks, directions), and the pictures that are made of them."""
 
 import math
 import pathlib
@@ -181,13 +180,9 @@ def hatch(generator, target, count=64, seed=0):
     uint8 (count, s, s, c).
 
     The same seed gives the same creatures, however many of them. Raises ValueError
-    unless count is positive and seed a number that is not negative.
+    unless count is positive and seed a whole number from 0 on.
     """
-    if count < 1 or not isinstance(seed, int) or seed < 0:
-        raise ValueError(
-            f"count={count!r}, seed={seed!r}: count is 1 or more, and seed a whole "
-            "number from 0 on."
-        )
+    images.at_least(0, seed=seed)
     target, pictures = pathlib.Path(target), sample(generator, count, seed)
     straight = pictures
     if pictures.shape[-1] == 4:

@@ -47,29 +47,11 @@ os.environ["POKEUTILS_OUTPUTS"] = f"{_FOLDER.name}/outputs"
 os.environ["POKEUTILS_PROFILE"] = "tiny"
 os.environ["POKEUTILS_SOURCE"] = "doodles"
 
-FIRST = ("test_structure", "test_notebooks_static", "test_env", "test_set_up")
-LONG = (
-    "test_series",
-    "test_recipes",
-    "test_jax",
-    "test_gan",
-    "test_faults",
-    "test_build",
-    "test_scrape",
-    "test_compare",
-    "test_loop",
-    "test_scaling",
-    "test_page",
-    "test_benchmarks",
-    "test_features",
-    "test_copies",
-    "test_guards",
-    "test_devices",
-    "test_dataset",
-    "test_publish",
-    "test_hybrid",
-    "test_download",
-)
+FIRST = "structure notebooks_static env set_up".split()
+LONG = """
+series recipes gan faults build scrape compare loop page benchmarks features
+copies guards devices dataset publish hybrid download
+""".split()
 
 
 def pytest_collection_modifyitems(items):
@@ -78,7 +60,7 @@ def pytest_collection_modifyitems(items):
     order = [*FIRST, *LONG]
 
     def place(item):
-        name = item.path.stem
+        name = item.path.stem.removeprefix("test_")
         return order.index(name) if name in order else len(order)
 
     items.sort(key=place)

@@ -143,9 +143,3 @@ def test_palette_paints_sharply_and_trains_softly(rng):
     np.testing.assert_allclose(
         ops.convert_to_numpy(layer([scores * 1e3, z], training=True)), sharp, atol=1e-5
     )
-
-
-@pytest.mark.parametrize("options", [{"activation": "relu"}, {"dilation_rate": 2}])
-def test_spectral_convolutions_refuse_what_they_would_ignore(options):
-    with pytest.raises(ValueError, match="no activation, groups or dilation"):
-        layers.SpectralConv2D(4, 3, **options)

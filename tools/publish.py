@@ -19,8 +19,9 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pokeutils.common import files, images, plots, saved  # noqa: E402
+from pokeutils.common import env, files, images, plots, saved  # noqa: E402
 from pokeutils.common.saved import in_precision, load_generator  # noqa: E402
+from pokeutils.evaluation import features, measures, report  # noqa: E402
 from pokeutils.evaluation.likeness import SEEN  # noqa: E402
 from pokeutils.recipes import catalogue  # noqa: E402
 from pokeutils.sampling import sample  # noqa: E402
@@ -39,7 +40,7 @@ def publish(run, flaws, name=None, finished=True):
 
     flaws: sentences on what is wrong with its pictures, for the card. Scores come from
     the run's metrics.json, which notebook 6 writes, and those on the way from its
-    on_the_way.json (`report.on_the_way`). A run that was made in other ways than its
+    on_the_way.json (`measure_on_the_way`). A run that was made in other ways than its
     recipe says tells of that in its params.json: "parts", a list of sentences, which
     the card repeats. Raises ValueError if half precision would change a picture
     visibly.
@@ -90,6 +91,33 @@ def publish(run, flaws, name=None, finished=True):
     return path
 
 
+def measure_on_the_way(run, reals, backbones=report.BACKBONES):
+    """Returns how quality grew: the KID of every sheet in a run's samples/ against the
+    `reals`, as {"images": [...], title: [KID, ...]}.
+
+    run: the folder of a run, or its name; the result is kept there as on_the_way.json.
+    reals: uint8 pictures of the run's size; transparent ones go on the run's own
+    background. A sheet has only 64 creatures: KID is not biased by that, but neighbours
+    in the list differ by chance, and more than in `report.report`.
+    """
+    run = runs.find_run(run)
+    recipe = runs.read_params(run)["recipe"]
+    if recipe["channels"] == 3:  # sheets of transparent pictures are on white
+        reals = images.over(reals, recipe["background"])
+    sheets, size = runs.sample_files(run), reals.shape[1]
+    scores = {"images": [seen for seen, _ in sheets]}
+    for title, backbone in backbones.items():
+        backbone = features.named(backbone)
+        real = backbone(reals, cache=env.data_dir() / "features")
+        scores[title] = []
+        for _, path in sheets:
+            fake = backbone(plots.cut(path, size))
+            count = min(len(real), len(fake))
+            scores[title].append(measures.kid(real, fake, subset_size=count)[0])
+    files.write_json(run / "on_the_way.json", scores)
+    return scores
+
+
 def _spread(count, most):
     """Returns at most `most` of the indices 0 to count - 1, the last among them."""
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
@@ -103,7 +131,9 @@ def _save_discriminators(run, name):
     recipe, _, seed = catalogue.read(run / "params.json")
     model, path = recipe.build(seed), saved.folder() / f"{name}-discriminators.npz"
     checkpoints.load(model, run)
-    saved.save_discriminators(model, path)
+    arrays = {k: np.float16(v) for k, v in saved.discriminators(model).items()}
+    with files.atomic(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
     return {"discriminators": {"sha256": files.sha256(path)}}
 
 

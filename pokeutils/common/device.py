@@ -1,12 +1,9 @@
-"""What computes here: the accelerator, its name, the cores, its best arithmetic.
-
-Answers come from environment variables, the file system and `nvidia-smi`, never from
-importing TensorFlow.
+"""What computes here: the accelerator, its name, the cores, its best arithmetic. To
+answer, it never imports TensorFlow.
 """
 
 import contextlib
 import functools
-import importlib.util
 import os
 import pathlib
 import shutil
@@ -24,12 +21,9 @@ def settle():
 
 
 def accelerator():
-    """Returns "gpu", "tpu" or "cpu": what Keras will compute on. A GPU does not count
-    when the TensorFlow or JAX installed is built without CUDA, and a TPU only counts
-    for JAX."""
-    if gpu() is not None and not _cpu_only_backend():
-        return "gpu"
-    return "tpu" if has_tpu() and backend() == "jax" else "cpu"
+    """Returns "gpu" or "cpu": what Keras will compute on. A GPU does not count when the
+    TensorFlow installed is built without CUDA."""
+    return "gpu" if gpu() is not None and not _without_cuda() else "cpu"
 
 
 def has_tpu():
@@ -62,13 +56,7 @@ def _nvidia_smi():
         return None  # a driver without a device, or one too old to ask
 
 
-def _cpu_only_backend():
-    if backend() == "jax":  # which finds its CUDA plugins by these names, too
-        found = importlib.util.find_spec("jax_plugins")
-        places = found.submodule_search_locations if found else ()
-        return not any(list(pathlib.Path(place).glob("*cuda*")) for place in places)
-    if backend() != "tensorflow":
-        return False
+def _without_cuda():
     if "tensorflow" in sys.modules:
         return not sys.modules["tensorflow"].config.list_physical_devices("GPU")
     # From 2.11 on, TensorFlow for Windows is built without CUDA. WSL is Linux.
@@ -95,43 +83,33 @@ def cores():
 
 
 def compute_dtype():
-    """Returns the Keras dtype policy that is fastest and safe on this device: bfloat16
-    where the hardware has it, float16 on GPUs with tensor cores but no bfloat16 (T4,
-    V100), which needs loss scaling, else "float32"."""
-    device = accelerator()
-    if device == "gpu":
-        capability = gpu()["capability"]
-        if capability >= 8:
-            return "mixed_bfloat16"
-        return "mixed_float16" if capability >= 7 else "float32"
-    if device == "tpu" or _cpu()[1] & {"amx_bf16", "avx512_bf16"}:
-        return "mixed_bfloat16"
-    return "float32"
+    """Returns the Keras dtype policy that is fastest on this device: bfloat16 where the
+    hardware has it, else "float32", also on a T4 or a V100: float16, which only they
+    have, was never tried there."""
+    fast = _cpu()[1] & {"amx_bf16", "avx512_bf16"}
+    if accelerator() == "gpu":
+        fast = gpu()["capability"] >= 8
+    return "mixed_bfloat16" if fast else "float32"
 
 
-DTYPES = "float32", "mixed_bfloat16", "mixed_float16"
+DTYPES = "float32", "mixed_bfloat16", "mixed_float16"  # the last on request only
 
 
 def training_dtype():
     """Returns the Keras dtype policy of trainings: POKEUTILS_DTYPE, else the fastest
-    one that has been tried, which float16 on a T4 has not. Raises ValueError if
-    POKEUTILS_DTYPE is none of `DTYPES`."""
+    one. Raises ValueError if POKEUTILS_DTYPE is none of `DTYPES`."""
     asked = os.environ.get("POKEUTILS_DTYPE")
     if asked and asked not in DTYPES:
         raise ValueError(
             f"POKEUTILS_DTYPE is {asked!r}; expected one of {', '.join(DTYPES)}."
         )
-    dtype = compute_dtype()
-    return asked or ("float32" if dtype == "mixed_float16" else dtype)
+    return asked or compute_dtype()
 
 
 def device_name():
     """Returns a line for people, such as "Tesla T4, 15 GiB" or "Xeon ..., 2 cores"."""
-    device = accelerator()
-    if device == "gpu":
+    if accelerator() == "gpu":
         return f"{gpu()['name']}, {gpu()['memory'] / 1024:.0f} GiB"
-    if device == "tpu":
-        return f"TPU {os.environ.get('TPU_ACCELERATOR_TYPE', '')}".strip()
     return f"{_cpu()[0]}, {cores()} core{'s' if cores() > 1 else ''}"
 
 
@@ -159,8 +137,6 @@ def tune(batch):
     GPUs only the part is that gives up on a convolution with bias and leaky ReLU
     (TensorFlow 2.20). On two cores, small batches get one core per operation: on both
     they take a fifth longer (benchmarks/README.md)."""
-    if backend() != "tensorflow":
-        return
     import tensorflow as tf
 
     if batch <= 16 and cores() == 2 and "TF_NUM_INTRAOP_THREADS" not in os.environ:

@@ -1,7 +1,5 @@
-"""Where am I: platform, folders, profile, versions, and a report of them all.
-
-Answers come from environment variables, the file system and `nvidia-smi`, never from
-importing TensorFlow, so that `import pokeutils.common.env` and `report()` are fast.
+"""Where am I: platform, folders, profile, versions, and a report of them all, which
+never import TensorFlow, and so are fast.
 """
 
 import importlib.util
@@ -78,7 +76,7 @@ def _project_folder(variable, name):
 
 
 def profile():
-    """Returns "tiny" (for tests), "quick" (a CPU) or "full" (a GPU or TPU):
+    """Returns "tiny" (for tests), "quick" (a CPU) or "full" (a GPU):
     POKEUTILS_PROFILE, else by the device. Raises ValueError for another."""
     name = os.environ.get("POKEUTILS_PROFILE")
     if not name:
@@ -158,8 +156,7 @@ def _name(requirement):
 
 
 def _pip(requirements):
-    """Installs quietly; returns whether that worked. Without a network it does not try
-    for long."""
+    """Installs quietly; returns whether that worked, soon also without a network."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--retries=1"]
     pip += ["--disable-pip-version-check", "--root-user-action=ignore", *requirements]
     done = subprocess.run(pip, capture_output=True).returncode == 0
@@ -188,7 +185,7 @@ def versions():
     """Returns {name: version} of Python and the packages that decide a run."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     names = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",)}
-    names |= {name: (name,) for name in ("jax", "numpy", "pillow", "resvg_py")}
+    names |= {name: (name,) for name in ("numpy", "pillow", "resvg_py")}
     for name, distributions in names.items():
         for version in filter(None, map(device.version_of, distributions)):
             found.setdefault(name, version)
@@ -217,7 +214,7 @@ def report(trains=False):
     """
     device.settle()
     found = versions()
-    names = ("python", "keras", device.backend(), "numpy")
+    names = ("python", "keras", "tensorflow", "numpy")
     packages = ", ".join(f"{name} {found.get(name, 'missing')}" for name in names)
     chosen = "POKEUTILS_PROFILE" if os.environ.get("POKEUTILS_PROFILE") else "device"
     print(f"platform  {platform()}, {packages}")
@@ -239,26 +236,25 @@ def _short(path):
 
 
 def _hints(trains):
-    where, module = platform(), device.backend()
-    framework = {"tensorflow": "TensorFlow", "jax": "JAX"}.get(module, module)
-    if not importlib.util.find_spec(module):
-        wanted = {"tensorflow": "tensorflow==2.20.*"}.get(module, module)
+    where = platform()
+    if not importlib.util.find_spec("tensorflow"):
         yield (
-            f"{framework} is missing, and without it nothing can be trained or drawn: "
-            f'pip install "{wanted}"'
+            "TensorFlow is missing, and without it nothing can be trained or drawn: "
+            'pip install "tensorflow==2.20.*"'
         )
     elif device.accelerator() == "cpu":
         if device.gpu() is not None or device.has_tpu():
             name = device.gpu()["name"] if device.gpu() else "TPU"
-            yield f"Note: this {framework} does not use the {name} that is here."
+            yield f"Note: this TensorFlow does not use the {name} that is here."
         if trains and where == "colab":
             yield "No GPU: Runtime > Change runtime type > T4 GPU, then Run all again."
         if trains and where == "kaggle":
             yield "No GPU: Settings > Accelerator > GPU T4 x2, then Run all again."
-    if where == "kaggle" and source() != "doodles" and not _is_online():
+    here = source() == "doodles" or (data_dir() / "raw" / source()).exists()
+    if where == "kaggle" and not here and not _is_online():
         yield (
-            "No network, so pictures cannot be fetched: Settings > Internet > On "
-            "(verified accounts), or POKEUTILS_SOURCE=doodles, which are drawn here."
+            "GitHub does not answer, so pictures may be out of reach: Settings > "
+            "Internet > On (verified accounts), or `%env POKEUTILS_SOURCE=doodles`."
         )
 
 

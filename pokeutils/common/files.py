@@ -98,8 +98,7 @@ def read_json(path, kind=dict):
 
 
 def set_aside(path, error, show=print):
-    """Renames a damaged file to damaged-<name>, so that work goes on as without it,
-    and says so."""
+    """Renames a damaged file to damaged-<name>: work goes on as without it."""
     aside = pathlib.Path(path).with_name(f"damaged-{pathlib.Path(path).name}")
     with contextlib.suppress(OSError):  # in a folder that is only read
         os.replace(path, aside)

@@ -107,10 +107,8 @@ def mirror(images):
 
 def reduce_palette(pictures, colours=16):
     """Returns uint8 premultiplied RGBA (n, s, s, 4) painted with at most so many flat
-    colours each, 1 to 256, as in pixel art: found by median cut (Heckbert 1982), then
+    colours each, as in pixel art: found by median cut (Heckbert 1982), then
     moved to the means of what they stand for. Alpha is left as it is."""
-    if not 1 <= colours <= 256:
-        raise ValueError(f"colours={colours}; a palette has 1 to 256.")
     done = pictures.copy()
     for picture in done:
         seen = picture[..., 3] > 0

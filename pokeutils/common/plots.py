@@ -1,7 +1,5 @@
-"""Pictures for people: tiled sheets, curves, films (NumPy, Pillow, matplotlib).
-
-A sheet is one uint8 RGB array, shown as one JPEG: 64 separate axes would make a
-notebook ten times larger.
+"""Pictures for people: curves, films, and sheets. A sheet is one uint8 RGB array, shown
+as one JPEG: 64 separate axes would make a notebook ten times larger.
 """
 
 import importlib.util
@@ -119,8 +117,7 @@ def scatter(pictures, x, y, side=32, width=800, height=800, apart=0.0):
 def wheel(pictures, angles, strengths, width=800):
     """Puts premultiplied RGBA pictures on rings: one RGB uint8 array. `angles` (n,) in
     any unit order them clockwise, equally many in every direction; those with the
-    smallest `strengths` (n,) stand in the middle. The wheel is at most `width` px wide,
-    less for a few pictures."""
+    smallest `strengths` (n,) stand in the middle. At most `width` px wide."""
     turns = 2 * np.pi * np.argsort(np.argsort(angles)) / len(angles)
     order = np.argsort(strengths)
     x, y = np.zeros((2, len(order)))
@@ -153,7 +150,7 @@ def on_checkerboard(picture, square=8):
     return images.composite(picture, np.where((x + y) % 2, 255, 225)[..., None])
 
 
-def chart(width=8.0, height=3.0, columns=1, ratios=None):
+def chart(width=8.0, height=3.0, columns=1):
     """Returns a quiet figure and its axis, or axes. Sizes are in hundreds of pixels on
     the page; it is drawn finer, for sharp text."""
     import matplotlib.pyplot as plt
@@ -162,7 +159,6 @@ def chart(width=8.0, height=3.0, columns=1, ratios=None):
         *(1, columns),
         figsize=(width, height),
         dpi=160,
-        width_ratios=ratios,
         squeeze=False,
         layout="constrained",
     )
@@ -242,10 +238,10 @@ def curves(x, series, xlabel="images seen", ylabel="", smooth=1):
     return axis.figure
 
 
-def to_jpeg(picture, width=None, quality=88, limit=LIMIT):
-    """Returns an RGB uint8 array, by whole pixels enlarged to at most `width`, or a
-    matplotlib figure as JPEG bytes. `quality` gives way, down to 40, to `limit`."""
-    picture = _as_image(picture, width)
+def to_jpeg(picture, quality=88, limit=LIMIT):
+    """Returns an RGB uint8 array or a matplotlib figure as JPEG bytes. `quality` gives
+    way, down to 40, to `limit`."""
+    picture = _as_image(picture)
     while True:
         buffer = io.BytesIO()
         fine = 0 if quality >= 80 else 2  # full or half resolution of the colours
@@ -255,7 +251,7 @@ def to_jpeg(picture, width=None, quality=88, limit=LIMIT):
         quality -= 6
 
 
-def show(picture, width=None, quality=88, place=None):
+def show(picture, quality=88, place=None):
     """Shows an RGB uint8 array or a matplotlib figure in a notebook, as one JPEG.
 
     Returns the picture's place there. Given as `place`, the new picture takes it.
@@ -266,7 +262,7 @@ def show(picture, width=None, quality=88, place=None):
     on_page = None
     if hasattr(picture, "savefig") and picture.dpi > 100:  # drawn finer than shown
         on_page = round(100 * picture.get_figwidth())
-    data = to_jpeg(picture, width, quality)
+    data = to_jpeg(picture, quality)
     shown = Shown(data=data, format="jpeg", width=on_page)
     if place is None:
         return display(shown, display_id=True)
@@ -297,9 +293,8 @@ def save_png(path, picture):
 
 def gif(path, frames, milliseconds=200, last=1500, colours=128):
     """Writes RGB uint8 frames as a looping GIF, atomically; the last one stays. One
-    palette for all frames, made from the last one and a middle one: without it, colours
-    flicker. The background, the colour of its corner, is kept exactly. Raises
-    ValueError without frames."""
+    palette for all frames, made from the last one and a middle one, or colours flicker;
+    the corner's colour is kept exactly. Raises ValueError without frames."""
     import imageio.v3 as iio  # a quarter of a second that few have to wait for
 
     frames = _frames(frames)
@@ -361,7 +356,7 @@ def _frames(frames):
     return np.stack(frames)
 
 
-def _as_image(picture, width=None):
+def _as_image(picture):
     if hasattr(picture, "savefig"):
         import matplotlib.pyplot as plt
 
@@ -369,8 +364,4 @@ def _as_image(picture, width=None):
         picture.savefig(buffer, format="png", facecolor="white")
         plt.close(picture)
         return Image.open(buffer).convert("RGB")
-    picture = np.asarray(picture)
-    if width and width >= 2 * picture.shape[1]:
-        times = width // picture.shape[1]
-        picture = picture.repeat(times, 0).repeat(times, 1)
-    return Image.fromarray(picture)
+    return Image.fromarray(np.asarray(picture))

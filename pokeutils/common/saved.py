@@ -187,8 +187,7 @@ def pretrained(name=FLAGSHIP):
 
 def warm(model, name=FLAGSHIP):
     """Gives a new GAN the weights of a pretrained generator, which may be unfinished,
-    and of the discriminators that it was trained against where they are there too, see
-    `save_discriminators`.
+    and of the discriminators that it was trained against where they are there too.
 
     Layers whose names begin with "more_" (`models.pyramid_generator`) keep their own if
     the pretrained one has none. Raises ValueError for networks that do not fit.
@@ -211,16 +210,8 @@ def _weighty(network):
     return [layer for layer in network.layers if layer.weights]
 
 
-def save_discriminators(model, path):
-    """Writes what is trained of a GAN's discriminators in half precision: arrays
-    "discriminator/000", ..., and "second/000", ... of a `hybrid.HybridGAN`."""
-    with files.atomic(path) as temporary, open(temporary, "wb") as file:
-        arrays = {name: np.float16(v) for name, v in _discriminators(model).items()}
-        np.savez_compressed(file, **arrays)
-
-
 def _load_discriminators(model, path):
-    variables = _discriminators(model)
+    variables = discriminators(model)
     with np.load(path, allow_pickle=False) as arrays:
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
         # A GAN may leave the second discriminator out.
@@ -231,8 +222,9 @@ def _load_discriminators(model, path):
             variable.assign(arrays[name].astype("float32"))
 
 
-def _discriminators(model):
-    """{name: variable} of the layers that are trained."""
+def discriminators(model):
+    """{name: variable} of the trained layers of a GAN's discriminators:
+    "discriminator/000", ..., and "second/000", ... of a `hybrid.HybridGAN`."""
     found = {}
     for kind in ("discriminator", "second"):
         network = getattr(model, kind, None)
@@ -253,7 +245,6 @@ def verified(name, kind=None):
 
 
 def card(name=FLAGSHIP):
-    """Returns what is known about a network, as a dict: the recipe with all fields,
-    data, images seen, hardware, scores, flaws; "kind", unless it is a generator that
-    is trained to its end."""
+    """Returns what is known about a network, as a dict: recipe, data, images seen,
+    hardware, scores, flaws; "kind", unless it is a finished generator."""
     return json.loads((folder() / f"{name}.json").read_text("utf-8"))

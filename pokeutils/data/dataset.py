@@ -198,8 +198,7 @@ def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):
     `weights` (count,), a picture comes as often as its share of them, rounded up or
     down at random. Without `reshuffle`, all epochs are the first. Raises ValueError
     without pictures, or when a weight is not positive."""
-    if batch < 1 or count < 1:
-        raise ValueError(f"a batch of {batch} from {count} pictures; use 1 or more.")
+    images.at_least(1, batch=batch, count=count)
     if weights is not None:
         weights = np.asarray(weights, np.float64)
         good = np.isfinite(weights) & (weights > 0)
@@ -258,13 +257,3 @@ def batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
 
     plan = tf.data.Dataset.from_tensor_slices((indices, flips))
     return plan.map(gather, num_parallel_calls=2).prefetch(2)
-
-
-def numpy_batches(pictures, batch, steps, seed, mirror=True, labels=None, **places):
-    """Yields the same batches as `batches`, as NumPy arrays, without TensorFlow."""
-    indices, flips = order(len(pictures), batch, steps, seed, **places)
-    for index, flip in zip(indices, flips, strict=True):
-        x = pictures[index]
-        if mirror:
-            x[flip] = images.mirror(x[flip])
-        yield to_float(x) if labels is None else (to_float(x), labels[index])

@@ -284,17 +284,9 @@ def _tail(pen, rng, x, y, side):
 
 def _wings(pen, rng, x, y):
     span, lift = rng.uniform(36, 48), rng.uniform(8, 42)
-    outline = [
-        (0, -12),
-        (1, -lift),
-        (0.86, 2),
-        (0.62, 0),
-        (0.5, 20),
-        (0.26, 14),
-        (0, 28),
-    ]
+    rim = [(0, -12), (1, -lift), (0.86, 2), (0.62, 0), (0.5, 20), (0.26, 14), (0, 28)]
     for side in (-1, 1):
-        feathers = [(side * (x + span * out), y + down) for out, down in outline]
+        feathers = [(side * (x + span * out), y + down) for out, down in rim]
         pen.polygon("accent", feathers)
 
 
@@ -303,9 +295,8 @@ def _back(pen, rng, x, y, long):
     if kind == "spikes":
         for step in (-0.6, -0.2, 0.2):
             at = x + step * long
-            pen.polygon(
-                "accent", [(at - 11, y + 9), (at - 4, y - 16), (at + 11, y + 7)]
-            )
+            spike = [(at - 11, y + 9), (at - 4, y - 16), (at + 11, y + 7)]
+            pen.polygon("accent", spike)
     elif kind == "shell":
         shell = pen.oval("accent", x - 4, y + 8, long * 0.7, 24)
         pen.oval("belly", x - 8, y, long * 0.4, 8, inside=shell)

@@ -39,9 +39,11 @@ MAX_RATIO = 10
 SMALL = 64 * 2**20
 MOST_KEPT = 2**29  # bytes of all files that are wanted of an archive: they are in memory
 MOST_FILES = 100_000  # in an archive, wanted or not
+# Colab and Kaggle have no `make`: there the line goes into a cell at the top.
+SOURCE = "make run SOURCE" if env.platform() == "local" else "%env POKEUTILS_SOURCE"
 OFFLINE = (
-    "Without a network, `make run SOURCE=doodles` uses creatures drawn by code, and "
-    "SOURCE=folder:<path> uses pictures of your own."
+    f"Without a network, `{SOURCE}=doodles` uses creatures drawn by code, and "
+    f"{SOURCE.split()[-1]}=folder:<path> uses pictures of your own."
 )
 
 Package = collections.namedtuple("Package", "spec integrity file")

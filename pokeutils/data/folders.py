@@ -30,8 +30,9 @@ def path(name):
             "rename that folder."
         )
     folder = pathlib.Path(name.removeprefix("folder:")).expanduser()
-    if not folder.exists() and not folder.is_absolute():
-        folder = env.ROOT / folder  # notebooks run in a folder of their own
+    inside = env.ROOT / folder  # notebooks run in a folder of their own
+    if inside.exists() or not folder.exists():
+        folder = inside
     return folder.resolve()
 
 

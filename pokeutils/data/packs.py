@@ -234,8 +234,7 @@ def _keep(new, row, data):
 
 
 def _open(name, new, progress):
-    """Returns {path: bytes} of a pack's files, all of them checked, and what
-    source.json says about them."""
+    """Returns {path: bytes} of a pack's files, all checked, and what source.json says."""
     pack = PACKS[name]
     path, origin = _get(pack, new, progress)
     try:

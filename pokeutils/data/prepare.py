@@ -282,37 +282,33 @@ class _Decoder:
             watch.cancel()
 
 
-def pairs(pictures, others=None, far=FAR, colour=COLOUR, progress=None):
+def pairs(pictures, far=FAR, colour=COLOUR, progress=None):
     """Returns a Pair of indices for each two pictures that are nearly the same.
-    Pictures are premultiplied RGBA, uint8 (n, size, size, 4). With `others`, `second`
-    is an index in these. `notes` is how many of 512 differ, `mirrored` whether one is
-    the mirror image of the other. `progress` takes a line now and then."""
+    Pictures are premultiplied RGBA, uint8 (n, size, size, 4). `notes` is how many of
+    512 differ, `mirrored` whether one is the mirror image of the other. `progress`
+    takes a line now and then."""
     show = progress or (lambda line: None)
     notes, mirrored, cells = _describe(pictures, show)
-    other_notes, other_cells = notes, cells
-    if others is not None:
-        other_notes, _, other_cells = _describe(others, show)
     result = []
     for begin in range(0, len(notes), ROWS):
         if begin and begin % TELL < ROWS:
             show(f"pictures compared with all others: {begin} of {len(notes)}")
-        rows, after = slice(begin, begin + ROWS), begin if others is None else 0
+        rows = slice(begin, begin + ROWS)
         # Notes are 1 or -1, so that a product counts those that agree.
         straight, turned = (
-            (NOTES - own[rows] @ other_notes[after:].T) / 2 for own in (notes, mirrored)
+            (NOTES - own[rows] @ notes[begin:].T) / 2 for own in (notes, mirrored)
         )
         different = np.minimum(straight, turned)
-        if others is None:
-            different[np.tri(*different.shape, dtype=bool)] = np.inf
+        different[np.tri(*different.shape, dtype=bool)] = np.inf
         near = np.argwhere(different <= far)
         for part in np.array_split(near, -(-len(near) // ROWS) or 1):
             first, second = part.T
             flipped = turned[first, second] < straight[first, second]
             ours = cells[begin + first]
             ours = np.where(flipped[:, None, None, None], images.mirror(ours), ours)
-            apart = np.abs(ours - other_cells[after + second]).mean(axis=(1, 2, 3))
+            apart = np.abs(ours - cells[begin + second]).mean(axis=(1, 2, 3))
             counts = different[first, second].astype(int)
-            found = np.stack([begin + first, after + second, counts, flipped], axis=1)
+            found = np.stack([begin + first, begin + second, counts, flipped], axis=1)
             found = found[apart <= colour]
             result += [Pair(a, b, n, bool(m)) for a, b, n, m in found.tolist()]
         if len(result) > MOST:

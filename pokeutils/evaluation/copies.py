@@ -3,7 +3,7 @@
 
 Two searches look at the body wherever it is in the picture, as it is, mirrored and a
 little tilted: one compares colours, the other, which finds recoloured copies, the
-drawing (`likeness`). A third can compare the features of a network; it does not tilt.
+drawing (`likeness`).
 """
 
 from collections import namedtuple
@@ -22,19 +22,18 @@ TILTS = -4, 4  # degrees: with originals turned so, a copy turned by 6 is found 
 ALARMS = 0.01  # of the training pictures themselves would be taken for copies, at most
 ALONE = 0.7  # an original is nearer than this share of the distance to others, always
 ROWS, MOST = 1024, 2000  # pictures compared at a time; reals that say what is usual
-OWN = colours, drawing  # quick enough to describe every original several times
+SEARCHES = {"colours": colours, "drawing": drawing}
 
 Nearest = namedtuple("Nearest", "indices distances mirrored")
 
 
-def search(samples, reals, held_out=None, features=None, groups=None, plant=50):
+def search(samples, reals, held_out=None, groups=None, plant=50):
     """Looks for the originals of generated pictures; returns `Copies`, which prints.
 
     All are uint8 pictures of one size, premultiplied RGBA or RGB on white: `samples`,
     the `reals` that the generator was trained on, and others that were `held_out`, of
-    which a true search finds nothing. `features`: {name: function from pictures to
-    vectors}. `groups`: the species of each real; 0 is unknown. The search is tried on
-    `plant` reals, copied in each way that `planted` knows.
+    which a true search finds nothing. `groups`: the species of each real; 0 is unknown.
+    The search is tried on `plant` reals, copied in each way that `planted` knows.
 
     Raises ValueError for other arrays, sizes that differ, or fewer than four groups.
     """
@@ -51,7 +50,7 @@ def search(samples, reals, held_out=None, features=None, groups=None, plant=50):
         samples, reals, held_out = map(images.over, (samples, reals, held_out))
     # NumPy's threads get in each other's way in matrices as small as these.
     with threadpool_limits(1, user_api="blas"):
-        originals = Originals(reals, features, groups)
+        originals = Originals(reals, groups)
         copies = originals.look(samples)
         alarms = _shares(originals.look(held_out).flags) if unseen else {}
         trial = _trial(originals, reals, plant) if plant else {}
@@ -90,8 +89,7 @@ class Originals:
     (`ALARMS`) would be flagged, or below (`ALONE`).
     """
 
-    def __init__(self, reals, features=None, groups=None):
-        self.searches = {"colours": colours, "drawing": drawing, **(features or {})}
+    def __init__(self, reals, groups=None):
         self.groups = numbered(groups, len(reals))
         kinds = len(np.unique(self.groups))
         if kinds < 4:
@@ -99,7 +97,7 @@ class Originals:
         self.count = min(NEIGHBOURS, kinds - 1)
         self.views = {  # {search: (as they are, mirrored)}, each first untilted
             name: [_views(describe, side) for side in (reals, reals[:, :, ::-1])]
-            for name, describe in self.searches.items()
+            for name, describe in SEARCHES.items()
         }
         some = np.arange(len(reals))
         if len(some) > MOST:
@@ -115,8 +113,8 @@ class Originals:
     def look(self, pictures):
         """Returns `Copies`, for each picture its nearest originals."""
         nearest = {
-            name: self._nearest(name, _described(describe, pictures))
-            for name, describe in self.searches.items()
+            name: self._nearest(name, describe(pictures))
+            for name, describe in SEARCHES.items()
         }
         alone = {name: _singled_out(near) for name, near in nearest.items()}
         p, ratios = self._p_values(alone), np.stack(list(alone.values()))
@@ -171,21 +169,14 @@ class Originals:
 
 
 def _views(describe, pictures):
-    """Describes the pictures, then, where that is quick, all of them tilted."""
-    views = [_described(describe, np.ascontiguousarray(pictures))]
-    for angle in TILTS if describe in OWN else ():
+    """Describes the pictures as they are, then all of them tilted."""
+    views = [describe(np.ascontiguousarray(pictures))]
+    for angle in TILTS:
         parts = np.array_split(pictures, -(-len(pictures) // CHUNK))
         views.append(
             np.concatenate([describe(planted.tilted(p, angle)) for p in parts])
         )
     return views
-
-
-def _described(describe, pictures):
-    vectors = np.asarray(describe(pictures), "float64")
-    if not np.isfinite(vectors).all():
-        raise ValueError("Some features are NaN or infinite: look at the pictures.")
-    return vectors
 
 
 def _singled_out(near):

@@ -33,8 +33,8 @@ class FeatureNetwork:
         self.weights = files.sha256(b"".join(a.tobytes() for a in arrays))[:8]
 
     def __call__(self, pictures, background=255, cache=None):
-        """Returns float32 features (n, dimensions) of pictures (n, h, w, 3 or 4), uint8
-        or float in [-1, 1]; premultiplied RGBA goes on a grey `background`.
+        """Returns float32 features (n, dimensions) of uint8 pictures (n, h, w, 3 or 4);
+        premultiplied RGBA goes on a grey `background`.
 
         `cache`: a folder that keeps the result, found again by the pictures' own hash.
         Raises ValueError for anything else, RuntimeError if the network answers NaN.
@@ -135,16 +135,8 @@ def _fastest_dtype():
 
 
 def on_background(pictures, background=255):
-    """Returns pictures on a grey `background`, as uint8 RGB (n, h, w, 3). Raises
-    ValueError for another range, NaN, sizes that differ, straight alpha."""
-    if np.issubdtype(getattr(pictures, "dtype", int), np.floating) and pictures.size:
-        low, high = pictures.min(), pictures.max()
-        if not -1.01 <= low < 0 or not high <= 1.01:  # NaN is neither
-            raise ValueError(
-                f"Expected floats in [-1, 1]; these go from {low:.3g} to {high:.3g}: "
-                "another range, or a generator that has diverged to NaN."
-            )
-        pictures = images.to_uint8(pictures)
+    """Returns uint8 pictures on a grey `background`, as RGB (n, h, w, 3). Raises
+    ValueError for other arrays, sizes that differ, straight alpha."""
     pictures = images.check(pictures)
     images.check_premultiplied(pictures)
     return images.over(pictures, background)
@@ -152,8 +144,7 @@ def on_background(pictures, background=255):
 
 def resize(pictures, size):
     """Resizes (n, h, w, c) to (n, size, size, c), float32 in 0..255: bicubic as Pillow
-    does it in float. Other resizers alias, and that moves metrics (Parmar et al.
-    2022, "clean-fid")."""
+    does it in float. Other resizers alias, which moves metrics (Parmar et al. 2022)."""
     count, height, width, channels = pictures.shape
     rows, columns = _bicubic(height, size), _bicubic(width, size)
     pictures = pictures.astype("float32").reshape(count, height, width * channels)

@@ -6,7 +6,6 @@ puts them into a table with their floors and ceilings.
 
 import numpy as np
 
-LINES = 256  # directions of the sliced Wasserstein distance
 SPLITS = 20  # of one set into halves, for a floor
 
 # ------------------------------------------------------------------ distributions
@@ -96,82 +95,17 @@ def numbered(groups, count):
 
 def kernel(a, b):
     """Returns the cubic kernel of KID between all rows: float64 (len(a), len(b))."""
-    return cubic(a @ b.T, a.shape[1])
-
-
-def cubic(products, dimensions):
-    """Returns the same from the inner products of the rows."""
-    k = products / dimensions + 1
+    k = a @ b.T / a.shape[1] + 1
     return k * k * k  # a power of 3 takes ten times as long
 
 
 def mmd(aa, bb, ab):
-    """Returns the unbiased squared MMD from kernel matrices within and between; it may
-    be negative."""
+    """Returns the unbiased squared MMD from kernel matrices within and between."""
 
     def off_diagonal(k):
         return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
 
     return float(off_diagonal(aa) + off_diagonal(bb) - 2 * ab.mean())
-
-
-def frechet(real, fake):
-    """Returns the Fréchet distance of Gaussians fitted to both (Heusel et al. 2017).
-
-    On the features of the FID network this is the FID. Biased: two halves of one set
-    are far from 0, so compare only at equal n, and beside the value of real halves.
-    """
-    real, fake = check_features(real, fake)
-    gap = real.mean(0) - fake.mean(0)
-    a, b = _spread(real), _spread(fake)
-    # The trace of (A'A B'B)^1/2 is the sum of the singular values of AB': exact for
-    # fewer pictures than dimensions, where a matrix root would fail.
-    overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
-    return float(gap @ gap + (a**2).sum() + (b**2).sum() - 2 * overlap)
-
-
-def _spread(features):
-    """Returns a matrix A of few rows so that A'A is the covariance."""
-    centred = (features - features.mean(0)) / np.sqrt(len(features) - 1)
-    few = len(centred) <= centred.shape[1]
-    return centred if few else np.linalg.qr(centred, mode="r")
-
-
-def frechet_of(aa, bb, ab):
-    """Returns the same from the inner products within and between two sets."""
-    n, m = ab.shape
-    within = (np.trace(aa) - n * aa.mean()) / (n - 1)
-    within += (np.trace(bb) - m * bb.mean()) / (m - 1)
-    gap = aa.mean() + bb.mean() - 2 * ab.mean()
-    centred = ab - ab.mean(0) - ab.mean(1, keepdims=True) + ab.mean()
-    overlap = np.linalg.svd(centred, compute_uv=False).sum()
-    return float(gap + within - 2 * overlap / np.sqrt((n - 1) * (m - 1)))
-
-
-def sliced_wasserstein(real, fake):
-    """Returns the sliced 2-Wasserstein distance (Bonneel et al. 2015): how far values
-    must move, on random lines through feature space, to turn one set into the other,
-    root of the mean square. Like `frechet`, it is not 0 for two real halves."""
-    real, fake = check_features(real, fake)
-    lines = directions(real.shape[1])
-    return wasserstein_on_lines(real @ lines, fake @ lines)
-
-
-def directions(dimensions):
-    """Returns random unit vectors, as columns, always the same: (d, `LINES`)."""
-    lines = np.random.RandomState(0).standard_normal((dimensions, LINES))
-    return lines / np.linalg.norm(lines, axis=0)
-
-
-def wasserstein_on_lines(a, b):
-    """Returns the root mean square of the 2-Wasserstein distances of the columns of (n,
-    l) and (m, l)."""
-    n, m = len(a), len(b)
-    # Where either quantile function steps, counted in n * m-ths.
-    ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
-    widths = np.diff(ends, prepend=0) / (n * m)
-    moves = np.sort(a, axis=0)[(ends - 1) // m] - np.sort(b, axis=0)[(ends - 1) // n]
-    return float(np.sqrt((widths @ moves**2).mean()))
 
 
 # ------------------------------------------------------------------ neighbourhoods
@@ -189,45 +123,18 @@ def precision_recall(real, fake, k=3):
     return shares["precision"], shares["recall"]
 
 
-def density_coverage(real, fake, k=5):
-    """Returns density and coverage (Naeem et al. 2020): sturdier than the two above.
-
-    Density counts the reals' k-balls around a fake (1 is typical); coverage is the
-    share of reals with a fake in their ball, about 1 - 2^-k for a perfect generator.
-    Needs more than k of each.
-    """
-    real, fake = check_features(real, fake, least=k + 1)
-    shares = neighbourhoods(*between(real, fake), k, k)
-    return shares["density"], shares["coverage"]
-
-
-def shares_floor(features, groups=None):
-    """Returns precision, recall, density and coverage of random halves of one set:
-    {name: mean over `SPLITS` splits}. `groups`: see `Halves`."""
-    (features,) = check_features(features, least=4 * 5)
-    within, halves = distances(features, features), Halves(len(features), groups)
-    random, splits = np.random.default_rng(0), []
-    for _ in range(SPLITS):
-        i, j = halves.of(random.permutation(len(features)), halves.most)
-        pairs = (i, i), (j, j), (i, j)
-        splits.append(neighbourhoods(*(within[np.ix_(*pair)] for pair in pairs)))
-    return {name: float(np.mean([s[name] for s in splits])) for name in splits[0]}
-
-
 def between(real, fake):
     """Returns distances within the reals, within the fakes, and from one to other."""
     return distances(real, real), distances(fake, fake), distances(real, fake)
 
 
 def neighbourhoods(rr, ff, rf, near=3, wide=5):
-    """Returns precision, recall (k=`near`), density, coverage (k=`wide`) by name, from
-    what `between` returns."""
+    """Returns precision, recall (k=`near`) and coverage (k=`wide`), from `between`."""
     reals, fakes = radii(rr, near), radii(ff, near)
     inside = rf < radii(rr, wide)[:, None]
     return {
         "precision": float((rf <= reals[:, None]).any(0).mean()),
         "recall": float((rf <= fakes[None, :]).any(1).mean()),
-        "density": float(inside.sum(0).mean() / wide),
         "coverage": float(inside.any(1).mean()),
     }
 
@@ -238,33 +145,11 @@ def radii(within, k):
     return np.partition(within, k, axis=1)[:, k]
 
 
-def authentic(real, fake):
-    """Returns the share of fakes that are no copies by AuthPct (Alaa et al. 2022).
-
-    A fake counts as authentic when its nearest real has another real nearer to it than
-    the fake is. Copies have 0, new real pictures 0.4 to 0.8, and so has what is far
-    from everything.
-    """
-    real, fake = check_features(real, fake)
-    return float(authentic_ones(distances(real, real), distances(real, fake)).mean())
-
-
-def authentic_ones(rr, rf):
-    """Returns which fakes are authentic, from distances among reals and to fakes: (m,)
-    of bool."""
-    nearest = rf.argmin(0)
-    return radii(rr, 1)[nearest] < rf.min(0)
-
-
 def diversity(features):
     """Returns the mean distance between two pictures; compare with that of reals."""
     (features,) = check_features(features)
-    return mean_distance(distances(features, features))
-
-
-def mean_distance(within):
-    """Returns the mean of a distance matrix without its diagonal."""
-    return float(within.sum() / (len(within) * (len(within) - 1)))
+    count = len(features)
+    return float(distances(features, features).sum() / (count * (count - 1)))
 
 
 # ------------------------------------------------------------------ shared parts
@@ -272,16 +157,11 @@ def mean_distance(within):
 
 def distances(a, b):
     """Returns Euclidean distances between all rows of two float64 arrays: (n, m)."""
-    apart = distances_of(a @ b.T, (a**2).sum(1), (b**2).sum(1))
+    squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    apart = np.sqrt(np.maximum(squares, 0))
     if a is b:
         np.fill_diagonal(apart, 0)  # rounding leaves up to 1e-7 of the norm there
     return apart
-
-
-def distances_of(products, squares_a, squares_b):
-    """Returns the same from inner products and the squared lengths of the rows."""
-    squares = squares_a[:, None] + squares_b[None, :] - 2 * products
-    return np.sqrt(np.maximum(squares, 0))
 
 
 def check_features(*sets, least=2):

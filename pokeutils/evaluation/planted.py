@@ -1,5 +1,5 @@
-"""Copies made on purpose, from exact to warped, recoloured, spoilt and cut off, to try
-a search on.
+"""Copies made on purpose, from exact to warped, recoloured and cut off, to try a search
+on.
 
 Pictures are uint8 (n, height, width, 3) RGB on white or (..., 4) premultiplied RGBA.
 """
@@ -10,9 +10,6 @@ from pokeutils.common import background, images
 from pokeutils.data import recolour
 
 SHIFT, AFFINE, DEGREES, ELASTIC = 0.05, 0.05, 5, 0.015  # most; elastic: on average
-CELLS = 16  # rows and columns of a grid on which pictures are spoilt
-BITS = 0.06  # share of the cells beside a body that have a bit of it
-THIN, CLEAR = 0.1, 0.3  # share of a body's cells, and how much shows through them
 
 
 def warped(pictures, random):
@@ -64,27 +61,6 @@ def all_at_once(pictures, random):
     return warped(recolour.turn_hues(pictures, random), random)[:, :, ::-1]
 
 
-def spoilt(pictures, random):
-    """Strews bits of each creature about it and makes it half-transparent in places, as
-    a generator might draw it."""
-    changed = []
-    for picture in pictures:
-        level = np.float32(_background(picture))
-        rows, columns = (np.arange(side) * CELLS // side for side in picture.shape[:2])
-        bits, thin = random.random((2, CELLS, CELLS))[:, rows][:, :, columns]
-        body = near = _body(picture)
-        for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
-            near = near | np.roll(body, step, axis)
-        pixels = picture[body] if body.any() else picture[0, :1]
-        strewn = pixels[random.integers(len(pixels), size=(CELLS, CELLS))]
-        apart = (~near & (bits < BITS))[..., None]
-        picture = np.where(apart, strewn[rows][:, columns], picture)
-        shares = 1 - CLEAR * (body & (thin < THIN))[..., None]
-        picture = np.rint(level + (picture - level) * shares)
-        changed.append(picture.astype("uint8"))
-    return np.stack(changed)
-
-
 def cut_off(pictures, random=None):
     """Cuts the lower quarter off each creature: what is left is another shape."""
     changed = pictures.copy()
@@ -114,7 +90,6 @@ KINDS = {
     "hue turned": recolour.turn_hues,
     "warped": warped,
     "all at once": all_at_once,
-    "spoilt": spoilt,
     "cut off": cut_off,
 }
 

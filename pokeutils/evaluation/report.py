@@ -7,9 +7,8 @@ against other real ones, and its ceilings, real pictures damaged on purpose.
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from pokeutils.common import env, files, images, plots
+from pokeutils.common import env
 from pokeutils.evaluation import damage, features, measures
-from pokeutils.training import runs
 
 BACKBONES = {"Lite0": "lite0", "random": "random"}  # offline, and quick on a CPU
 DRAWS = 20  # random halves that every value is a mean of
@@ -17,24 +16,19 @@ DRAWS = 20  # random halves that every value is a mean of
 # and what memory holds.
 FEWEST, MOST = 16, 2000
 SAMPLES, FLOOR = "samples", "real halves"
-MEASURES = {  # key: label, factor and decimals in print, lowest and highest possible
-    "kid": ("KID x 1000", 1000, 1, -np.inf, np.inf),
-    "frechet": ("Fréchet distance *", 1, 1, 0, np.inf),
-    "sliced_wasserstein": ("sliced Wasserstein *", 1, 3, 0, np.inf),
-    "precision": ("precision", 1, 2, 0, 1),
-    "recall": ("recall", 1, 2, 0, 1),
-    "density": ("density", 1, 2, 0, np.inf),
-    "coverage": ("coverage", 1, 2, 0, 1),
-    "authentic": ("authentic", 1, 2, 0, 1),
-    "diversity": ("diversity", 1, 2, 0, np.inf),
+BOUNDS = {  # of each measure
+    "kid": (-np.inf, np.inf),
+    "precision": (0, 1),
+    "recall": (0, 1),
+    "coverage": (0, 1),
 }
 
 
 def report(samples, reals, backbones=None, cache=None, seed=0, groups=None):
-    """Measures samples against real pictures; returns a `Report`, which prints a table.
+    """Measures samples against real pictures; returns a `Report`.
 
-    Both are pictures (n, h, w, 3 or 4) of one size: uint8, or float in [-1, 1]; RGBA is
-    premultiplied, and laid on white. More samples than reals are not looked at; of more
+    Both are uint8 pictures (n, h, w, 3 or 4) of one size; RGBA is premultiplied, and
+    laid on white. More samples than reals are not looked at; of more
     than `MOST` reals, some are picked at random. `backbones` maps titles to feature
     networks, or to their names as in `features.named`. `cache`: the folder that keeps
     features of reals (data/features). `groups`: the species of each real, so that floor
@@ -55,14 +49,19 @@ def report(samples, reals, backbones=None, cache=None, seed=0, groups=None):
     damaged = damage.all_kinds(reals[other_half], seed)
 
     cache, spaces = cache or env.data_dir() / "features", {}
-    for title, backbone in _built(backbones).items():
+    for title, backbone in (backbones or BACKBONES).items():
+        if isinstance(backbone, str):
+            backbone = features.named(backbone)
         real, fake = backbone(reals, cache=cache), backbone(samples)
         vectors = {name: backbone(p, cache=cache) for name, p in damaged.items()}
         # NumPy's threads get in each other's way in matrices as small as these.
         with threadpool_limits(1, user_api="blas"):
-            rows = {SAMPLES: _Pair(real, fake).drawn(count, seed)}
-            rows[FLOOR] = _Pair(real, halves=halves).drawn(count, seed)
-            rows |= {name: _Pair(real[half], v).once() for name, v in vectors.items()}
+            real, fake = measures.check_features(real, fake)
+            rows = {SAMPLES: _drawn(real, fake, count, seed)}
+            rows[FLOOR] = _drawn(real, real, count, seed, halves)
+            for name, ruined in vectors.items():
+                values = _measured(real[half], *measures.check_features(ruined))
+                rows[name] = {key: {"value": value} for key, value in values.items()}
         about = {"network": backbone.name, "weights": backbone.weights}
         about |= {"dtype": backbone.dtype, "dimensions": backbone.dimensions}
         spaces[title] = {**about, "rows": rows}
@@ -78,41 +77,6 @@ def taught_by_lite0(recipe):
     return frozen or fields.get("second") is not None
 
 
-def on_the_way(run, reals, backbones=None):
-    """Returns how quality grew: the KID of every sheet in a run's samples/ against the
-    `reals`, as {"images": [...], title: [KID, ...]}.
-
-    run: the folder of a run, or its name; the result is kept there as on_the_way.json.
-    reals: uint8 pictures of the run's size; transparent ones go on the run's own
-    background. A sheet has only 64 creatures: KID is not biased by that, but neighbours
-    in the list differ by chance, and more than in `report`.
-    """
-    run = runs.find_run(run)
-    recipe = runs.read_params(run)["recipe"]
-    if recipe["channels"] == 3:  # sheets of transparent pictures are on white
-        reals = images.over(reals, recipe["background"])
-    sheets, size = runs.sample_files(run), reals.shape[1]
-    scores = {"images": [seen for seen, _ in sheets]}
-    for title, backbone in _built(backbones).items():
-        real = backbone(reals, cache=env.data_dir() / "features")
-        scores[title] = []
-        for _, path in sheets:
-            fake = backbone(plots.cut(path, size))
-            count = min(len(real), len(fake))
-            scores[title].append(measures.kid(real, fake, subset_size=count)[0])
-    files.write_json(run / "on_the_way.json", scores)
-    return scores
-
-
-def _built(backbones):
-    """Returns {title: feature network}; names become networks, None the usual two."""
-    chosen = BACKBONES if backbones is None else backbones
-    return {
-        title: features.named(backbone) if isinstance(backbone, str) else backbone
-        for title, backbone in chosen.items()
-    }
-
-
 def _comparable(samples, reals, groups, seed):
     """Refuses all that could make numbers meaningless; returns the samples and reals to
     look at, and the `Halves` of the reals."""
@@ -122,11 +86,10 @@ def _comparable(samples, reals, groups, seed):
             "prepare the reals at the samples' size."
         )
     for name, pictures in ((SAMPLES, samples), ("real pictures", reals)):
-        count = len(pictures)
-        if count < FEWEST:
-            raise ValueError(f"Got {count} {name}; at least {FEWEST} are needed.")
+        if len(pictures) < FEWEST:
+            raise ValueError(f"Got {len(pictures)} {name}; at least {FEWEST} needed.")
         if (pictures == pictures[0]).all():
-            raise ValueError(f"All {count} {name} are one and the same picture.")
+            raise ValueError(f"All {name} are one and the same picture.")
 
     halves = measures.Halves(len(reals), groups)
     if len(reals) > MOST:
@@ -142,81 +105,35 @@ def _comparable(samples, reals, groups, seed):
     return samples[: len(reals)], reals, halves
 
 
-class _Pair:
-    """All that lies within and between two sets, measured on any part of them.
+def _drawn(real, fake, count, seed, halves=None):
+    """Returns {measure: value and interval} over `DRAWS` random halves of `count`
+    features each; with `halves`, both halves are of the reals."""
+    random, draws = np.random.default_rng(seed), []
+    for _ in range(DRAWS):
+        i, j = random.permutation(len(real)), random.permutation(len(fake))
+        if halves:
+            i, j = halves.of(i, count)
+        draws.append(_measured(real[i[:count]], fake[j[:count]]))
+    row = {}
+    for key, (lowest, highest) in BOUNDS.items():
+        values = [draw[key] for draw in draws]
+        mean, spread = np.mean(values), 2 * np.std(values, ddof=1)
+        # No None among the bounds: NumPy 2.0 refuses two at once.
+        ends = np.clip([mean - spread, mean + spread], lowest, highest)
+        row[key] = {"value": float(mean), "interval": ends.tolist()}
+    return row
 
-    Without fakes, the reals are compared with themselves, in parts that `halves` finds.
-    """
 
-    def __init__(self, real, fake=None, halves=None):
-        self.alone, self.halves = fake is None, halves
-        real, fake = measures.check_features(real, real if self.alone else fake)
-        # Inner products once; all else, of any part, follows from them.
-        rr, rf = real @ real.T, real @ fake.T
-        ff = rr if self.alone else fake @ fake.T
-        self.products = rr, ff, rf
-        r, f = np.diag(rr), np.diag(ff)
-        sides = (r, r), (f, f), (r, f)
-        self.distances = [
-            measures.distances_of(products, *squares)
-            for products, squares in zip(self.products, sides, strict=True)
-        ]
-        for within in self.distances[: 3 if self.alone else 2]:
-            np.fill_diagonal(within, 0)
-        self.kernels = [measures.cubic(p, real.shape[1]) for p in self.products]
-        lines = measures.directions(real.shape[1])
-        self.on_lines = real @ lines, fake @ lines
-
-    def once(self):
-        """Returns the row of the whole sets, without intervals."""
-        values = self.measure(*map(np.arange, self.products[2].shape))
-        return {key: {"value": values[key]} for key in MEASURES}
-
-    def drawn(self, count, seed):
-        """Returns the row from `DRAWS` random halves of `count` pictures."""
-        random, draws = np.random.default_rng(seed), []
-        reals, fakes = self.products[2].shape
-        for _ in range(DRAWS):
-            i, j = random.permutation(reals), random.permutation(fakes)
-            if self.alone:
-                i, j = self.halves.of(i, count)
-            # In order, rows are copied out of the matrices three times as fast.
-            draws.append(self.measure(np.sort(i[:count]), np.sort(j[:count])))
-        centres = {key: np.mean([values[key] for values in draws]) for key in MEASURES}
-        if not self.alone:  # half of the reals would miss half of the copies
-            within, _, across = self.distances
-            centres["authentic"] = measures.authentic_ones(within, across).mean()
-        row = {}
-        for key, (*_, lowest, highest) in MEASURES.items():
-            # No None among the bounds: NumPy 2.0 refuses two at once.
-            spread = 2 * np.std([values[key] for values in draws], ddof=1)
-            ends = np.array([centres[key] - spread, centres[key] + spread])
-            ends = ends.clip(lowest, highest).tolist()
-            row[key] = {"value": float(centres[key]), "interval": ends}
-        return row
-
-    def measure(self, i, j):
-        """Returns all measures of reals `i` and fakes `j`."""
-        places = np.ix_(i, i), np.ix_(j, j), np.ix_(i, j)
-
-        def parts(matrices):
-            pairs = zip(matrices, places, strict=True)
-            return [matrix[place] for matrix, place in pairs]
-
-        rr, ff, rf = parts(self.distances)
-        a, b = self.on_lines
-        return {
-            "kid": measures.mmd(*parts(self.kernels)),
-            "frechet": measures.frechet_of(*parts(self.products)),
-            "sliced_wasserstein": measures.wasserstein_on_lines(a[i], b[j]),
-            **measures.neighbourhoods(rr, ff, rf),
-            "authentic": float(measures.authentic_ones(rr, rf).mean()),
-            "diversity": measures.mean_distance(ff) / measures.mean_distance(rr),
-        }
+def _measured(real, fake):
+    """Returns {measure: number} of features, as many of reals as of fakes."""
+    return {
+        "kid": measures.kid(real, fake, 1, len(real))[0],
+        **measures.neighbourhoods(*measures.between(real, fake)),
+    }
 
 
 class Report(dict):
-    """What `report` returns: a dict for metrics.json that prints as a plain text table.
+    """What `report` returns: a dict for metrics.json.
 
     `["spaces"][title]["rows"][row][measure]` holds "value", and "interval" where there
     is one. Rows are "samples", "real halves" and the kinds in `damage.KINDS`.
@@ -225,34 +142,3 @@ class Report(dict):
     def value(self, title, measure, row=SAMPLES):
         """Returns one value, as measured by the backbone of that title."""
         return self["spaces"][title]["rows"][row][measure]["value"]
-
-    def __str__(self):
-        n, parts = self["compared"], []
-        for title, space in self["spaces"].items():
-            parts += [*_table(title, space["rows"]), ""]
-        parts += [
-            f"{self['samples']} samples and {self['reals']} real pictures; {n} against "
-            f"{n} at a time. ± is half of a 95 % interval.",
-            "Authentic of the samples is that of them all, against all real pictures.",
-            f"* Biased: compare only at n = {n}, and with the real halves beside it.",
-        ]
-        return "\n".join(parts)
-
-    __repr__ = __str__
-
-
-def _table(title, rows):
-    """Yields lines of text: one per measure, with a column per row of the record."""
-    lines = [[title, *rows]]
-    for key, (label, factor, decimals, *_) in MEASURES.items():
-        cells = []
-        for row in rows.values():
-            cells.append(f"{factor * row[key]['value']:.{decimals}f}")
-            if "interval" in row[key]:
-                low, high = row[key]["interval"]
-                cells[-1] += f" ± {factor * (high - low) / 2:.{decimals}f}"
-        lines.append([label, *cells])
-    first, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
-    for label, *cells in lines:
-        cells = (cell.rjust(w) for cell, w in zip(cells, widths, strict=True))
-        yield "  ".join([label.ljust(first), *cells])

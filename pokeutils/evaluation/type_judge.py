@@ -98,8 +98,7 @@ class Scores:
     that is assigned each type (column); NaN in the rows of types without creatures.
     `share` (k,): its diagonal. `chance` (k,): the share of all other creatures that is
     assigned a type. `right`: the share of creatures that are assigned one of their
-    types. Compare real creatures, which may have two and are assigned one, with drawn
-    ones by that.
+    types, by which real ones, which may have two, compare with drawn ones.
     """
 
     def __init__(self, assigned, types):

@@ -1,18 +1,14 @@
 """Adam (Kingma and Ba 2015), faster on TensorFlow."""
 
 import keras
+import tensorflow as tf
 
 
 class Adam(keras.optimizers.Adam):
-    """Keras' own, with the same numbers up to rounding. On TensorFlow, the update of
-    each weight is one operation, which reads and writes everything once, instead of a
-    dozen."""
+    """Keras' own, with the same numbers up to rounding. The update of a weight is one
+    operation, which reads and writes everything once, instead of a dozen."""
 
     def update_step(self, gradient, variable, learning_rate):
-        if keras.backend.backend() != "tensorflow":
-            return super().update_step(gradient, variable, learning_rate)
-        import tensorflow as tf
-
         index = self._get_variable_index(variable)
         if isinstance(variable, keras.Variable):  # or what it keeps, under a strategy
             variable = variable.value

@@ -24,18 +24,7 @@ REBUILT = [_rebuilt(name) for name in rebuilt.SYSTEMS]
 REBUILT.append(_rebuilt("sprites64", as_written=True))
 
 
-_MODERN = (
-    modern.MODERN64,
-    modern.HYBRID64,
-    modern.POSES64,
-    modern.PROJECTED64,
-    modern.PIXELS32,
-    modern.PIXELS64,
-    modern.QUICK32,
-    modern.TYPES32,
-    modern.TYPES64,
-    modern.TINY16,
-)
+_MODERN = [r for r in vars(modern).values() if isinstance(r, Recipe)]
 RECIPES = {r.name: r for r in (*REBUILT, *_MODERN)}
 
 
@@ -43,7 +32,7 @@ def get(name, **options):
     """Returns the recipe called `name`. Raises ValueError for an unknown name, or
     for options of one that takes none.
 
-    options: arguments of the project's function in `rebuilt`, such as `kernel=5`.
+    options: arguments of the project's function in `rebuilt`: `as_written=True`.
     """
     if name not in RECIPES:
         raise ValueError(f"Unknown recipe {name!r}. Choose one of {sorted(RECIPES)}.")
@@ -63,6 +52,8 @@ def read(path):
         fields, seed = dict(params["recipe"]), params["seed"]
         if fields.pop("fused_norm", True) is not True:  # a field of earlier versions
             raise ValueError("it used another batch norm")
+        for gone in ("epochs", "milestones"):
+            fields.pop(gone, None)
         source = params["data"]["source"]
         recipe = Recipe(**{name: _frozen(value) for name, value in fields.items()})
     except (KeyError, TypeError, AttributeError, ValueError) as error:

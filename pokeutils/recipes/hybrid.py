@@ -6,14 +6,12 @@ pictures that this discriminator has judged must be scored with others.
 """
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 from pokeutils.common import backbones
 from pokeutils.gan import GAN
 from pokeutils.layers import FusedBatchNorm, LeakyReLU, SpectralConv2D, UpSampling2D
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
 
 SCALES = (2, 4, 10, 15)  # Lite0's blocks: 1/4, 1/8, 1/16 and 1/32 of the size
 FINEST = 64  # channels of the finest mixed map; each coarser one has twice as many
@@ -29,13 +27,6 @@ def projected_discriminator(
     convolutions, drawn from `seed`, so that the discriminator cannot feed on a few of
     them. On each mixed map stands a small trained head of `width` channels.
     """
-    if channels != 3:
-        raise ValueError(
-            f"The feature network sees RGB, not {channels} channels. Lay transparent "
-            "pictures on a background with augment.OnBackground."
-        )
-    if input_size % 32:
-        raise ValueError(f"input_size must be a multiple of 32, got {input_size}.")
     lite0 = backbones.lite0_model(scales)
     pictures = keras.Input((size, size, 3))
     pixels = layers.Rescaling(127.5, offset=127.5, dtype="float32")(pictures)

@@ -1,22 +1,18 @@
 """The five projects rebuilt: what the text or code of each pins, what had to be chosen,
 what its choices cost; and the tricks of their train steps.
 
-Each function returns the fields of a `Recipe`; its name is the recipe's name and its
-arguments are what `catalogue.get(name, ...)` takes. Choices are kept even where they
-are poor, because comparing them is the point. What is the same for all: pictures are
-premultiplied and cut to the creature; the generator is judged by the discriminator as
-it is after its update; there is neither an average of the generator nor augmentation of
-what the discriminator sees.
+Each function returns the fields of a `Recipe` of its name. Choices are kept even where
+they are poor: comparing them is the point. In all, pictures are premultiplied and cut
+to the creature, the discriminator is updated before it judges the generator, and there
+is neither an average of the generator nor augmentation.
 """
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from pokeutils import losses
 from pokeutils.gan import GAN
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
 
 # Their losses -------------------------------------------------------------------------
 
@@ -162,12 +158,10 @@ def rgba80():
         learning_rates=(1e-4, 1e-4),
         betas=(0.9, 0.999),
         reshuffle=False,
-        epochs=700,
-        milestones=(1, 250, 500, 700),
     )
 
 
-def keras120(size=120, rate=1e-4):
+def keras120():
     """Project 001: three transposed blocks to 120 px, on black.
 
     Pinned (text): three blocks of transposed convolution, batch norm and leaky ReLU
@@ -176,27 +170,22 @@ def keras120(size=120, rate=1e-4):
     dropped. Chosen, as in the Keras examples it followed: 5x5 kernels, 128-64-32
     channels, 100 latents, dropout 0.3, cross-entropy, Adam 1e-4, batch 32. Costs: on
     black, dark outlines vanish; nothing holds the discriminator back, so it wins.
-
-    rate: of both optimisers; a hundred times the project's shows the end of a long run
-    in a few minutes. size: a multiple of 8.
     """
     return dict(
-        name=f"keras{size}",
-        size=size,
+        size=120,
         images=20_000 * 721,
         generator="block_generator",
         discriminator="tutorial_discriminator",
         channels=3,
         background=0,
         batch=32,
-        learning_rates=(rate, rate),
+        learning_rates=(1e-4, 1e-4),
         betas=(0.9, 0.999),
         mirror=False,
-        epochs=20_000,
     )
 
 
-def augmented64(kernel=4, width=128, size=64):
+def augmented64():
     """Project 002: three times the pictures, by mirroring and by colour jitter.
 
     Pinned (code of the notebook behind it): the networks, with batch norm in every
@@ -205,18 +194,13 @@ def augmented64(kernel=4, width=128, size=64):
     Chosen: a jittered copy is made once, where the project drew new ones each time.
     Costs: the jitter turns white backgrounds grey, and the generator learns them; ten
     times the usual rate with batches of 8 is restless; 16 latents are few.
-
-    kernel (px), width (channels) and size (128, ...): what it wanted to enlarge.
     """
-    options = (("kernel", kernel), ("width", width))
     return dict(
-        name=f"augmented{size}",
-        size=size,
+        size=64,
         images=50 * 3 * 819,
         generator="sprite_generator",
-        generator_options=(("latent_dim", 16), *options),
+        generator_options=(("latent_dim", 16),),
         discriminator="sprite_discriminator",
-        discriminator_options=options,
         channels=3,
         copies=("mirrored", "jittered"),
         mirror=False,
@@ -224,11 +208,10 @@ def augmented64(kernel=4, width=128, size=64):
         loss="inverted_noisy",
         learning_rates=(0.00275, 0.00275),
         betas=(0.5, 0.9),
-        epochs=50,
     )
 
 
-def sprites64(normalise=False, as_written=False):
+def sprites64(as_written=False):
     """Project 003: two small networks, and three handicaps for the discriminator.
 
     Pinned (code): both networks; real target 0.2, fake target 1, the generator's 0;
@@ -237,12 +220,10 @@ def sprites64(normalise=False, as_written=False):
     with betas (0.5, 0.999), batch 64, white background. Costs: a real target of 0.2
     asks for doubt where there is none, and the discriminator wins all the same.
 
-    normalise: pictures in units of their mean and spread, as the project has them. Its
-    tanh then ends at one spread from the mean, neither black nor white. This is
-    refused, unless `as_written` asks for it.
+    as_written: pictures in units of their mean and spread, as the project has them. Its
+    tanh then ends at one spread from the mean, neither black nor white.
     """
-    statistics = SPRITE_STATISTICS if normalise or as_written else None
-    options = (("statistics", statistics),) if statistics else ()
+    options = (("statistics", SPRITE_STATISTICS),) if as_written else ()
     return dict(
         name="sprites64_as_written" if as_written else "sprites64",
         source="sprites",
@@ -259,8 +240,6 @@ def sprites64(normalise=False, as_written=False):
         two_phase=True,
         betas=(0.5, 0.999),
         as_written=as_written,
-        epochs=500,
-        milestones=(6, 12, 20, 50, 250, 500),
     )
 
 

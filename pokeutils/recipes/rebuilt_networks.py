@@ -87,16 +87,13 @@ def _keras_norm(momentum=0.99):
 # Projects 002 and 003: PyTorch, four-pixel kernels ------------------------------------
 
 
-def sprite_generator(
-    size=64, channels=3, latent_dim=64, width=128, kernel=4, statistics=None
-):
+def sprite_generator(size=64, channels=3, latent_dim=64, width=128, statistics=None):
     """The generator of project 003 (790,400 weights to train) and, with 16 latents, of
-    project 002: a latent becomes 4x4 pixels of `width` channels, and transposed
-    convolutions double the side up to `size`, the last but one with half the width.
+    project 002: a latent becomes 4x4 pixels, and transposed convolutions double the
+    side up to `size`, the last but one with half the `width`.
 
-    kernel: of all layers but the first, in pixels. statistics: (means, standard
-    deviations) of the pictures' channels in [0, 1]; if given, tanh is in their units,
-    and cannot reach what lies more than one deviation from the mean, such as white.
+    statistics: (means, standard deviations) of the channels in [0, 1]; if given, tanh
+    is in their units, and cannot reach what lies further from the mean, such as white.
     """
     stages = _stages(size)
     latents = keras.Input((latent_dim,))
@@ -105,16 +102,16 @@ def sprite_generator(
     x = layers.ReLU()(FusedBatchNorm()(x))
     for stage in range(1, stages):
         filters = width // 2 if stage == stages - 1 else width
-        x = _upwards(filters, kernel, initializer=_pytorch())(x)
+        x = _upwards(filters, 4, initializer=_pytorch())(x)
         x = layers.ReLU()(FusedBatchNorm()(x))
-    x = _upwards(channels, kernel, initializer=_pytorch())(x)
+    x = _upwards(channels, 4, initializer=_pytorch())(x)
     x = layers.Activation("tanh", dtype="float32")(x)
     if statistics:
         x = _normalisation(statistics, invert=True)(x)
     return keras.Model(latents, x, name="generator")
 
 
-def sprite_discriminator(size=64, channels=3, width=128, kernel=4, statistics=None):
+def sprite_discriminator(size=64, channels=3, width=128, statistics=None):
     """The discriminator of projects 002 and 003, with batch norm in every layer, the
     first included (661,377 weights to train). `statistics` as in `sprite_generator`."""
     pictures = keras.Input((size, size, channels))
@@ -122,7 +119,7 @@ def sprite_discriminator(size=64, channels=3, width=128, kernel=4, statistics=No
     for stage in range(_stages(size)):
         x = layers.Conv2D(
             width // 2 if stage == 0 else width,
-            kernel,
+            4,
             strides=2,
             padding="same",
             use_bias=False,

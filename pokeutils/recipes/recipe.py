@@ -48,8 +48,7 @@ class Recipe:
         `hybrid.HybridGAN`, but adapt is (target, images)
     balanced: every species counts alike, however many pictures it has
     types: learn from types; type_weight: see `typed.ConditionalGAN`
-    source: the pictures that it is for; epochs, milestones: its length and the epochs
-        whose pictures it shows, in epochs of its own
+    source: the pictures that it is for
     """
 
     name: str
@@ -89,8 +88,6 @@ class Recipe:
     types: bool = False
     type_weight: float = 0.0
     source: str = "artwork"
-    epochs: int | None = None
-    milestones: tuple = ()
 
     def __post_init__(self):
         for name, (wanted, fits) in FIELDS.items():
@@ -102,8 +99,8 @@ class Recipe:
         """Returns a compiled `gan.GAN`, or a subclass, with fresh weights from `seed`.
 
         dtype: a Keras dtype policy; by default the fastest safe one on this device.
-        step: a class whose methods go before those of the GAN (`training.devices`,
-        `training.jax`). Raises ValueError for what cannot be built, or trained.
+        step: a class whose methods go before those of the GAN (`training.devices`).
+        Raises ValueError for what cannot be built, or trained.
         """
         if self.second is not None and (self.types or self.channels != 4):
             raise ValueError(
@@ -206,8 +203,7 @@ class Recipe:
             )
 
     def _optimizers(self, dtype):
-        """Adam for the generator, the discriminator and the second one, if any; with
-        loss scaling in float16."""
+        """Adam for each network; with loss scaling in float16."""
         first, second = self.learning_rates
         adams = [self._adam(first, ease_in=self.ease_in), self._adam(second)]
         if dtype == "mixed_float16":
@@ -265,13 +261,8 @@ class Recipe:
         return np.tile(types, (1 + len(self.copies), 1))
 
     def inputs(self, model, data, count):
-        """What the generator is given for the `count` samples that a run shows, always
-        the same: latents (count, d)."""
+        """What the `count` samples that a run shows are made of: latents (count, d)."""
         return sampling.draw(count, model.latent_dim)
-
-    def shown(self):
-        """{epoch of the seed: images seen} of its milestones, on this run's scale."""
-        return {e: round(self.images * e / self.epochs) for e in self.milestones}
 
 
 class CosineTail(keras.optimizers.schedules.LearningRateSchedule):

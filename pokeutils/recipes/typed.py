@@ -9,14 +9,8 @@ from pokeutils.data import species, traits
 from pokeutils.gan import GAN
 
 COUNT = len(species.TYPES)
-HUES = {
-    "red": "fire",
-    "yellow": "electric",
-    "green": "grass",
-    "cyan": "ice",
-    "blue": "water",
-    "magenta": "psychic",
-}
+HUES = {"red": "fire", "yellow": "electric", "green": "grass"}
+HUES |= {"cyan": "ice", "blue": "water", "magenta": "psychic"}
 
 
 class ConditionalGAN(GAN):

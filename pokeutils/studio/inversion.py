@@ -1,8 +1,5 @@
-"""From a picture back to a latent: which latent draws this? Found by optimisation.
-
-Gradient descent on the latent alone finds the nearest picture that a generator can draw
-(Zhu et al. 2016).
-"""
+"""From a picture back to a latent: gradient descent on the latent alone finds the
+nearest picture that a generator can draw (Zhu et al. 2016)."""
 
 from collections import namedtuple
 
@@ -20,14 +17,7 @@ COARSEST = 8  # px: pictures are compared at their size, half of it, down to thi
 
 
 def invert(
-    generator,
-    pictures,
-    steps=150,
-    starts=2,
-    pool=512,
-    rate=0.08,
-    prior=0.01,
-    seed=0,
+    generator, pictures, steps=150, starts=2, pool=512, rate=0.08, prior=0.01, seed=0
 ):
     """Finds latents whose pictures are like `pictures`, uint8 (n, s, s, channels);
     returns `Inversion`: latents (n, d), the loss of each, the pictures they draw.

@@ -31,9 +31,9 @@ def find(run, recipe, minutes=3.0, show=print):
         if run:
             raise
         show(
-            f"No run on this machine, so {recipe.name} is trained for {minutes:g} "
-            f"minutes now. RUN = {saved.FLAGSHIP!r} would show the long run that comes "
-            "with the project."
+            f"No run on this machine, so {recipe.name} is trained now, for at most "
+            f"{minutes:g} min. RUN = {saved.FLAGSHIP!r} would show the long run that "
+            "comes with the project."
         )
         source = os.environ.get("POKEUTILS_SOURCE") or recipe.source
         return loop.train(recipe, source, minutes=minutes, show=show)

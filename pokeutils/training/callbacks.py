@@ -29,8 +29,8 @@ PLACE = ("epoch", "step", "images", "seconds", "images_per_second")
 
 
 class Watcher(keras.callbacks.Callback):
-    """A callback that lives as long as a training, which may call `fit` several times:
-    after a stop in the middle of an epoch, and after going back to a checkpoint.
+    """A callback that lives as long as a training, which calls `fit` twice after a stop
+    in the middle of an epoch.
 
     begin, end: called once each, around it all; end only if it was not interrupted
     memory: what it has to know to go on, for the checkpoint: a dict of JSON values
@@ -50,8 +50,7 @@ class Log(Watcher):
     `every` seconds.
 
     batch: pictures a step; images: the length of the whole run, and limit: a
-    `TimeLimit` or None, for the time left; guard: gives the row its statistics of the
-    samples.
+    `TimeLimit` or None, for the time left; guard: knows statistics of the samples
     """
 
     def __init__(self, run, batch, images, guard, limit, every=5.0, show=print):
@@ -119,15 +118,14 @@ class Samples(Watcher):
     """Saves sheets of what the averaged generator makes of `inputs`, always the same.
 
     `frames` sheets over `images`, denser at the start, where more happens; one before
-    the first step, and one at the end. `also`: more numbers of images to save one at.
+    the first step, and one at the end.
     """
 
-    def __init__(self, run, batch, images, inputs, frames=48, also=()):
+    def __init__(self, run, batch, images, inputs, frames=48):
         super().__init__()
         self.folder = run / "samples"
         self.batch, self.inputs = batch, inputs
-        regular = [images * (i / frames) ** 2 for i in range(1, frames + 1)]
-        self.planned = sorted([*regular, *also])
+        self.planned = [images * (i / frames) ** 2 for i in range(1, frames + 1)]
 
     def begin(self, memory):
         # After the last one that the checkpoint knows come those of a stop, between two
@@ -223,10 +221,9 @@ class Checkpoint(Watcher):
         self.save()
         save_generator(self.model, self.run / "generator.keras")
 
-    def save(self, anew=False):
-        """anew: although there is one of this step already."""
+    def save(self):
         began, step = time.monotonic(), self.model.step
-        if step == self.saved_step and not anew:
+        if step == self.saved_step:
             return
         facts = {
             "step": step,
@@ -318,13 +315,13 @@ class Guard(Watcher):
         if alarm:
             guards.record(self.run, alarm, "ignored", self.watch.memory["history"])
 
-    def keep_evidence(self, alarm, action):
+    def keep_evidence(self, alarm):
         """Saves what the newest generator draws, and the alarm with what led to it."""
         pictures = np.nan_to_num(sampling.generate(self.model.generator, self.inputs))
         sheet = plots.tile(images.to_uint8(pictures))
         seen = alarm.facts["images"]
         plots.save_png(self.run / "samples" / f"alarm-{seen:09d}.png", sheet)
-        guards.record(self.run, alarm, action, self.watch.memory["history"])
+        guards.record(self.run, alarm, "stopped", self.watch.memory["history"])
 
     def not_a_number(self, what):
         steps = self.model.step
@@ -336,16 +333,14 @@ class TimeLimit(Watcher):
     """Ends training after `minutes`: at the end of an epoch, or between two steps if
     that would take more than `GRACE` seconds longer. stop: as in `Checkpoint`."""
 
-    GRACE = 5.0
+    GRACE = 2.0
 
     def __init__(self, minutes, stop, show=print):
         super().__init__()
         self.minutes, self.stop, self.show = minutes, stop, show
-        self.end_at = None
 
     def begin(self, memory):
-        if self.end_at is None:  # going back to a checkpoint wins no time
-            self.end_at = time.monotonic() + 60 * self.minutes
+        self.end_at = time.monotonic() + 60 * self.minutes
 
     @property
     def minutes_left(self):
@@ -369,8 +364,7 @@ class TimeLimit(Watcher):
 @contextlib.contextmanager
 def calibrated(model):
     """Yields the averaged generator with batch statistics measured for its own weights
-    (`sampling.recalibrate`); afterwards they are as before, so that looking at a run
-    leaves no trace in it."""
+    (`sampling.recalibrate`); afterwards they are as before: looking leaves no trace."""
     statistics = model.averaged.non_trainable_variables
     before = [np.array(keras.ops.convert_to_numpy(v)) for v in statistics]
     if model.ema_images:

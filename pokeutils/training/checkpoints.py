@@ -52,14 +52,7 @@ def save(model, run, facts):
             raise FloatingPointError(f"{name[4:]} holds NaN or infinity.")
     content = {
         **facts,
-        "arrays": {
-            name: {
-                "shape": list(array.shape),
-                "dtype": str(array.dtype),
-                "sha256": files.sha256(np.ascontiguousarray(array).data.cast("B")),
-            }
-            for name, array in arrays.items()
-        },
+        "arrays": {name: _described(array) for name, array in arrays.items()},
     }
     content["sha256"] = _sha256(content)
     with files.atomic_folder(run / "checkpoint" / f"{facts['step']:09d}") as new:
@@ -158,15 +151,17 @@ def _read(folder):
     with open(folder / "state.npz", "rb") as file, np.load(file) as saved:
         arrays = {name: saved[name] for name in facts["arrays"]}
     for name, array in arrays.items():
-        known = facts["arrays"][name]
-        if (
-            list(array.shape) != known["shape"]
-            or str(array.dtype) != known["dtype"]
-            or files.sha256(np.ascontiguousarray(array).data.cast("B"))
-            != known["sha256"]
-        ):
+        if _described(array) != facts["arrays"][name]:
             raise ValueError(f"{name[4:]} is not as it was written")
     return facts, arrays
+
+
+def _described(array):
+    return {
+        "shape": list(array.shape),
+        "dtype": str(array.dtype),
+        "sha256": files.sha256(np.ascontiguousarray(array).data.cast("B")),
+    }
 
 
 def _check_shapes(model, folder, arrays):

@@ -10,6 +10,7 @@ import os
 import keras
 
 from pokeutils import layers
+from pokeutils.common import device
 
 
 def choose_strategy(devices=None):
@@ -19,14 +20,14 @@ def choose_strategy(devices=None):
         None: what POKEUTILS_DEVICES says, else one.
     Raises ValueError for more devices than there are, or another backend.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"Training needs Keras' TensorFlow backend, not "
+            f"{keras.backend.backend()}: unset KERAS_BACKEND."
+        )
     devices = str(devices or os.environ.get("POKEUTILS_DEVICES") or 1)
     if devices == "1":
         return None
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"Several devices need Keras' TensorFlow backend, not "
-            f"{keras.backend.backend()}: unset KERAS_BACKEND, or use one device."
-        )
     import tensorflow as tf
 
     found = tf.config.list_logical_devices("GPU")
@@ -58,8 +59,7 @@ def check_strategy(recipe, strategy):
 
 
 class ReplicaStep:
-    """Methods that go before those of a GAN: `recipe.build(step=ReplicaStep)`, in the
-    scope of a strategy."""
+    """Methods that go before those of a GAN, in the scope of a strategy."""
 
     def __init__(self, generator, discriminator, seed=0, **settings):
         networks = [synchronised(network) for network in (generator, discriminator)]
@@ -85,6 +85,13 @@ class Float16Step:
             sound = keras.ops.isfinite(logs[name])
             logs[name] = keras.ops.where(sound, logs[name], 0.0)
         return logs
+
+
+def step_of(strategy):
+    """What goes before the GAN's own methods on this machine: a class, or None."""
+    if strategy:
+        return ReplicaStep
+    return Float16Step if device.training_dtype() == "mixed_float16" else None
 
 
 class ReplicaSeed(keras.random.SeedGenerator):

@@ -126,9 +126,8 @@ class Watch:
         return bool(self.memory["since"])
 
     def observe(self, step, images, values):
-        """Takes one look. values: {name: number}: `d_loss`, `g_loss`, `d_norm`,
-        `g_norm` and `sample_statistics`. Returns an Alarm, once for each trouble, or
-        None."""
+        """Takes one look. values: {name: number}: losses, gradient norms and
+        `sample_statistics`. Returns an Alarm, once for each trouble, or None."""
         past = self.memory
         look = {"step": step, "images": images}
         look |= {k: float(f"{v:.6g}") for k, v in values.items()}
@@ -182,8 +181,7 @@ class OutOfMemory(RuntimeError):
 
 
 def is_out_of_memory(error):
-    """Whether an exception of Python, NumPy, TensorFlow or JAX means that memory is
-    short."""
+    """Whether an error of Python, NumPy or TensorFlow means that memory is short."""
     if isinstance(error, MemoryError):
         return True
     words = "RESOURCE_EXHAUSTED", "ResourceExhausted", "OOM when", "OUT_OF_MEMORY"

@@ -12,10 +12,7 @@ from pokeutils.training.callbacks import calibrated
 
 class Live(keras.callbacks.Callback):
     """Shows what the averaged generator draws, every `every` seconds, in one place.
-
-    draw: takes that generator and returns the picture, uint8 RGB; by default, its first
-    16 creatures.
-    """
+    draw: generator -> picture, uint8 RGB; by default, its first 16 creatures."""
 
     def __init__(self, draw=None, every=10.0):
         super().__init__()

@@ -14,14 +14,7 @@ from pokeutils.common import device, files, plots
 from pokeutils.common.interruptions import Interruptions
 from pokeutils.data import dataset
 from pokeutils.training import callbacks, checkpoints, guards, runs
-from pokeutils.training.devices import (
-    Float16Step,
-    ReplicaStep,
-    check_strategy,
-    choose_strategy,
-)
-
-RETRIES = 3  # times a run may go back to a checkpoint after an alarm
+from pokeutils.training.devices import check_strategy, choose_strategy, step_of
 
 
 def train(recipe, source=None, seed=0, run=None, show=print, devices=None, **options):
@@ -61,20 +54,7 @@ def train(recipe, source=None, seed=0, run=None, show=print, devices=None, **opt
             model = None
             place = device.device_name()
             raise guards.OutOfMemory(recipe.batch, place, new) from error
-    if recipe.milestones:
-        runs.write_film(run, recipe.shown())
     return run
-
-
-def step_of(strategy):
-    """What goes before the GAN's own methods on this machine: a class, or None."""
-    if device.backend() == "jax":
-        from pokeutils.training import jax
-
-        return jax.JaxStep
-    if strategy:
-        return ReplicaStep
-    return Float16Step if device.training_dtype() == "mixed_float16" else None
 
 
 # Which run ----------------------------------------------------------------------------
@@ -116,14 +96,12 @@ def _how_it_ended(run):
         return f"{run.name} is trained to its end; starting a new run like it."
     return (
         f"{run.name} was stopped: {alarms[-1]['sentence']} A new run with this recipe "
-        "and seed begins now and may come to the same point. Change the recipe, or "
-        "train with on_alarm='retry'."
+        "and seed begins now and may come to the same point: change one of them."
     )
 
 
 def is_over(run):
-    """Whether a run has nothing left to do: trained to its end, or given up by the
-    guard."""
+    """Whether a run is trained to its end, or given up by the guard."""
     facts, alarms = checkpoints.newest_facts(run), runs.read_alarms(run)
     if facts is None:  # killed before its first checkpoint; or older than checkpoints
         return (run / "generator.keras").exists()
@@ -167,7 +145,7 @@ class Training:
 
     minutes: stop after that time, within seconds
     on_alarm: when the guard finds that the run has gone wrong, "stop" with the last
-        good checkpoint, "retry" from there with other random numbers, or "ignore" it
+        good checkpoint, or "ignore" it
     save_minutes: time between checkpoints
     also: more Keras callbacks
     """
@@ -185,12 +163,10 @@ class Training:
         also=(),
         show=print,
     ):
-        if on_alarm not in ("stop", "retry", "ignore"):
-            raise ValueError(f"on_alarm={on_alarm!r}; use 'stop', 'retry' or 'ignore'.")
         dataset.check_range(data.images)
         self.recipe, self.model, self.data = recipe, model, data
         self.run, self.seed, self.show = run, seed, show
-        self.on_alarm, self.also = on_alarm, also
+        self.also = also
         self.pictures = recipe.pictures(data)
         self.weights, self.labels = recipe.weights(data), recipe.labels(data)
         self.params = runs.params(recipe, data, seed)
@@ -215,10 +191,7 @@ class Training:
         self.checkpoint = callbacks.Checkpoint(
             run, batch, facts, self.guard, self.stop, save_minutes
         )
-        milestones = recipe.shown().values()
-        self.samples = callbacks.Samples(
-            run, batch, recipe.images, inputs, also=milestones
-        )
+        self.samples = callbacks.Samples(run, batch, recipe.images, inputs)
         limit = callbacks.TimeLimit(minutes, self.stop, show) if minutes else None
         self.watchers = self.checkpoint.watchers = [
             callbacks.Log(run, batch, recipe.images, self.guard, limit, show=show),
@@ -232,15 +205,12 @@ class Training:
         """Loads and trains, whatever comes between."""
         with self.stop:
             self.begin(self.load())
-            again = True
-            while again:
-                again = False
-                try:
-                    self.run_on()
-                except guards.Alarm as alarm:
-                    again = self.go_back(alarm)
-                except callbacks.Stopped:
-                    self.leave()
+            try:
+                self.run_on()
+            except guards.Alarm as alarm:
+                self.go_back(alarm)
+            except callbacks.Stopped:
+                self.leave()
         if self.stop.wanted in ("SIGTERM", "SIGHUP"):
             sys.exit(0)
 
@@ -255,13 +225,6 @@ class Training:
 
     def check(self, facts):
         """Raises ValueError unless a checkpoint with these facts belongs here."""
-        was, now = facts["params"]["dtype"], self.params["dtype"]
-        if was != now and "mixed_float16" in (was, now):
-            raise ValueError(
-                f"{self.run.name} computes in {was}, and this would be in {now}, which "
-                f"has another state. Set POKEUTILS_DTYPE={was} and make the same call "
-                "again."
-            )
         runs.check_params(self.run, self.recipe, self.data, self.seed, facts["params"])
 
     @property
@@ -277,14 +240,13 @@ class Training:
 
     def run_on(self):
         """Trains from the model's step to the last, or until it is asked to stop."""
-        make = dataset.numpy_batches if device.backend() == "jax" else dataset.batches
         self.model.stop_training = False
         while self.model.step < self.steps and not self.model.stop_training:
             start = self.model.step
             epoch, done = divmod(start, self.steps_per_epoch)
             # An epoch that was left in the middle is finished by a `fit` of its own.
             end = (epoch + 1) * self.steps_per_epoch if done else self.steps
-            batches = make(
+            batches = dataset.batches(
                 self.pictures,
                 self.recipe.batch,
                 end - start,
@@ -318,27 +280,17 @@ class Training:
         )
 
     def go_back(self, alarm):
-        """Returns to the last good checkpoint. Returns whether to train on from it.
-
-        Raises `alarm` if there is none but the untrained one.
-        """
-        alarms = runs.read_alarms(self.run)
-        retries = sum(entry["action"] == "went back" for entry in alarms)
-        again = self.on_alarm == "retry" and retries < RETRIES
-        self.guard.keep_evidence(alarm, "went back" if again else "stopped")
+        """Ends at the last good checkpoint. Raises `alarm` if there is none but the
+        untrained one."""
+        self.guard.keep_evidence(alarm)
         good = checkpoints.load(
             self.model, self.run, self.check, healthy=True, show=self.show
         )
         if good is None or not good["step"]:
             raise alarm
         checkpoints.drop_newer(self.run, good["step"])
-        place = f"{self.run.name} is back at {good['images']:,} images"
-        if not again:
-            callbacks.save_generator(self.model, self.run / "generator.keras")
-            self.show(f"Stopped: {alarm} {place}, its last good checkpoint.")
-            return False
-        self.show(f"Trying again: {alarm} {place}, with other random numbers.")
-        self.model.random.state.assign([self.seed + 1 + retries, 0])
-        self.begin(good)
-        self.checkpoint.save(anew=True)
-        return True
+        callbacks.save_generator(self.model, self.run / "generator.keras")
+        self.show(
+            f"Stopped: {alarm} {self.run.name} is back at {good['images']:,} images, "
+            "its last good checkpoint."
+        )

@@ -4,7 +4,6 @@ No Keras is needed to read one, so notebooks, the gallery and tools open it at o
 a run trained anywhere can be shown anywhere. outputs/README.md says what is in it.
 """
 
-import bisect
 import contextlib
 import dataclasses
 import json
@@ -12,9 +11,9 @@ import pathlib
 import re
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from pokeutils.common import device, env, files, plots
+from pokeutils.common import device, env, files
 
 ATTACHED = pathlib.Path("/kaggle/input")
 
@@ -46,8 +45,7 @@ def list_runs(outputs_dir=None):
 
 
 def attached():
-    """Returns the run folders in what is attached on Kaggle, such as the output of
-    another notebook there."""
+    """Returns the run folders in what is attached on Kaggle."""
     if env.platform() != "kaggle":
         return []
     found = ATTACHED.glob("**/runs/[0-9][0-9][0-9]-*")
@@ -128,8 +126,7 @@ def _numbers(line, count):
 
 
 def read_alarms(run, show=print):
-    """Returns what the guard found in a run, oldest first: alarms.json, or []. A
-    damaged one is set aside."""
+    """Returns what the guard found in a run, oldest first; damage is set aside."""
     path = run / "alarms.json"
     if not path.exists():
         return []
@@ -147,8 +144,7 @@ def read_alarms(run, show=print):
 
 
 def sample_files(run, show=print):
-    """Returns [(images seen, path of the sheet)], in the order of training. Damaged
-    sheets are named and left out."""
+    """Returns [(images seen, path of the sheet)] in order, without damaged ones."""
     found = (run / "samples").glob("*.png")
     numbers = sorted((int(p.stem), p) for p in found if re.fullmatch(r"\d{9}", p.stem))
     return [(seen, path) for seen, path in numbers if _is_whole(path, show)]
@@ -210,8 +206,10 @@ def differences(before, now, recipe):
         for field in dataclasses.fields(recipe)
         if field.default is not dataclasses.MISSING
     }
-    # A field that is newer than the run counts as if it had been left at its default.
-    before = {**before, "recipe": {**defaults, **before["recipe"]}}
+    # A field that is newer than the run counts as if it had been left at its default,
+    # and one that is gone counts only if it was used.
+    used = {k: v for k, v in before["recipe"].items() if k in now["recipe"] or v}
+    before = {**before, "recipe": {**defaults, **used}}
     found = []
     for part in ("recipe", "data"):
         for name in {**now[part], **before[part]}:
@@ -254,46 +252,3 @@ def note_changes(run, before, now, show=print):
     ]
     if found:
         show(f"{run.name} goes on, but not bit for bit the same: {', '.join(found)}.")
-
-
-# A film of a run at its milestones ----------------------------------------------------
-
-WIDTH = 700  # px; wider sheets are made two or more times smaller
-STRIP = 18  # px above the sheet, for the words
-
-
-def film_frames(run, milestones):
-    """Returns [(epoch of the project, images seen, path of the sheet)]: for each
-    milestone the first sheet at or after it, as far as the run has come.
-
-    milestones: {epoch of the project: images seen}, as `Recipe.shown` gives it.
-    """
-    sheets = sample_files(run)
-    seen = [images for images, _ in sheets]
-    places = {
-        epoch: bisect.bisect_left(seen, images) for epoch, images in milestones.items()
-    }
-    return [(e, *sheets[place]) for e, place in places.items() if place < len(sheets)]
-
-
-def write_film(run, milestones):
-    """Writes <run>/milestones.gif, two seconds a milestone; returns its path, or None
-    if the run has not come to the first one."""
-    pictures = [
-        _captioned(path, f"epoch {epoch} of {max(milestones)}: {seen:,} images seen")
-        for epoch, seen, path in film_frames(run, milestones)
-    ]
-    if not pictures:
-        return None
-    return plots.gif(run / "milestones.gif", pictures, milliseconds=2000, last=4000)
-
-
-def _captioned(path, words):
-    """The sheet at `path`, at most `WIDTH` wide, below a strip with `words`."""
-    sheet = Image.open(path).convert("RGB")
-    sheet = sheet.reduce(-(-sheet.width // WIDTH))
-    frame = Image.new("RGB", (sheet.width, sheet.height + STRIP), "white")
-    frame.paste(sheet, (0, STRIP))
-    font = ImageFont.load_default(12)
-    ImageDraw.Draw(frame).text((4, 2), words, fill=plots.INK, font=font)
-    return np.asarray(frame)

@@ -73,8 +73,7 @@ def write(run, folder=None, title="Creatures nobody drew", notebooks=()):
 
 
 def _or_nothing(read, path, *arguments):
-    """Returns what comes of reading a file; {} if it is missing, or, with a word about
-    it, if it is damaged."""
+    """Returns what comes of reading a file; {} if it is missing, or is damaged."""
     try:
         return read(*arguments or (path,)) if path.exists() else {}
     except ValueError as error:

@@ -38,6 +38,6 @@ def add_gpu(bare_machine, monkeypatch, tmp_path):
         program.write_text(f"#!/bin/sh\necho '{answer}'\n")
         program.chmod(0o755)
         device._nvidia_smi.cache_clear()
-        monkeypatch.setattr(device, "_cpu_only_backend", lambda: not tensorflow_sees_it)
+        monkeypatch.setattr(device, "_without_cuda", lambda: not tensorflow_sees_it)
 
     return add

@@ -10,7 +10,7 @@ import types
 import pytest
 from project import git, needs_git, repository
 
-from pokeutils.common import device, env
+from pokeutils.common import env
 
 pytestmark = pytest.mark.usefixtures("bare_machine")
 
@@ -29,6 +29,11 @@ def test_folders_are_in_the_project_or_beside_it(monkeypatch, tmp_path):
     monkeypatch.setenv("POKEUTILS_DATA", str(tmp_path / "pictures"))
     assert env.data_dir() == tmp_path / "pictures"
     assert env.outputs_dir() == env.ROOT / "outputs"
+    with monkeypatch.context() as patch:
+        patch.setenv("COLAB_RELEASE_TAG", "1")
+        assert env.outputs_dir() == env.ROOT / "outputs"
+        patch.setattr(env, "DRIVE", tmp_path)  # is mounted
+        assert env.outputs_dir() == tmp_path / "pokemon-gan" / "outputs"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(env, "ROOT", tmp_path / "site-packages")  # cannot be written
     assert env.outputs_dir() == tmp_path / "outputs"
@@ -152,16 +157,16 @@ def test_where_a_gpu_is_found_is_said_where_it_matters(
     add_gpu("Tesla T4, 7.5, 15360", tensorflow_sees_it=False)
     assert "this TensorFlow does not use the Tesla T4" in report()
     add_gpu("Tesla T4, 7.5, 15360")
-    monkeypatch.setenv("POKEUTILS_DTYPE", "mixed_float16")
+    monkeypatch.setenv("POKEUTILS_DTYPE", "mixed_bfloat16")
     text = report(trains=True)
     assert "No GPU" not in text and "does not use" not in text
-    assert "; mixed_float16\n" in text
+    assert "; mixed_bfloat16\n" in text
 
 
 @pytest.mark.parametrize("online", [True, False])
-@pytest.mark.parametrize("source", ["artwork", "doodles"])
+@pytest.mark.parametrize("source", ["artwork", "sprites", "doodles"])
 def test_on_kaggle_a_network_that_is_missed_is_said(
-    online, source, monkeypatch, report
+    online, source, monkeypatch, report, tmp_path
 ):
     def connect(*_, **__):
         if not online:
@@ -170,25 +175,39 @@ def test_on_kaggle_a_network_that_is_missed_is_said(
 
     monkeypatch.setattr(socket, "create_connection", connect)
     monkeypatch.setenv("POKEUTILS_SOURCE", source)
-    assert "No network" not in report()  # elsewhere nobody is asked
+    assert "GitHub" not in report()  # elsewhere nobody is asked
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    monkeypatch.setenv("POKEUTILS_DATA", str(tmp_path))
+    (tmp_path / "raw" / "sprites").mkdir(parents=True)  # were fetched before
     missed = not online and source == "artwork"
     assert ("Settings > Internet" in report()) == missed
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_a_tpu_counts_for_jax_alone(backend, monkeypatch, report):
-    monkeypatch.setattr(device, "backend", lambda: backend)
+def test_a_tpu_is_not_used_and_that_is_said(monkeypatch, report):
     monkeypatch.setenv("TPU_NAME", "local")
-    text = report()
-    assert ("this TensorFlow does not use the TPU" in text) == (backend != "jax")
-    assert env.profile() == ("full" if backend == "jax" else "quick")
+    assert "this TensorFlow does not use the TPU" in report()
+    assert env.profile() == "quick"
 
 
 def test_a_machine_without_tensorflow_is_told_what_to_install(monkeypatch, report):
     monkeypatch.setattr(env.importlib.util, "find_spec", lambda _: None)
     assert "TensorFlow is missing" in (text := report())
     assert text.endswith('pip install "tensorflow==2.20.*"\n')
+
+
+@pytest.mark.parametrize("works", [True, False])
+@pytest.mark.parametrize("platform", ["colab", "kaggle", "local"])
+def test_what_a_notebook_lacks_is_installed_or_said(platform, works, monkeypatch):
+    asked, said, missing = [], [], ["keras==3.13.*", "resvg_py==0.5.0"]
+    monkeypatch.setattr(env, "platform", lambda: platform)
+    monkeypatch.setattr(env, "_requirements", lambda: ["numpy", *missing])
+    monkeypatch.setattr(env, "_is_installed", lambda wanted: wanted == "numpy")
+    monkeypatch.setattr(env, "_pip", lambda wanted: asked.append(wanted) or works)
+    env.install_missing(said.append)
+    here = platform == "local"  # where nobody asked for it, nothing is installed
+    assert asked == ([] if here else [missing])
+    assert len(said) == (here or not works)
+    assert not said or "not installed: keras, resvg_py. To have it: " in said[0]
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it():

@@ -86,12 +86,6 @@ def test_a_folder_that_is_only_read_is_said_in_words(
     )
 
 
-def test_another_error_stays_what_it_is(tmp_path):
-    with pytest.raises(PermissionError, match="a file of somebody"):
-        with files.atomic(tmp_path / "copy"):
-            raise PermissionError(errno.EACCES, "a file of somebody")
-
-
 def test_what_a_killed_process_left_is_swept_after_a_day(tmp_path):
     for name, age in ((".set.1234.tmp", 2), (".set.5678.tmp", 0)):
         (tmp_path / name).mkdir()

@@ -64,7 +64,6 @@ def test_notes_in_a_png_cost_no_picture(chunk, tmp_path):
     "kind, suffix, mode",
     [
         ("BMP", ".bmp", "RGB"),
-        ("BMP", ".dib", "RGB"),
         ("JPEG", ".jfif", "RGB"),
         ("TIFF", ".tiff", "RGBA"),
         ("TIFF", ".tif", "CMYK"),
@@ -73,7 +72,6 @@ def test_notes_in_a_png_cost_no_picture(chunk, tmp_path):
         ("ICO", ".ico", "RGBA"),
         ("TGA", ".tga", "RGBA"),
         ("PPM", ".ppm", "RGB"),
-        ("PCX", ".pcx", "RGB"),
         ("QOI", ".qoi", "RGBA"),
     ],
 )

@@ -50,23 +50,6 @@ def test_strides_are_honoured(monkeypatch):
     assert torchfile.read(content)["w"].tolist() == [[2, 4, 6], [3, 5, 7]]
 
 
-@pytest.mark.parametrize(
-    "offset, shape, strides",
-    [(3, (2, 3), (1, 2)), (0, (9,), (1,)), (-1, (2,), (1,)), (4, (2,), (-5,))],
-)
-def test_a_tensor_outside_its_storage_is_refused(monkeypatch, offset, shape, strides):
-    content = torch_file(monkeypatch, range(8), offset, shape, strides)
-    with pytest.raises(ValueError, match="Tensor w"):
-        torchfile.read(content)
-
-
-def test_a_truncated_file_is_refused(monkeypatch):
-    content = torch_file(monkeypatch, range(8), 0, (8,), (1,))
-    for length in range(len(content)):
-        with pytest.raises((ValueError, pickle.UnpicklingError)):
-            torchfile.read(content[:length])
-
-
 def zip_file(monkeypatch, index, parts):
     """The bytes of a zip torch file: `index` pickled with the legacy names."""
     legacy = torch_file(monkeypatch, range(8), 2, (2, 3), (1, 2))
@@ -79,30 +62,17 @@ def zip_file(monkeypatch, index, parts):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("net/data.pkl", index or tensors)
-        for name, content, kind in parts:
-            archive.writestr(f"net/data/{name}", content, kind)
+        for name, content in parts:
+            archive.writestr(f"net/data/{name}", content)
     return file.getvalue()
 
 
 VALUES = np.arange(8, dtype="<f4").tobytes()
 
 
-def test_a_zip_file_is_read_and_checked(monkeypatch):
-    stored, deflated = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
-    content = zip_file(monkeypatch, None, [("7", VALUES, stored)])
+def test_a_zip_file_is_read(monkeypatch):
+    content = zip_file(monkeypatch, None, [("7", VALUES)])
     assert torchfile.read(content)["w"].tolist() == [[2, 4, 6], [3, 5, 7]]
-    packed = zip_file(monkeypatch, None, [("7", VALUES, deflated)])
-    empty = zip_file(monkeypatch, None, [])
-    short = zip_file(monkeypatch, None, [("7", VALUES[:-4], stored)])
-    reasons = {
-        short: "Tensor w",
-        packed: "compressed",
-        empty: "KeyError",
-        content[:-30]: "BadZipFile",
-    }
-    for broken, reason in reasons.items():
-        with pytest.raises(ValueError, match=reason):
-            torchfile.read(broken)
     evil = b"cbuiltins\neval\n(V1\ntR."
     with pytest.raises(pickle.UnpicklingError, match="Refused to load builtins.eval"):
         torchfile.read(zip_file(monkeypatch, evil, []))

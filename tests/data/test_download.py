@@ -25,13 +25,9 @@ MB = 2**20
 # Through sh, as a #! line cannot hold the path of a Python in a folder with a space.
 FAKE_NPM = """#!/bin/sh
 exec "{python}" - "$@" <<"END"
-import os, shutil, subprocess, sys, time
+import os, shutil, sys, time
 open(os.environ["FAKE_LOG"], "a").write(" ".join(sys.argv[1:3]) + chr(10))
 mode = os.environ.get("FAKE_NPM", "")
-if mode == "hang below":  # as where npm is a script that starts node
-    code = "import time; print(1, flush=True); time.sleep(60)"
-    with open(os.environ["FAKE_PIPE"], "w") as pipe:
-        subprocess.run([sys.executable, "-c", code], stdout=pipe)
 if mode == "hang":
     time.sleep(60)
 if mode == "offline":
@@ -94,21 +90,6 @@ def test_no_network_fails_in_a_sentence(package, monkeypatch, tmp_path, mode, re
     monkeypatch.setenv("FAKE_NPM", "full")  # which is another thing
     with pytest.raises(OSError, match="disk space"):
         npm_pack(package, tmp_path)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
-def test_what_npm_has_started_ends_with_it(package, monkeypatch, tmp_path):
-    monkeypatch.setenv("FAKE_NPM", "hang below")
-    monkeypatch.setenv("FAKE_PIPE", str(tmp_path / "pipe"))
-    os.mkfifo(tmp_path / "pipe")
-    with open(os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK), "rb") as pipe:
-        while (pipe.read() or b"") == b"":  # until the innermost one is at work
-            with pytest.raises(download.SourceUnavailable, match="no answer"):
-                npm_pack(package, tmp_path)
-        until = time.monotonic() + 10
-        while pipe.read() is None:  # someone still holds the other end
-            assert time.monotonic() < until, "it went on"
-            time.sleep(0.05)
 
 
 NODE = """
@@ -176,13 +157,6 @@ def test_a_limit_holds_for_all_of_an_archive(tmp_path, monkeypatch, kind, limit,
         download.unpack(path, ".*png")
 
 
-def test_a_redirect_is_not_followed(site, tmp_path):
-    site.replies["/a"] = Reply(bytes(99), 302, {"Location": "/b"})
-    with pytest.raises(OSError, match="HTTP status 302"):
-        download.download(f"{site.url}/a", tmp_path / "file")
-    assert list(site.asked) == ["/a"]
-
-
 def test_a_download_is_whole_or_given_up(site, monkeypatch, tmp_path):
     site.replies["/good"] = b"all of it"
     download.download(f"{site.url}/good", tmp_path / "file")
@@ -199,6 +173,7 @@ CHUNKED = {"Transfer-Encoding": "chunked"}
     "reply, reason",
     [
         (Reply(b"no", 404), "HTTP status 404"),
+        (Reply(bytes(99), 302, {"Location": "/b"}), "HTTP status 302"),
         (Reply(b"all of it" * 9, cut=9), "broke off after 9 bytes"),
         (Reply(b"1000\r\nnot so many", headers=CHUNKED, length=False), "broke off"),
         (Reply(b"late", wait=1), "timed out"),
@@ -295,7 +270,7 @@ def test_a_damaged_archive_is_refused(tmp_path, pack, file):
         refuse(path, "damaged or cut short")
 
 
-def test_zips_with_links_secrets_or_lies_are_refused(tmp_path):
+def test_zips_with_links_or_secrets_are_refused(tmp_path):
     link = zipfile.ZipInfo("a/link.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     path = zipped(tmp_path / "set.zip", {link: "/etc/passwd"})
@@ -304,31 +279,12 @@ def test_zips_with_links_secrets_or_lies_are_refused(tmp_path):
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
     refuse(path, "is encrypted")
-    data = bytearray(zipped(path, {"a.png": bytes(9 * MB)}).read_bytes())
-    for mark, offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
-        place = data.index(mark) + offset
-        data[place : place + 4] = (1000).to_bytes(4, "little")  # not its size
-    path.write_bytes(data)
-    refuse(path, "damaged")
 
 
 def test_zip_bombs_are_refused(tmp_path):
-    # 10,000 : 1 is beyond what the usual packing can do in a straight way ...
+    # 10,000 : 1 is beyond what the usual packing can do in a straight way.
     path = zipped(tmp_path / "a.zip", {"1.png": bytes(32 * MB)}, zipfile.ZIP_BZIP2)
-    assert path.stat().st_size * 10_000 < 32 * MB
     refuse(path, "packed in a way")
-    # ... or it names the same packed bytes again and again (Fifield, 2019).
-    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("0.png", bytes(7 * MB))
-        for number in range(1, 200):
-            again = zipfile.ZipInfo(f"{number}.png")
-            for field in ("header_offset", "file_size", "compress_size", "CRC"):
-                setattr(again, field, getattr(archive.filelist[0], field))
-            again.compress_type = zipfile.ZIP_DEFLATED
-            archive.filelist.append(again)
-            archive.NameToInfo[again.filename] = again
-    assert (tmp_path / "b.zip").stat().st_size * 30_000 < 200 * 7 * MB
-    refuse(tmp_path / "b.zip", "unpacks to more than 64 MB")
     refuse(zipped(tmp_path / "c.zip", {"1.png": BIG}), "1.png is larger than 8 MB")
 
 

@@ -38,6 +38,20 @@ def test_a_folder_is_copied_with_its_numbers(tmp_path):
     assert not (raw / "link.png").exists()
 
 
+@pytest.mark.parametrize("name", ["mine", "./mine/", "{root}/mine"])
+def test_a_relative_folder_is_one_wherever_a_process_is(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(folders.env, "ROOT", tmp_path / "project")
+    places = [tmp_path / "project", tmp_path / "project" / "notebooks", tmp_path]
+    for place in places:
+        (place / "mine").mkdir(parents=True)
+    for place in places:
+        monkeypatch.chdir(place)
+        found = folders.path(f"folder:{name.format(root=folders.env.ROOT)}")
+        assert found == tmp_path / "project" / "mine"
+    (places[0] / "mine").rmdir()
+    assert folders.path("folder:mine") == tmp_path / "mine"
+
+
 def test_a_folder_below_may_have_any_name_unless_it_is_hidden(tmp_path):
     names = ["cat.png", "download/cat.png", "download/more/dog.png"]
     hidden = [".thumbnails/cat.png", ".download/a.png", "download/.cache/b/c.png"]

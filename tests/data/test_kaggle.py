@@ -91,18 +91,6 @@ def test_each_numbered_picture_is_read_once_with_what_is_known_of_it(data):
     assert meta["generation"].tolist() == [1, 1, 1, 1, 5, 5, 5]
 
 
-def test_jpegs_alone_will_do_and_a_whole_set_warns_of_nothing(data, monkeypatch):
-    whole, lines = sources.describe(POKEMON)._replace(expected=7), []
-    monkeypatch.setitem(sources._KNOWN, POKEMON, whole)
-    jpegs = {name: d for name, d in numbered().items() if name.endswith("jpg")}
-    unpacked(data / "downloads" / "pokemon-images-dataset", jpegs)
-    ready = dataset.load(POKEMON, 32, data, lines.append)
-    assert len(ready.images) == 7
-    assert lines and not any("Warning" in line for line in lines)
-    corners = ready.images[:, [0, -1], [0, -1], 3]
-    assert (corners == 0).all()  # the white background is gone
-
-
 def test_named_pictures_get_numbers(data):
     zipped(data / "downloads" / "pokemon-images-and-types.zip", named())
     raw = fetch(TYPES, data)

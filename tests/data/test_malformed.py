@@ -139,64 +139,20 @@ def test_pictures(kind, tmp_path):
         batter(path, lambda: packs.read_frames(path.read_bytes(), 48), 24, seed=2)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16"])
-def test_no_arrays_are_made_of_a_huge_picture(tmp_path, monkeypatch, mode):
-    path, sizes = tmp_path / "in" / "x.png", []
-    if mode == "I;16":
-        Image.fromarray(np.full((3000, 5000), 99, "uint16")).save(path)
-    else:
-        Image.new(mode, (5000, 3000), 1).save(path)
-    premultiply = images.premultiply
-    monkeypatch.setattr(
-        images, "premultiply", lambda x: sizes.append(x.size) or premultiply(x)
-    )
-    assert images.read(path, 256).shape == (154, 256, 4)
-    assert max(sizes) < 4 * 1300 * 1300, "numbers, where the picture has 15 million"
-
-
 @pytest.mark.parametrize(
     "text, readable",
     [
         (b'<svg xmlns="http://www.w3.org/2000/svg" width="1e9" height="1e9"/>', True),
-        (SVG.replace(b"<g", b'<image href="/etc/passwd"/><g'), False),
-        (b'<!DOCTYPE s [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + SVG, False),
         (SVG.replace(b"<circle", b"<g>" * 5000 + b"<circle"), False),
         (SVG.replace(b"M5 5", b"M5 5" + b"l1 1 " * 100_000), True),
         (SVG.replace(b"<c", b'<g id="a"><use href="#a"/></g><use href="#a"/><c'), True),
     ],
-    ids=["huge", "foreign file", "entities", "deep", "long", "circle"],
+    ids=["huge", "deep", "long", "circle"],
 )
 def test_hostile_svg(text, readable, tmp_path):
     path = tmp_path / "in" / "x.svg"
     path.write_bytes(text)
     assert attempt("SVG", lambda: images.read(path)) == readable
-
-
-def test_archives(tmp_path):
-    picture, folder = saved("PNG"), tmp_path / "in"
-    for path in (
-        zipped(folder / "x.zip", {"images/1.png": picture, "x.csv": b"Name,Type1"}),
-        tarball(folder / "x.tar.gz", {"package/1.png": picture}),
-    ):
-        read = functools.partial(download.unpack, path, ".*png")
-        batter(path, read, 30, seed=3)
-    with gzip.open(path, "wb") as file:  # not a tarball inside
-        file.write(bytes(10_000))
-    assert not attempt("x.tar.gz", read)
-
-
-@pytest.mark.parametrize(
-    "name, good, read",
-    [
-        ("log.csv", "step,d_loss\r\n1,0.5\r\n2,0.25\r\n", runs.read_log),
-        ("params.json", '{"recipe": {}, "data": {}, "seed": 0}', runs.read_params),
-        ("alarms.json", "[]", runs.read_alarms),
-    ],
-)
-def test_run_folders(tmp_path, name, good, read):
-    path = tmp_path / "in" / name
-    path.write_text(good)
-    batter(path, lambda: read(path.parent), 20, seed=6)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reference import trusted_metrics
 
-from pokeutils.evaluation import measures, report
+from pokeutils.evaluation import measures
 
 
 def normal(n, d=6, shift=0.0, seed=0):
@@ -29,17 +29,13 @@ def test_values_are_those_of_trusted_implementations(case):
         theirs = trusted[package]
         expected = theirs["kid of the first, equally many"]
         assert kid == pytest.approx(expected, rel=1e-4)
-        assert measures.frechet(real, fake) == pytest.approx(theirs["fid"], rel=1e-4)
     theirs = trusted["torch-fidelity"]
     assert precision == pytest.approx(theirs["precision"], rel=1e-4)
     assert recall == pytest.approx(theirs["recall"], rel=1e-4)
     theirs = trusted["prdc"]
-    found = measures.density_coverage(real, fake)
-    assert found == pytest.approx([theirs["density"], theirs["coverage"]], rel=1e-4)
-    found = measures.precision_recall(real, fake, k=5)
-    assert found == pytest.approx([theirs["precision"], theirs["recall"]], rel=1e-4)
-    expected = trusted["POT"]["sliced_wasserstein"]
-    assert measures.sliced_wasserstein(real, fake) == pytest.approx(expected, rel=1e-4)
+    found = measures.neighbourhoods(*measures.between(real, fake), 5, 5)
+    for name in ("precision", "recall", "coverage"):
+        assert found[name] == pytest.approx(theirs[name], rel=1e-4)
 
 
 # ------------------------------------------------------------------ KID
@@ -102,50 +98,12 @@ def test_halves_have_no_group_in_common():
         measures.Halves(5, [1, 1, 1, 1, 2])
 
 
-@pytest.mark.parametrize("count", [40, 41])
-def test_groups_of_one_change_nothing(count):
-    x, species = normal(count), np.random.default_rng(0).permutation(count) + 1
-    assert measures.kid_floor(x, species) == measures.kid_floor(x)
-    assert measures.shares_floor(x, species) == measures.shares_floor(x)
-    for seed in range(5):
-        order = np.random.default_rng(seed).permutation(count)
-        parts = measures.Halves(count, species).of(order, 20)
-        assert np.concatenate(parts).tolist() == order[:40].tolist()
-    rows = [
-        report._Pair(x, halves=measures.Halves(count, one)).drawn(20, 1)
-        for one in (None, species)
-    ]
-    assert rows[0] == rows[1]
-    # As it always was: one permutation for the halves, and one that is not looked at.
-    random, values = np.random.default_rng(1), []
-    for _ in range(report.DRAWS):
-        order, _ = random.permutation(count), random.permutation(count)
-        i, j = np.sort(order[:20]), np.sort(order[20:40])
-        values.append(whole_kid(x[i], x[j]))
-    assert rows[0]["kid"]["value"] == pytest.approx(np.mean(values), rel=1e-9)
-
-
 def test_no_floor_sees_twins():
     x, groups = twins(60)
-    apart, mixed = measures.shares_floor(x, groups), measures.shares_floor(x)
-    assert apart["recall"] < mixed["recall"] - 0.1
     assert measures.kid_floor(x, groups)[1] > 1.3 * measures.kid_floor(x)[1]
 
 
 # ------------------------------------------------------------------ further measures
-
-
-def test_copies_are_not_authentic():
-    real = normal(50)
-    others = normal(30, seed=1)
-    expected = []
-    for fake in others:
-        apart = np.linalg.norm(real - fake, axis=1)
-        nearest = apart.argmin()
-        own = np.delete(np.linalg.norm(real - real[nearest], axis=1), nearest)
-        expected.append(own.min() < apart.min())
-    assert measures.authentic(real, others) == np.mean(expected)
-    assert measures.authentic(real, real[:20] + 1e-6) == 0
 
 
 def test_diversity_is_the_mean_distance_of_two():
@@ -164,14 +122,7 @@ BAD = [
     (np.ones((20, 6)), "All 20 feature vectors"),
     (np.ones(9), "shape"),
 ]
-PAIRED = [
-    measures.kid,
-    measures.frechet,
-    measures.precision_recall,
-    measures.density_coverage,
-    measures.authentic,
-    measures.sliced_wasserstein,
-]
+PAIRED = [measures.kid, measures.precision_recall]
 
 
 @pytest.mark.parametrize("metric", PAIRED, ids=lambda metric: metric.__name__)
@@ -186,7 +137,5 @@ def test_too_little_is_refused():
         measures.kid(normal(9), normal(30), subset_size=10)
     with pytest.raises(ValueError, match="Got 3 pictures; at least 4"):
         measures.kid_floor(normal(3))
-    with pytest.raises(ValueError, match="Got 5 pictures; at least 6"):
-        measures.density_coverage(normal(5), normal(20))
     with pytest.raises(ValueError, match="Got 3 pictures; at least 4"):
         measures.precision_recall(normal(9), normal(3))

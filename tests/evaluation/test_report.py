@@ -3,13 +3,10 @@
 import dataclasses
 import json
 
-import drawings
 import numpy as np
 import pytest
-from reference import trusted_metrics
 
-from pokeutils.common import files, images, plots
-from pokeutils.evaluation import damage, features, measures, report
+from pokeutils.evaluation import damage, features, report
 from pokeutils.recipes import catalogue
 
 
@@ -18,29 +15,6 @@ def normal(n, d=6, shift=0.0, seed=0):
 
 
 # ------------------------------------------------------------------ the report
-
-
-def test_parts_of_the_report_are_the_single_measures():
-    real, fake = trusted_metrics.cases()["normal"]
-    pair = report._Pair(real, fake)
-    i, j = np.arange(20, 90), np.arange(70)
-    found, a, b = pair.measure(i, j), real[i], fake[j]
-    precision, recall = measures.precision_recall(a, b)
-    density, coverage = measures.density_coverage(a, b)
-    assert found == pytest.approx(
-        {
-            "kid": measures.kid(a, b, 1, 70)[0],
-            "frechet": measures.frechet(a, b),
-            "sliced_wasserstein": measures.sliced_wasserstein(a, b),
-            "precision": precision,
-            "recall": recall,
-            "density": density,
-            "coverage": coverage,
-            "authentic": measures.authentic(a, b),
-            "diversity": measures.diversity(b) / measures.diversity(a),
-        },
-        rel=1e-9,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +34,7 @@ def test_report_has_every_measure_with_floor_and_ceilings(found):
     for space in made["spaces"].values():
         assert list(space["rows"]) == rows
         for name, row in space["rows"].items():
-            assert list(row) == list(report.MEASURES)
+            assert list(row) == list(report.BOUNDS)
             for one in row.values():
                 assert np.isfinite(one["value"])
                 assert ("interval" in one) == (name in rows[:2])
@@ -80,45 +54,9 @@ def test_report_says_what_is_known(found):
         own = made.value(title, "kid")
         assert low < 0 < high and own < rows["noise"]["kid"]["value"]
         assert own > 0.5 * rows["blur"]["kid"]["value"] > floor["kid"]
-        assert floor["frechet"] > 1 and floor["diversity"] == pytest.approx(1, abs=0.05)
-        assert floor["density"] == pytest.approx(1, abs=0.2) and floor["coverage"] > 0.9
-        assert floor["authentic"] > 0.3  # halves have no picture in common
+        assert floor["coverage"] > 0.9
         assert rows["noise"]["precision"]["value"] == 0
-        noise = report.MEASURES.keys() - {"authentic", "diversity"}
-        assert all(rows["noise"][key]["value"] != floor[key] for key in noise)
-        # Ten copies among sixty can never be authentic.
-        assert made.value(title, "authentic") <= 50 / 60
-
-
-def test_report_prints_as_a_table(found):
-    made = found[0]
-    text = str(made)
-    lines = text.splitlines()
-    assert lines[0].split()[:3] == ["random", "samples", "real"]
-    value = f"{1000 * made.value('random', 'kid'):.1f} ±"
-    assert value in lines[1] and lines[1].startswith("KID x 1000")
-    assert "compare only at n = 30" in lines[-1]
-    assert "Authentic of the samples is that of them all" in lines[-2]
-    assert max(map(len, lines)) <= 100
-    assert repr(made) == text
-
-
-def test_report_computes_only_the_samples_again(found, random_conv, on_white):
-    _, cache = found
-    seen, original = [], random_conv._compute
-
-    def compute(pictures, *rest):
-        seen.append(len(pictures))
-        return original(pictures, *rest)
-
-    random_conv._compute = compute
-    try:
-        samples = on_white[60:110]
-        report.report(samples, on_white[:60], {"random": random_conv}, cache=cache)
-    finally:
-        del random_conv._compute
-    # Fewer samples, so smaller halves: these reals were damaged for the first time.
-    assert seen == [50, 25, 25, 25, 25]
+        assert all(rows["noise"][key]["value"] != floor[key] for key in report.BOUNDS)
 
 
 def test_a_report_keeps_twins_together(on_white, random_conv, tmp_path):
@@ -128,8 +66,6 @@ def test_a_report_keeps_twins_together(on_white, random_conv, tmp_path):
     blind = report.report(on_white[40:], both, **options)
     found = report.report(on_white[40:], both, groups=groups, **options)
     assert (blind["compared"], found["compared"]) == (40, 39)
-    floor = [one.value("random", "authentic", "real halves") for one in (blind, found)]
-    assert floor[0] < floor[1] - 0.15
     assert found.value("random", "kid", "blur") != blind.value("random", "kid", "blur")
     same = report.report(on_white[40:], both, groups=np.arange(80) + 1, **options)
     assert same == blind
@@ -147,33 +83,16 @@ def test_who_was_taught_by_lite0():
             assert report.taught_by_lite0(one) == (name != "modern64")
 
 
-def test_a_run_by_name_is_compared_on_its_own_ground(folders, random_conv):
-    rgba = drawings.transparent(range(40))
-    run = folders / "outputs" / "runs" / "001-black"
-    sheet = plots.tile(images.composite(rgba, 0), background=0)
-    plots.save_png(run / "samples" / "000000064.png", sheet)
-    recipe = {"channels": 3, "background": 0}
-    files.write_json(run / "params.json", {"recipe": recipe})
-    found = report.on_the_way("001-black", rgba, {"random": random_conv})
-    seen = random_conv(rgba, background=0)
-    same, _ = measures.kid(seen, seen, subset_size=40)
-    assert found == {"images": [64], "random": [pytest.approx(same, rel=1e-6)]}
-    assert same < measures.kid(random_conv(rgba), seen, subset_size=40)[0]
-    assert json.loads((run / "on_the_way.json").read_text()) == found
-    with pytest.raises(FileNotFoundError, match="No run 002-white"):
-        report.on_the_way("002-white", rgba)
-
-
 def test_intervals_hold_the_value_of_other_pictures():
     """Of 40 experiments, nearly all intervals must hold the mean of the others."""
     half, values, intervals = 40, [], []
     for seed in range(40):
         real = np.abs(normal(80, d=12, seed=2 * seed))
         fake = np.abs(normal(80, d=12, shift=0.4, seed=2 * seed + 1))
-        row = report._Pair(real, fake).drawn(half, seed)
+        row = report._drawn(real, fake, half, seed)
         values.append({key: one["value"] for key, one in row.items()})
         intervals.append({key: one["interval"] for key, one in row.items()})
-    for key in report.MEASURES:
+    for key in report.BOUNDS:
         truth = np.mean([one[key] for one in values])
         low, high = np.transpose([one[key] for one in intervals])
         assert np.mean((low <= truth) & (truth <= high)) >= 0.8, key
@@ -183,11 +102,9 @@ def test_intervals_hold_the_value_of_other_pictures():
 
 def wrong_pictures():
     good = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3)).astype("uint8")
-    floats = good.astype("float32") / 127.5 - 1
     return {
-        "range 0 to 1": ((floats + 1) / 2, "go from 0 to 1.*another range"),
-        "too few": (good[:15], "Got 15 samples; at least 16"),
-        "constant": (np.repeat(good[:1], 30, 0), "All 30 samples are one and the same"),
+        "too few": (good[:15], "Got 15 samples; at least 16 needed"),
+        "constant": (np.repeat(good[:1], 30, 0), "All samples are one and the same"),
         "other size": (good[:, :8, :8], r"Samples are \(8, 8\) and reals \(16, 16\)"),
         "a path": ("samples.png", "expected uint8 pictures"),
     }

@@ -47,14 +47,6 @@ def test_scores_are_counted_as_they_say():
     assert np.isnan(scores.table[0]).all() and np.isnan(scores.chance[0])
 
 
-def test_whoever_names_one_of_two_types_is_right():
-    types = np.zeros((8, TYPES))
-    types[:, 1], types[:4, 2], types[7] = 1, 1, 0  # the last has none that is known
-    perfect = type_judge.Scores(np.array([2, 2, 1, 1, 1, 1, 1, 5]), types)
-    assert perfect.right == 1 and list(perfect.share[1:3]) == [5 / 7, 2 / 4]
-    assert type_judge.Scores(np.full(8, 3), types).right == 0
-
-
 def test_relatives_do_not_judge_each_other():
     """Ten species in a row share a look and a type, but looks say nothing of types."""
     rng, families = np.random.default_rng(0), np.arange(400) // 10

@@ -4,7 +4,7 @@ committed is run, in the tiny profile.
 
 Minutes each: `pytest -m slow tests/project/test_machines.py -k "kaggle-offline"`. Needs
 Python 3.12 and 3.13, and root where the network is taken away. POKEUTILS_VENVS names a
-folder that keeps the environments, POKEUTILS_EXECUTED one for the executed notebooks.
+folder that keeps the environments.
 """
 
 import os
@@ -132,11 +132,6 @@ def test_a_notebook_alone(
     done = subprocess.run(
         command, cwd=folder, env=variables, capture_output=True, text=True
     )
-    kept = os.environ.get("POKEUTILS_EXECUTED")
-    if kept:  # to look at
-        target = pathlib.Path(kept) / machine
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copy(folder / path.name, target)
     assert done.returncode == 0, done.stderr[-3000:]
     outputs = [
         o

@@ -89,6 +89,12 @@ def test_cells_are_short(notebook):
     assert len(lengths) <= 45
 
 
+def test_what_is_committed_is_read_from_the_project(notebook):
+    """Not from the folder of outputs, which may be on a Drive."""
+    code = "\n".join(cell.source for cell in code_cells(notebook))
+    assert not re.search(r"outputs_dir\(\) / .(gallery|pretrained)", code)
+
+
 def test_prose_stands_between_the_cells(notebook):
     kinds = [cell.cell_type for cell in notebook.cells]
     assert kinds.count("markdown") >= kinds.count("code") / 2

@@ -2,18 +2,15 @@
 them in a minute, and apart, because they take longer, 7, 10 and 11."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 
 import nbformat
 import pytest
 
 from pokeutils.common import env
-from pokeutils.training import checkpoints, runs
+from pokeutils.training import runs
 
 QUICK = "01_scrape 02_explore 03_preprocess 04_train 05_animate 06_evaluate".split()
 QUICK += ["08_restore", "09_latent_space"]
@@ -34,41 +31,6 @@ def execute(names):
 def test_the_notebooks_that_take_longer_run_as_well(folders):
     execute(["07_compare_recipes", "10_creatures_on_demand", "11_your_own_pictures"])
     assert not list(folders.rglob("*.failed.ipynb"))
-
-
-MAKEFILE = f"run:\n\t@{sys.executable} notebooks/run.py --only 04_train\n"
-ROW = re.compile(r" +\| +\d+ +([\d,]+) +\d+ +-?\d+\.\d\d ")  # of a training's table
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_make_run_loses_no_training(folders, monkeypatch, number):
-    """Ctrl-C goes to the whole group, as in a terminal; SIGTERM to make alone."""
-    monkeypatch.setenv("POKEUTILS_PROFILE", "quick")
-    monkeypatch.setenv("POKEUTILS_RECIPE", "quick32")
-
-    def train_and_stop():
-        """Returns how many images had been seen when it was stopped."""
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        command, group = ["make", "-f", "-"], {"start_new_session": True}
-        with subprocess.Popen(command, cwd=env.ROOT, **pipes, **group) as process:
-            process.stdin.write(MAKEFILE)
-            process.stdin.close()
-            row = next(filter(None, map(ROW.match, process.stdout)))
-            began = time.monotonic()
-            (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
-            text = process.stdout.read()
-        assert "is saved; the same call goes on" in text, text
-        print(f"{number.name}: ended within {time.monotonic() - began:.1f} s")
-        return int(row[1].replace(",", ""))
-
-    kept = [0]
-    for _ in range(2):
-        seen = train_and_stop()
-        (run,) = runs.list_runs()
-        assert (run / "generator.keras").exists()
-        assert kept[-1] < seen <= checkpoints.newest_facts(run)["images"]
-        kept.append(seen)
 
 
 def test_the_series_runs_from_nothing_to_the_gallery(folders):

@@ -68,20 +68,6 @@ def test_links_between_notebooks_work_where_only_one_is_open(copy):
         assert f"{here}/{folder}{place}" in after
 
 
-@pytest.mark.parametrize(
-    "text, expected",
-    [
-        ("[a](05_x.ipynb#b)", "[a](https://github.com/b/o/blob/main/notebooks/05_x.ipynb#b)"),
-        ("![a](../g/x.jpg)", "![a](https://github.com/b/o/raw/main/g/x.jpg)"),
-        ("[a](https://x.org/y) [b](#c)", "[a](https://x.org/y) [b](#c)"),
-    ],
-)  # fmt: skip
-def test_links_become_absolute_and_relative_again(text, expected):
-    address = "https://github.com/b/o"
-    assert badges.absolute(text, address) == expected
-    assert badges.relative(expected, address) == text
-
-
 @needs_git
 @pytest.mark.parametrize(
     "url",

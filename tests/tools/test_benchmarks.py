@@ -54,24 +54,3 @@ def test_a_contestant_that_does_not_train_is_refused():
         race.check("x", old, [new[0], old[1]])
     with pytest.raises(RuntimeError, match="generator has weights"):
         race.check("x", old, [[np.full(3, np.nan)], new[1]])
-
-
-# ---------------------------------------------------------------------------- figures
-
-
-def test_ratios_are_taken_within_a_round():
-    turns = {
-        race.OURS: [{"steps": 2, "cpu": 1.0, "wall": 2.0, "memory": 1}] * 2,
-        "x": [
-            {"steps": 1, "cpu": 2.0, "wall": 2.0, "memory": 5},
-            {"steps": 1, "cpu": 1.0, "wall": 1.0, "memory": 7},
-        ],
-    }
-    first = {"first": {"cpu": 4.5}, "weights": [1, 1]}
-    found = race.row({"batch": 10}, 45, first, turns["x"], turns)
-    assert found["ours_over_this_cpu"] == {"median": 3.0, "low": 2.0, "high": 4.0}
-    assert found["ours_over_this_wall"] == {"median": 1.5, "low": 1.0, "high": 2.0}
-    assert found["images_per_cpu_second"]["median"] == 7.5
-    assert found["cpu_seconds_compile"] == 3.0  # 4.5 less a step of 1.5
-    assert found["cpu_seconds_first_epoch"] == 4.5 + 3 * 1.5
-    assert found["memory_mb"] == 7

@@ -33,13 +33,6 @@ def test_trains_what_is_asked_for(calls, monkeypatch, capsys):
     assert "the same command goes on" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "-inf"])
-def test_minutes_are_a_positive_number(calls, capsys, minutes):
-    with pytest.raises(SystemExit):
-        program.main([f"--minutes={minutes}"])
-    assert f"a positive number, not {minutes}" in capsys.readouterr().err and not calls
-
-
 def test_makes_a_run_again_from_its_params(calls, tmp_path, capsys):
     data = dataset.load("doodles", 16)
     params = runs.params(catalogue.get("tiny16"), data, seed=7)

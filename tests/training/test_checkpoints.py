@@ -151,15 +151,3 @@ def test_two_are_kept_and_the_last_healthy_one(model, tmp_path):
     assert names() == [3, 1]
     checkpoints.save(model, tmp_path, facts(5))
     assert names() == [5, 3]
-
-
-def test_what_killed_processes_left_is_swept(model, two, tmp_path):
-    torn = tmp_path / "checkpoint" / ".000000030.abcdef01.tmp"
-    torn.mkdir()
-    (torn / "state.npz").touch()
-    (tmp_path / "samples").mkdir()
-    (tmp_path / "samples" / ".000000007.abcdef01.tmp.png").touch()
-    assert checkpoints.load(model, tmp_path)["step"] == 20
-    checkpoints.sweep(tmp_path)
-    assert not list(tmp_path.rglob(".*"))
-    assert len(checkpoints.list_checkpoints(tmp_path)) == 2

@@ -143,9 +143,12 @@ def test_what_cannot_be_shared_is_refused():
             check_strategy(catalogue.get(name), Two)
 
 
-def test_more_devices_than_there_are_is_refused(monkeypatch):
+def test_more_devices_than_there_are_and_other_backends_are_refused(monkeypatch):
     monkeypatch.setenv("POKEUTILS_DEVICES", "7")
     with pytest.raises(ValueError, match="devices='7', but TensorFlow sees"):
         choose_strategy()
     monkeypatch.setenv("POKEUTILS_DEVICES", "1")
     assert choose_strategy() is None
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(ValueError, match="TensorFlow backend, not torch"):
+        choose_strategy()

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from PIL import Image
 from pokeutils.common import files, plots
 from pokeutils.web import gallery
 
-HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 COLUMNS = "epoch,step,images,seconds,images_per_second,d_loss,g_loss,d_real,d_fake,r1"
 DATA = {"source": "artwork", "size": 16, "pictures": 649, "training_pictures": 583}
 PARAMS = {
@@ -142,30 +140,6 @@ def test_pictures_are_inside_described_and_enlarged_by_whole_numbers(run, tmp_pa
     assert still["srcset"].endswith(newest) and "reduced-motion" in still["media"]
 
 
-def test_hostile_text_stays_text_and_nothing_is_asked_for(run, tmp_path):
-    params = json.loads((run / "params.json").read_text())
-    params["recipe"]["name"] = params["device"] = params["git_commit"] = HOSTILE
-    params["data"]["source"] = params["versions"]["keras"] = HOSTILE
-    files.write_json(run / "params.json", params)
-    kid = {"kid": {"value": 0.1}}
-    space = {"network": HOSTILE, "rows": {HOSTILE: kid, "samples": kid}}
-    files.write_json(run / "metrics.json", {"spaces": {HOSTILE: space}})
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / '01_"><script>.ipynb').touch()
-    moved = run.rename(run.with_name("<script>"))
-    page = opened(gallery.write(moved, tmp_path, title=HOSTILE))
-    assert not page(["script", "iframe", "base", "object", "embed"])
-    assert [link["href"] for link in page("link")] == ["data:,"]
-    assert len(page("img")) == 4
-    for tag in page(True):
-        for name, value in tag.attrs.items():
-            assert not name.startswith("on") and "url(" not in value
-            if name in ("src", "srcset", "poster", "data"):
-                assert value.startswith("data:image/")
-    assert f"As seen by {HOSTILE}" in text(page) and f"{HOSTILE} 100.0" in text(page)
-    assert text(page).count(HOSTILE) >= 8
-
-
 LOST = {
     "metrics.json": "How good they are",
     "nearest.png": "Are they copies",
@@ -211,27 +185,3 @@ def test_an_empty_run_folder_gives_a_page(tmp_path):
     files.write_text(tmp_path / "001-new" / "log.csv", COLUMNS + "\n")
     page = opened(gallery.write(tmp_path / "001-new", tmp_path))
     assert "001-new" in text(page) and not page("img")
-
-
-def test_odd_numbers_and_a_heavy_animation_do_not_break_it(run, tmp_path, monkeypatch):
-    lines = (run / "log.csv").read_text().splitlines()
-    lines[5] = lines[5].replace("0.9", "nan").replace("7.0", "inf")
-    (run / "log.csv").write_text("\n".join(lines))
-    monkeypatch.setattr(gallery, "GIF_LIMIT", 100)
-    page = opened(gallery.write(run, tmp_path))
-    points = " ".join(line["points"] for line in page("polyline")).split()
-    for point in points:
-        x, y = map(float, point.split(","))
-        assert 0 <= x <= 420 and 0 <= y <= 230
-    assert len(points) > 70 and len(page("img")) == 3
-
-
-def test_written_to_outputs_latest_and_whole_or_not_at_all(run, folders, monkeypatch):
-    path = gallery.write(run)
-    assert path == folders / "outputs" / "latest" / "index.html"
-    before = path.read_bytes()
-    monkeypatch.setattr(gallery.template, "whose", lambda source: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        gallery.write(run)
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]

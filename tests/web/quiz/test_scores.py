@@ -1,6 +1,5 @@
 """Scores count files, people and answers."""
 
-import pytest
 from quizzes import answer, noise
 
 from pokeutils.evaluation import statistics
@@ -18,12 +17,7 @@ def test_scores_of_several_people_and_quizzes(asked, data, tmp_path):
     assert counted.people == 4  # P0 took both
     assert counted.shares["real"] == statistics.wilson(45, 45)
     assert counted.shares["generated"] == statistics.wilson(0, 45)
-    assert counted.sensitivity["generated"][0] > counted.sensitivity["recoloured"][0]
     text = scores.table(counted)
     assert "5 files of answers by 4 people" in text and "One person" not in text
     assert "generated       0 of   45       0%" in text
     assert "One person" in scores.table(scores.score(answers[:1], [asked]))
-    with pytest.raises(ValueError, match=second.id):
-        scores.score(answers, [asked])
-    with pytest.raises(ValueError, match="no answers"):
-        scores.score([], [asked])

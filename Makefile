@@ -1,5 +1,5 @@
 # Every command sets itself up in .venv first; the second time that takes a moment.
-#   make run PROFILE=quick SOURCE=artwork     (the defaults on a machine without a GPU)
+#   make run PROFILE=quick     (the default on a machine without a GPU)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

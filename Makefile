@@ -64,7 +64,7 @@ help:
 	@echo 'make bench       speed beside PyTorch and keras.io (half an hour, 2 GB more)'
 	@echo
 	@echo 'PROFILE=quick    tiny (a test), quick (2 CPU cores, 7 minutes) or full (a GPU)'
-	@echo 'SOURCE=artwork   artwork, sprites, doodles (needs no network) or folder:/my/pictures'
+	@echo 'SOURCE=artwork   artwork, sprites, tuxemon, doodles (no network) or folder:/my/pictures'
 	@echo 'RECIPE=sprites64 what notebook 4 and train make: a recipe by name'
 	@echo 'DEVICES=all      train on all GPUs of this machine instead of one'
 	@echo 'PARAMS=FILE      make again the run of that params.json, or of a generator'"'"'s card'

@@ -13,24 +13,25 @@ from pokeutils.recipes import catalogue, modern
 
 FLAGSHIP = "flagship"
 MINUTES = 10.0
-RATES = (2e-4, 2e-4)
+RATES = (3e-4, 3e-4)
 FROZEN = 2  # layers of the discriminator, those that see edges and spots
 ADAPT = (0.6, 3_000)  # see `hybrid.HybridGAN`; images until the changes are the largest
 EASE_IN = 3_000  # images in which discriminators that begin anew may learn first
 # Images per second of two CPU cores: the rates have to fall within the given minutes.
 # A GPU sees more, and needs no more: what follows is learning by heart.
-PACE, PLAIN_PACE = 40, 80
+PACE, PLAIN_PACE = 30, 60
 
 
 def recipe(start=FLAGSHIP, minutes=MINUTES, show=print):
     """Returns the `Recipe` that goes on from a pretrained generator, and from its
     discriminators where they were kept, for about so many minutes of two CPU cores.
     Without the network that a second discriminator looks through, the first one has to
-    do, which `show` says. Raises ValueError for a name that is not there."""
-    name = saved.FLAGSHIP if start == FLAGSHIP else start
-    if name not in saved.names():
-        known = ", ".join([FLAGSHIP, *saved.names()])
+    do, which `show` says. Raises ValueError for a name that is not in `starts`."""
+    names = starts()
+    if start != FLAGSHIP and start not in names:
+        known = ", ".join([FLAGSHIP, *names])
         raise ValueError(f"No trained generator {start!r} to start from: use {known}.")
+    name = names[0] if start == FLAGSHIP else start
     trained, _, _ = catalogue.read(saved.folder() / f"{name}.json")
     known = "discriminators" in saved.card(name)
     changes = {
@@ -49,6 +50,16 @@ def recipe(start=FLAGSHIP, minutes=MINUTES, show=print):
         if not _has_lite0(show):
             changes |= {"adapt": None, "second": None}
     return dataclasses.replace(trained, **changes)
+
+
+def starts():
+    """Returns the names of the generators to start from, unfinished ones as well. First
+    come those whose discriminators were kept."""
+    stems = [path.stem for path in saved.folder().glob("*.keras")]
+    cards = {stem: saved.card(stem) for stem in stems}
+    names = [n for n in cards if cards[n].get("kind") in (None, "unfinished")]
+    alone = {n: "discriminators" not in cards[n] for n in names}
+    return sorted(names, key=lambda name: (alone[name], name != saved.FLAGSHIP, name))
 
 
 def from_nothing(minutes=MINUTES):

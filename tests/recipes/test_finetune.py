@@ -15,16 +15,16 @@ def trained(tmp_path, monkeypatch):
     """Returns a function that ships a generator, with its discriminators or without."""
     monkeypatch.setattr(saved, "folder", lambda: tmp_path)
 
-    def ship(name, discriminators=True):
+    def ship(name, discriminators=True, recipe="tiny16"):
         model, path = catalogue.get("tiny16").build(seed=5), tmp_path / f"{name}.keras"
         model.generator.save(path)
-        recipe = dataclasses.asdict(catalogue.get("tiny16"))
+        recipe = dataclasses.asdict(catalogue.get(recipe))
         card = {"recipe": recipe, "seed": 5, "data": {"source": "doodles"}}
         card["sha256"] = files.sha256(path)
         if discriminators:
             path = tmp_path / f"{name}-discriminators.npz"
-            arrays = {k: np.float16(v) for k, v in saved.discriminators(model).items()}
-            np.savez(path, **arrays)
+            arrays = saved.discriminators(model)
+            np.savez(path, **{k: np.float16(v) for k, v in arrays.items()})
             card["discriminators"] = {"sha256": files.sha256(path)}
         files.write_json(tmp_path / f"{name}.json", card)
         return model
@@ -36,11 +36,13 @@ def weights(network):
     return [np.array(weight) for weight in network.get_weights()]
 
 
-@pytest.mark.parametrize("start", ["flagship", saved.FLAGSHIP])
+@pytest.mark.parametrize("start", ["flagship", "sprites"])
 def test_it_goes_on_with_both_networks_and_the_first_layers_stay(trained, start):
-    was = trained(saved.FLAGSHIP)
+    trained(saved.FLAGSHIP, discriminators=False)
+    was = trained("sprites")
+    assert finetune.starts() == ["sprites", saved.FLAGSHIP]
     recipe = dataclasses.replace(finetune.recipe(start), freeze=1)
-    assert recipe.warm == saved.FLAGSHIP and recipe.ease_in == 0
+    assert recipe.warm == "sprites" and recipe.ease_in == 0
     model = recipe.build(seed=0, dtype="float32")
     before = weights(model.discriminator)
     for old, new in zip(weights(was.discriminator), before, strict=True):
@@ -69,7 +71,31 @@ def test_other_names_are_refused_with_those_that_are_there(trained, start):
         finetune.recipe(start)
 
 
-@pytest.mark.parametrize("profile, images", [("tiny", 64), ("quick", 4800)])
+@pytest.mark.parametrize("there", [True, False])
+def test_without_lite0_the_first_discriminator_has_to_do(trained, monkeypatch, there):
+    def need(module, requirement, show):
+        if not there:
+            raise RuntimeError(f"no {module}")
+
+    monkeypatch.setattr(finetune.env, "need", need)
+    trained("hybrid", recipe="hybrid64")
+    lines = []
+    recipe = finetune.recipe("hybrid", show=lines.append)
+    assert (recipe.second is not None) == (recipe.adapt is not None) == there
+    assert there or "no efficientnet_lite0" in lines[0]
+
+
+def test_weights_of_a_second_discriminator_may_be_left_over(trained, tmp_path):
+    trained("two")
+    path = tmp_path / "two-discriminators.npz"
+    with np.load(path) as arrays:
+        np.savez(path, **arrays, **{"second/000": np.zeros(3, "float16")})
+    card = {**saved.card("two"), "discriminators": {"sha256": files.sha256(path)}}
+    files.write_json(tmp_path / "two.json", card)
+    assert finetune.recipe("two").build().discriminator
+
+
+@pytest.mark.parametrize("profile, images", [("tiny", 64), ("quick", 3600)])
 def test_its_length_follows_from_the_minutes(trained, monkeypatch, profile, images):
     trained("alone")
     monkeypatch.setenv("POKEUTILS_PROFILE", profile)

@@ -48,8 +48,8 @@ def test_goes_on_from_a_trained_generator(calls, monkeypatch):
     monkeypatch.setenv("POKEUTILS_SOURCE", "sprites")
     program.main(["--start", "flagship"])
     program.main(["--start", saved.FLAGSHIP, "--minutes", "3"])
-    name = f"from-{saved.FLAGSHIP}"
-    assert [call[:2] for call in calls] == 2 * [(name, "sprites")]
+    names = finetune.starts()[0], saved.FLAGSHIP
+    assert [call[:2] for call in calls] == [(f"from-{n}", "sprites") for n in names]
     assert [call[4]["minutes"] for call in calls] == [finetune.MINUTES, 3]
 
 

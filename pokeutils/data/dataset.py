@@ -196,14 +196,10 @@ def order(count, batch, steps, seed, start=0, reshuffle=True, weights=None):
     exactly; pictures that are fewer than a batch come several times in it. With
     `weights` (count,), a picture comes as often as its share of them, rounded up or
     down at random. Without `reshuffle`, all epochs are the first. Raises ValueError
-    without pictures, or when a weight is not positive."""
+    without pictures."""
     images.at_least(1, batch=batch, count=count)
     if weights is not None:
         weights = np.asarray(weights, np.float64)
-        good = np.isfinite(weights) & (weights > 0)
-        if weights.shape != (count,) or not good.all():
-            expected = f"expected ({count},), one per picture, all of them positive"
-            raise ValueError(f"weights of shape {weights.shape}; {expected}.")
         weights = weights if np.ptp(weights) else None
     times = -(-batch // count)
     per_epoch = times * count // batch

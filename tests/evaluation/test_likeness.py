@@ -19,14 +19,6 @@ def test_a_body_is_found_wherever_it_is_and_however_large(creatures):
         assert (apart.argmin(1) == np.arange(10)).all()
 
 
-def test_a_stray_pixel_moves_no_body(creatures):
-    dirty = creatures[:10].copy()
-    dirty[:, 1, 1] = dirty[:, 45:46, 1] = (200, 30, 30, 255)
-    for describe in (likeness.colours, likeness.drawing):
-        vectors, others = describe(creatures[:10]), describe(dirty)
-        assert (np.linalg.norm(vectors - others, axis=1) < 0.25).all()
-
-
 def test_the_drawing_is_blind_to_colours(creatures):
     some = creatures[:20]
     other = some[..., [2, 0, 1, 3]]

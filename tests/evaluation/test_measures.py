@@ -130,12 +130,3 @@ PAIRED = [measures.kid, measures.precision_recall]
 def test_what_would_mislead_is_refused(metric, bad, message):
     with pytest.raises(ValueError, match=message):
         metric(normal(20), bad)
-
-
-def test_too_little_is_refused():
-    with pytest.raises(ValueError, match="subset_size=10: expected 2 to 9"):
-        measures.kid(normal(9), normal(30), subset_size=10)
-    with pytest.raises(ValueError, match="Got 3 pictures; at least 4"):
-        measures.kid_floor(normal(3))
-    with pytest.raises(ValueError, match="Got 3 pictures; at least 4"):
-        measures.precision_recall(normal(9), normal(3))

@@ -157,13 +157,6 @@ def test_the_example_for_contributors_is_a_recipe():
 # The five projects --------------------------------------------------------------------
 
 
-def test_what_takes_no_options_says_so():
-    with pytest.raises(TypeError):
-        catalogue.get("rgba80", as_written=True)
-    with pytest.raises(ValueError, match="modern64 takes no options. Use dataclasses"):
-        catalogue.get("modern64", size=128)
-
-
 def test_a_range_that_tanh_cannot_reach_is_refused_unless_asked_for():
     recipe = catalogue.get("sprites64", as_written=True)
     with pytest.raises(ValueError, match="reaches only 33 to 189.*as_written=True"):

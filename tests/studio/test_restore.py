@@ -129,6 +129,7 @@ def test_sprites_have_hard_edges_and_few_colours(clean, size, channels):
 
 def test_the_pretrained_one_is_checked(tmp_path, monkeypatch):
     monkeypatch.setattr(saved, "folder", lambda: tmp_path)
+    (tmp_path / "restore64.json").write_text('{"sha256": "another"}')
     with pytest.raises(ValueError, match="not the file that its card"):
         restore.pretrained()
     path = tmp_path / "restore64.keras"

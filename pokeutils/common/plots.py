@@ -251,23 +251,17 @@ def to_jpeg(picture, quality=88, limit=LIMIT):
         quality -= 6
 
 
-def show(picture, quality=88, place=None):
+def show(picture, quality=88, display=None):
     """Shows an RGB uint8 array or a matplotlib figure in a notebook, as one JPEG.
-
-    Returns the picture's place there. Given as `place`, the new picture takes it.
-    """
+    display: what shows it, such as `update` of an IPython DisplayHandle."""
     from IPython.display import Image as Shown
-    from IPython.display import display
+    from IPython.display import display as in_a_new_place
 
     on_page = None
     if hasattr(picture, "savefig") and picture.dpi > 100:  # drawn finer than shown
         on_page = round(100 * picture.get_figwidth())
     data = to_jpeg(picture, quality)
-    shown = Shown(data=data, format="jpeg", width=on_page)
-    if place is None:
-        return display(shown, display_id=True)
-    place.update(shown)
-    return place
+    (display or in_a_new_place)(Shown(data=data, format="jpeg", width=on_page))
 
 
 def sliders(draw, **ranges):

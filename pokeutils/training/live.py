@@ -4,6 +4,7 @@ import math
 import time
 
 import keras
+from IPython.display import DisplayHandle
 
 from pokeutils import sampling
 from pokeutils.common import plots
@@ -17,7 +18,7 @@ class Live(keras.callbacks.Callback):
     def __init__(self, draw=None, every=10.0):
         super().__init__()
         self.draw, self.every = draw or first_creatures, every
-        self.place, self.shown = None, -math.inf
+        self.place, self.shown = DisplayHandle(), -math.inf
 
     def on_train_batch_begin(self, batch, logs=None):
         if time.monotonic() - self.shown >= self.every:
@@ -28,7 +29,9 @@ class Live(keras.callbacks.Callback):
 
     def show(self):
         with calibrated(self.model) as generator:
-            self.place = plots.show(self.draw(generator), place=self.place)
+            first = self.shown == -math.inf
+            display = self.place.display if first else self.place.update
+            plots.show(self.draw(generator), display=display)
         self.shown = time.monotonic()
 
 

@@ -37,6 +37,8 @@ MAX_MEMBER = 8 * 2**20  # bytes of one file inside an archive
 # its size, and to more than a small set has, is a bomb.
 MAX_RATIO = 10
 SMALL = 64 * 2**20
+MOST_KEPT = 2**29  # bytes of all files that are wanted of an archive: they are in memory
+MOST_FILES = 100_000  # in an archive, wanted or not
 # Colab and Kaggle have no `make`: there the line goes into a cell at the top.
 SOURCE = "make run SOURCE" if env.platform() == "local" else "%env POKEUTILS_SOURCE"
 OFFLINE = (
@@ -200,13 +202,15 @@ def unpack(path, *wanted):
     RuntimeError for what is damaged, holds links or paths that lead out of it, or
     unpacks to more than pictures do."""
     read = _folder if path.is_dir() else _zip if path.suffix == ".zip" else _tar
-    inside, pattern = {}, re.compile("|".join(wanted))
+    inside, kept, pattern = {}, 0, re.compile("|".join(wanted))
     try:
-        for name, problem, size, open_file in read(path):
+        for count, (name, problem, size, open_file) in enumerate(read(path)):
             parts = pathlib.PurePosixPath(name).parts
             # A backslash or a colon is nothing here, and a way out on Windows.
             if name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
                 problem = "is an unsafe path"
+            if count >= MOST_FILES:
+                problem = f"is beyond the first {MOST_FILES:,} files"
             if problem:
                 raise _refusal(path, repr(name[:200]), problem)
             name = "/".join(parts[1:] if read is _tar else parts)
@@ -216,6 +220,9 @@ def unpack(path, *wanted):
                 continue
             if size > MAX_MEMBER:
                 raise _refusal(path, name, f"is larger than {MAX_MEMBER >> 20} MB")
+            kept += size
+            if kept > MOST_KEPT:
+                raise _refusal(path, "what is wanted", f"has {kept >> 20} MB and more")
             with open_file() as file:
                 inside[name] = file.read(size)
     except RuntimeError:

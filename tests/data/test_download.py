@@ -133,6 +133,46 @@ def test_without_npm_pip_brings_one_or_says_so(package, folders, monkeypatch, tm
     assert pathlib.Path(*places).is_relative_to(env.data_dir() / "node")
 
 
+@pytest.mark.parametrize("kind", ["tar", "zip", "folder"])
+@pytest.mark.parametrize(
+    "limit, value, reason",
+    [
+        ("MOST_KEPT", 100, "what is wanted has 0 MB and more"),
+        ("MOST_FILES", 3, "is beyond the first 3 files"),
+        ("MAX_MEMBER", 10, "is larger than 0 MB"),
+    ],
+)
+def test_a_limit_holds_for_all_of_an_archive(tmp_path, monkeypatch, kind, limit, value, reason):
+    inside = {f"package/{n}.png": b"x" * 30 for n in range(5)}
+    if kind == "folder":
+        path = tmp_path / "set"
+        for name, data in inside.items():
+            files.write_bytes(path / name, data)
+    else:
+        make = tarball if kind == "tar" else zipped
+        path = make(tmp_path / ("x.tar.gz" if kind == "tar" else "x.zip"), inside)
+    assert len(download.unpack(path, ".*png")) == 5
+    monkeypatch.setattr(download, limit, value)
+    with pytest.raises(RuntimeError, match=reason):
+        download.unpack(path, ".*png")
+
+
+def test_a_redirect_is_not_followed(site, tmp_path):
+    site.replies["/a"] = Reply(bytes(99), 302, {"Location": "/b"})
+    with pytest.raises(OSError, match="HTTP status 302"):
+        download.download(f"{site.url}/a", tmp_path / "file")
+    assert list(site.asked) == ["/a"]
+
+
+def test_a_download_is_whole_or_given_up(site, monkeypatch, tmp_path):
+    site.replies["/good"] = b"all of it"
+    download.download(f"{site.url}/good", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"all of it"
+    monkeypatch.setattr(download, "DOWNLOAD_SECONDS", 0)  # as if it dripped
+    with pytest.raises(OSError, match="no end after 0 (MB|s)"):
+        download.download(f"{site.url}/good", tmp_path / "file")
+
+
 CHUNKED = {"Transfer-Encoding": "chunked"}
 
 

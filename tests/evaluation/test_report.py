@@ -14,9 +14,6 @@ def normal(n, d=6, shift=0.0, seed=0):
     return np.random.default_rng(seed).normal(shift, 1, (n, d))
 
 
-# ------------------------------------------------------------------ the report
-
-
 @pytest.fixture(scope="module")
 def found(random_conv, on_white, tmp_path_factory):
     """A report on creatures of the same kind as the reals, blurred, with a few exact
@@ -73,14 +70,28 @@ def test_a_report_keeps_twins_together(on_white, random_conv, tmp_path):
         report.report(on_white[40:], both, groups=np.arange(80) // 70 + 1, **options)
 
 
-# ------------------------------------------------------------------ of runs
-
-
 def test_who_was_taught_by_lite0():
     for name in ("modern64", "projected64", "hybrid64"):
         recipe = catalogue.get(name)
         for one in (recipe, dataclasses.asdict(recipe)):  # as it stands in params.json
             assert report.taught_by_lite0(one) == (name != "modern64")
+
+
+def test_intervals_hold_the_value_of_other_pictures():
+    """Of 40 experiments, nearly all intervals must hold the mean of the others."""
+    half, values, intervals = 40, [], []
+    for seed in range(40):
+        real = np.abs(normal(80, d=12, seed=2 * seed))
+        fake = np.abs(normal(80, d=12, shift=0.4, seed=2 * seed + 1))
+        row = report._drawn(real, fake, half, seed)
+        values.append({key: one["value"] for key, one in row.items()})
+        intervals.append({key: one["interval"] for key, one in row.items()})
+    for key in report.BOUNDS:
+        truth = np.mean([one[key] for one in values])
+        low, high = np.transpose([one[key] for one in intervals])
+        assert np.mean((low <= truth) & (truth <= high)) >= 0.8, key
+        width = np.mean(high - low)
+        assert width < 12 * np.std([one[key] for one in values]), key
 
 
 def wrong_pictures():

@@ -66,9 +66,6 @@ def test_modules_say_what_they_are_and_stay_readable(path):
     assert len(text.splitlines()) <= LONGEST
 
 
-# ------------------------------------------------------------------------ packages
-
-
 def requirements():
     """Returns {list in pyproject.toml: what it asks for}."""
     project = tomllib.loads((env.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -133,9 +130,6 @@ def test_everything_imported_is_declared_or_comes_with_what_is(folders, extra):
     for module in imported(*code_of(*folders)) - modules - own - OPTIONAL:
         owner = COME_WITH.get(module)
         assert owner in known, f"{module} is imported, but not in pyproject.toml"
-
-
-# ------------------------------------------------------------------------ repository
 
 
 def test_no_registry_host_is_named():

@@ -61,8 +61,6 @@ def test_reach_is_what_the_last_layer_leaves():
     assert (pictures >= low - 1e-5).all() and (pictures <= high + 1e-5).all()
 
 
-# Their losses -------------------------------------------------------------------------
-
 REAL = np.array([[2.0], [-1.0], [0.5]], "float32")
 FAKE = np.array([[-3.0], [0.2], [1.0]], "float32")
 
@@ -97,9 +95,6 @@ def test_noisy_labels_are_drawn_for_every_picture():
     np.testing.assert_allclose(discriminator(REAL, FAKE, draws), expected, rtol=1e-6)
     middle = cross_entropy(REAL, 0.05) + cross_entropy(FAKE, 0.95)
     np.testing.assert_allclose(discriminator(REAL, FAKE), middle, rtol=1e-6)
-
-
-# The tricks of their train steps ------------------------------------------------------
 
 
 def moved(before, network):

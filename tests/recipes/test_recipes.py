@@ -154,9 +154,6 @@ def test_the_example_for_contributors_is_a_recipe():
     assert space[name].build().generator.count_params() > 0
 
 
-# The five projects --------------------------------------------------------------------
-
-
 def test_a_range_that_tanh_cannot_reach_is_refused_unless_asked_for():
     recipe = catalogue.get("sprites64", as_written=True)
     with pytest.raises(ValueError, match="reaches only 33 to 189.*as_written=True"):

@@ -30,9 +30,6 @@ def data():
     return dataset.load("doodles", 16, progress=lambda line: None)
 
 
-# What water does ----------------------------------------------------------------------
-
-
 def test_water_comes_again_and_stays_premultiplied(clean):
     for amounts in (0.5, 1.0, None, {"smear": 1.0, "paper": 1.0}):
         wet = restore.water(clean[:9], amounts, seed=3)
@@ -72,9 +69,6 @@ def test_wrong_amounts_and_pictures_are_refused(clean):
         restore.water(straight)
 
 
-# Training -----------------------------------------------------------------------------
-
-
 def test_untrained_it_changes_nothing_and_steps_bring_it_nearer(data):
     model = dataclasses.replace(TINY, learning_rates=(2e-3, 1e-4)).build(0, "float32")
     clean = dataset.to_float(restore.pixel_art(data.images[:8]))
@@ -111,9 +105,6 @@ def test_it_trains_stops_and_goes_on_as_all_recipes_do(folders, data, monkeypatc
     for a, b in zip(arrays(first.weights), arrays(second.weights), strict=True):
         np.testing.assert_array_equal(a, b)
     assert len(runs.sample_files(run)) > 2
-
-
-# At work ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size, channels", [(16, 4), (32, 4), (32, 3)])

@@ -16,9 +16,6 @@ def test_the_tables_of_the_readme_are_those_of_the_results():
     assert "| ours |" in text
 
 
-# ------------------------------------------------------------------------ contestants
-
-
 @pytest.fixture(scope="module")
 def case():
     return cases.case("sprites64", size=16, batch=4, width=8)

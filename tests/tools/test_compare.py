@@ -1,6 +1,7 @@
 """The comparison: what is compared, training through a stop, the command's table."""
 
 import dataclasses
+import json
 import shutil
 
 import compare
@@ -12,6 +13,7 @@ from tiny import SILENT
 from pokeutils.common import files
 from pokeutils.evaluation import features, scoreboard
 from pokeutils.recipes import catalogue
+from pokeutils.training import runs
 
 IMAGES = 320
 OPTIONS = {"sprites64": ("width", 16), "pokegan_dense": ("widths", (32,))}
@@ -59,86 +61,43 @@ def test_the_command_writes_the_table(folder):
     assert sheets == last
 
 
-# Scores and table ---------------------------------------------------------------------
-
-FEW = 64  # images of each run
-COMMAND = "python tools/compare.py"
-BACKBONES = {  # quick ones in the places of Lite0, the random one and the Inception
-    end: features.random_conv(seed)
-    for seed, end in enumerate(("", "_random", "_inception"))
-}
-
-
-def make_run(folder, name, source="doodles", seed=0, **recipe):
-    """A run folder as `compare` leaves it."""
-    run = folder / f"{name}-seed{seed}"
-    tiny = dataclasses.replace(catalogue.get("tiny16"), name=name, images=FEW)
-    about = {"recipe": {**vars(tiny), **recipe}, "seed": seed, "device": "a machine"}
-    about |= {"data": {"source": source}, "backend": "tensorflow"}
-    files.write_json(run / "params.json", about)
-    log = "step,images,seconds,d_loss,g_loss,d_real,d_fake,images_per_second\n"
-    log += "1,32,1.0,0,0,0.5,0.25,32\n2,64,2.5,0,0,0.75,0.5,32\n"
-    files.write_text(run / "log.csv", log)
-    tiny.build().generator.save(run / "generator.keras")
-    return run
-
-
-@pytest.fixture
-def empty(tmp_path, monkeypatch):
-    monkeypatch.setenv("POKEUTILS_OUTPUTS", str(tmp_path))
-    return compare.folder_of(FEW)
-
-
-@pytest.fixture(scope="module")
-def scored(tmp_path_factory):
-    """The folder of two scored runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("POKEUTILS_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
-        folder = compare.folder_of(FEW)
-        for name in ("a", "b"):
-            make_run(folder, name)
-        lines = []
-        compare.score(FEW, BACKBONES, lambda line, **_: lines.append(line))
-        assert len(lines) == 2 and lines[0].startswith("a-seed0: KID x 1000")
-        compare.score(FEW, BACKBONES, lambda line, **_: lines.append(line))
-        assert len(lines) == 2, "what is done was done again"
-    return folder
-
-
-@pytest.fixture
-def copied(scored, empty):
-    shutil.copytree(scored, empty)
-    return empty
-
-
-def test_the_table_says_what_logs_and_scores_say(copied, tmp_path):
-    path = compare.publish(FEW, COMMAND, tmp_path)
-    rows, command = scoreboard.read_table(path)
-    assert command == COMMAND
-    floor, *rest = rows
-    assert floor["name"] == compare.REALS
+def test_the_table_says_what_logs_and_scores_say(folder, tmp_path):
+    path = compare.publish(IMAGES, "one", tmp_path)
+    (floor, first, second), command = scoreboard.read_table(path)
+    assert command == "one" and floor["name"] == compare.REALS
     assert abs(floor["kid"]) < 5 * floor["kid_std"]
-    assert [(row["name"], row["final"]) for row in rest] == [("a", 1), ("b", 1)]
-    assert rest[0]["seconds"] == 2.5 and rest[0]["d_fake"] == 0.5
-    assert 0 < rest[0]["kid_inception"] != rest[0]["kid"] > 10 * floor["kid_std"]
-    sheet, _ = sorted((tmp_path / "recipes").iterdir())
-    with Image.open(sheet) as picture:
-        assert sheet.name == "a.jpg" and picture.size == (8 * 18 + 2, 4 * 18 + 2)
+    log = runs.read_log(folder / f"{first['name']}-seed0")
+    for column in ("seconds", "d_fake"):
+        assert first[column] == pytest.approx(log[column][-1], rel=1e-3)
+    assert min(first["kid"], second["kid"]) > 10 * floor["kid_std"]
+    with Image.open(tmp_path / "recipes" / "sprites64.jpg") as picture:
+        assert picture.size == (8 * 18 + 2, 4 * 18 + 2)
 
 
-def test_a_network_does_not_judge_what_it_taught(empty, tmp_path):
-    make_run(empty, "taught", second=[["input_size", 96]])
-    compare.score(FEW, BACKBONES, **SILENT)
-    path = compare.publish(FEW, "one", tmp_path)
-    _, last = scoreboard.read_table(path)[0]
+@pytest.fixture
+def copied(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("POKEUTILS_OUTPUTS", str(tmp_path))
+    return shutil.copytree(folder, compare.folder_of(IMAGES))
+
+
+def test_a_network_does_not_judge_what_it_taught(copied, tmp_path):
+    for path in copied.glob("*/params.json"):
+        params = json.loads(path.read_text("utf-8"))
+        params["recipe"]["second"] = [["input_size", 96]]
+        files.write_json(path, params)
+    for path in copied.glob("*/metrics.json"):
+        path.unlink()
+    judges = {end: features.random_conv(i) for i, end in enumerate(("", "_random"))}
+    compare.score(IMAGES, judges, **SILENT)
+    _, last, _ = scoreboard.read_table(compare.publish(IMAGES, "one", tmp_path))[0]
     assert np.isnan(last["kid"]) and last["kid_random"] > 0
 
 
 def test_what_is_no_comparison_is_not_published(copied, tmp_path):
-    path = compare.publish(FEW, "one", tmp_path)
-    shutil.move(copied / "b-seed0", tmp_path / "b-seed0")
+    path = compare.publish(IMAGES, "one", tmp_path)
+    shutil.move(copied / "pokegan_dense-seed0", tmp_path / "away")
     with pytest.raises(RuntimeError, match="2 finished runs, and here are 1. Delete"):
-        compare.publish(FEW, "two", tmp_path)
+        compare.publish(IMAGES, "two", tmp_path)
     assert scoreboard.read_table(path)[1] == "one"
     with pytest.raises(RuntimeError, match="no scores yet"):
         compare.publish(7, "two", tmp_path)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 
 import numpy as np
 import publish
@@ -92,9 +91,7 @@ def test_what_is_unfinished_is_not_listed_but_can_be_gone_on_from(run, published
     assert not (published.parents[1] / "gallery" / "half.jpg").exists()
     with pytest.raises(ValueError, match="No trained generator 'half'"):
         saved.pretrained("half")
-    code = re.search(r"(?s)```python\n(.*?)\ntraining.train", page.read_text("utf-8"))[
-        1
-    ]
+    code = page.read_text("utf-8").split("```python\n")[1].split("\ntraining.train")[0]
     space = {}
     exec(code.replace("outputs/pretrained", str(published.parent)), space)
     model = space["recipe"].build(dtype="float32")

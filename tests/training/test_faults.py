@@ -190,9 +190,6 @@ def test_stops_damage_a_full_disk_and_a_jumping_clock(reference, tmp_path):
     trainings.assert_same(reference)
 
 
-# The slow part: compiled steps, real recipes ------------------------------------------
-
-
 @pytest.mark.slow
 def test_many_kills_of_compiled_trainings(tmp_path):
     # So long that the last of the kills still finds it training, on a fast machine too.

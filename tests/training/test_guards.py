@@ -104,9 +104,6 @@ def test_alarms_are_kept_one_after_the_other(tmp_path):
     assert second["values"] == {"d_loss": 0.5} and second["history"] == [{"step": 6}]
 
 
-# Limits of the machine ----------------------------------------------------------------
-
-
 def test_a_lack_of_memory_is_told_from_other_errors():
     for ones, side in ((tf.ones, 1 << 20), (np.ones, 1 << 30)):
         with pytest.raises(Exception) as error:

@@ -107,9 +107,6 @@ def spoil(model):
     weight.assign(np.full(weight.shape, np.nan))
 
 
-# Interruptions ------------------------------------------------------------------------
-
-
 def test_stops_within_an_epoch_and_at_its_end_leave_no_trace(fit, model, whole):
     part, said = fit(minutes=1e-9)
     header, row = said.splitlines()[:2]  # the log is printed as a table
@@ -152,9 +149,6 @@ def assert_same(run, model, whole):
         runs.sample_files(run), runs.sample_files(whole[0]), strict=True
     ):
         assert sheet[0] == other[0] and sheet[1].read_bytes() == other[1].read_bytes()
-
-
-# Alarms -------------------------------------------------------------------------------
 
 
 def test_not_a_number_stops_with_the_last_good_checkpoint(fit, model):
@@ -209,9 +203,6 @@ def test_an_alarm_may_be_ignored(fit, watchful):
     run, _ = fit(also=[At(20, collapse)], on_alarm="ignore")
     assert [a["action"] for a in runs.read_alarms(run)] == ["ignored"]
     assert newest(run)["step"] == 56
-
-
-# Which run ----------------------------------------------------------------------------
 
 
 def choose(data, recipe=TINY, seed=0, run=None):

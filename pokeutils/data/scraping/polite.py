@@ -10,7 +10,6 @@ import http.cookiejar
 import math
 import time
 import urllib.parse
-import urllib.robotparser
 
 import pokeutils
 from pokeutils.common import env, files, images
@@ -28,10 +27,12 @@ MAX_WAIT = 600  # seconds; a site that asks for more is left alone for today
 
 MAX_BODY = 8 * 2**20  # bytes, unpacked; the largest page or picture is under 2 MB
 MAX_REDIRECTS = 5
+MAX_RULES = 1000  # lines of robots.txt; reading takes (user agents x rules) time
 MIN_SIDE = 16  # px; what is smaller is a placeholder
 SMALL_PAGE = 15_000  # bytes; challenge pages have about 6,000
 
 REDIRECTS = (301, 302, 303, 307, 308)
+FIELDS = ("user", "allow", "dis", "dia", "crawl", "request", "visit")  # of its rules
 CHALLENGES = (
     *(b"_Incapsula_Resource", b"Pardon Our Interruption", b"Incapsula incident"),
     *(b"cf_chl_opt", b"__cf_chl", b"Just a moment..."),
@@ -66,7 +67,7 @@ class Visitor:
     must end; Missing and Failed concern one address only."""
 
     def __init__(self, origins, contact="", progress=print, sleep=time.sleep):
-        _need_rules(origins, progress)
+        env.need("protego", PROTEGO, progress)
         if not (contact.isascii() and contact.isprintable()):
             raise ValueError(f"contact {contact!r} must be plain ASCII on one line.")
         self.origins, self.progress, self.sleep = tuple(origins), progress, sleep
@@ -240,8 +241,15 @@ def _read_limited(answer):
 
 
 def _parse_robots(url, content):
-    """Returns what `robots` does. Raises Blocked for a wait beyond MAX_WAIT."""
-    rules = _rules(content)
+    """Returns what `robots` does. Raises Blocked for more rules, or a longer wait, than
+    there is patience for."""
+    import protego
+
+    lines = content.splitlines()
+    count = sum(line.strip().lower().startswith(FIELDS) for line in lines)
+    if count > MAX_RULES:
+        raise Blocked(f"{url} has {count} rules; more than {MAX_RULES} are not read.")
+    rules = protego.Protego.parse(content)
     rate = rules.request_rate(NAME)
     # An integer may have more digits than a float can hold.
     per_request = min(rate.seconds // rate.requests, 10**9) if rate else 0
@@ -249,29 +257,6 @@ def _parse_robots(url, content):
     if delay > MAX_WAIT:
         raise Blocked(f"{url} asks for {delay:.0f} s between requests.")
     return rules, delay
-
-
-def _need_rules(origins, progress):
-    """Makes sure that robots.txt can be read as RFC 9309 wants it, which Python's own
-    reader does not do: that is good enough only for a site on this machine."""
-    try:
-        env.need("protego", PROTEGO, progress)
-    except RuntimeError:
-        hosts = {urllib.parse.urlsplit(origin).hostname for origin in origins}
-        if not hosts <= {"127.0.0.1", "localhost"}:
-            raise
-
-
-def _rules(content):
-    try:
-        from protego import Protego
-    except ImportError:
-        rules = urllib.robotparser.RobotFileParser()
-        rules.parse(content.splitlines())
-        allowed = rules.can_fetch
-        rules.can_fetch = lambda url, agent: allowed(agent, url)  # as Protego asks
-        return rules
-    return Protego.parse(content)
 
 
 def _refuse_challenge(url, answer):

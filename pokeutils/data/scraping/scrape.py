@@ -15,6 +15,8 @@ from pokeutils.data.download import SourceUnavailable
 from pokeutils.data.scraping import polite, sites
 
 REPORT_SECONDS = 30  # between two lines of progress
+MOST_HOURS = 12  # of one visit, and bytes of its pictures: ten times what all have
+MOST_BYTES = 2**31
 PATIENCE = 12  # addresses in a row that bring no picture; one without an answer is 4
 # What comes of a list or a journal of another shape.
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -82,7 +84,8 @@ class _Run:
         self.name, self.site, self.raw, self.journal = name, site, raw, journal
         self.visitor, self.progress = visitor, progress
         self.patience, self.failed = PATIENCE, {}
-        self.last_report = time.monotonic()
+        self.began = self.last_report = time.monotonic()
+        self.bytes = 0  # of the pictures that came
 
     def go(self, limit):
         """Fetches what is missing, then writes manifest.csv and source.json."""
@@ -157,12 +160,18 @@ class _Run:
             kept = self.ask(self.visitor.picture, url, path)
             if kept is not None:
                 self.patience = PATIENCE
+                self.bytes += kept.bytes
                 file = kept.path.relative_to(self.raw).as_posix()
                 self.journal.add(url, file=file, sha256=kept.sha256)
         return self.journal.get(url, {}).get("file")
 
     def ask(self, get, url, *path):
         """Returns what comes from an address, or None after noting why nothing did."""
+        hours = (time.monotonic() - self.began) / 3600
+        if hours > MOST_HOURS or self.bytes > MOST_BYTES:
+            raise SourceUnavailable(
+                f"enough for one visit, with {self.bytes >> 20} MB in {hours:.1f} hours."
+            )
         try:
             return get(url, *path)
         except polite.Missing as error:

@@ -18,10 +18,17 @@ import warnings
 Site = collections.namedtuple("Site", "origins terms species pictures")
 
 
+# A parser needs a thousand bytes for a tag, and may read all that follows it again.
+MOST_LETTERS, MOST_TAGS = 2**21, 20_000  # of a page; real ones have less by far
+HIGHEST = 9_999  # national number
+
+
 def soup(page):
-    """Parses a page, however broken; what is no HTML is empty."""
+    """Parses a page, however broken; what is no HTML, or has no end, is empty."""
     import bs4
 
+    if len(page) > MOST_LETTERS or page.count("<") > MOST_TAGS:
+        page = ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks about pages that are none
         try:
@@ -44,6 +51,8 @@ def _pokedex_species(read, home):
     # same id; `number` has been padded in two ways, so that only `id` counts.
     species = {}
     for row in json.loads(read(f"{home}/us/api/pokedex/kalos")):
+        if not 1 <= int(row["id"]) <= HIGHEST:
+            raise ValueError("no national number")
         entry = species.setdefault(
             int(row["id"]),
             {

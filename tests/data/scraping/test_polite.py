@@ -6,7 +6,6 @@ import gzip
 import io
 import os
 import socket
-import sys
 import threading
 import time
 
@@ -50,25 +49,6 @@ def test_a_page_is_asked_for_once_by_name_after_robots(site, visitor):
         visitor.page(site.url + "/page")
     assert site.asked["/robots.txt"] == 1
     assert len({port for _, port in site.guests}) == 1, "one connection, used again"
-
-
-def test_without_protego_only_a_site_on_this_machine_is_visited(site, monkeypatch):
-    def need(*_):
-        raise RuntimeError("protego is missing")
-
-    monkeypatch.setattr(polite.env, "need", need)
-    monkeypatch.setitem(sys.modules, "protego", None)
-    site.replies["/robots.txt"] = b"User-agent: *\nDisallow: /private/\nCrawl-delay: 5\n"
-    site.replies["/page"] = site.replies["/private/page"] = b"hello"
-    slept = []
-    with polite.Visitor([site.url], sleep=slept.append) as visitor:
-        assert visitor.page(site.url + "/page") == "hello"
-        with pytest.raises(polite.Failed, match="robots.txt forbids"):
-            visitor.page(site.url + "/private/page")
-        assert max(slept) > 4
-    for origin in ("https://example.org", "http://127.0.0.1.example.org"):
-        with pytest.raises(RuntimeError, match="protego is missing"):
-            polite.Visitor([site.url, origin])
 
 
 def test_pages_are_decoded_whatever_they_claim(site, visitor):
@@ -141,25 +121,52 @@ def test_what_robots_txt_forbids_is_not_asked_for(site, visitor, group):
     assert "/hidden/page" not in site.asked and time.process_time() - begin < 5
 
 
+GROUPS = """User-agent: *
+Disallow: /a\n
+User-agent: foo
+User-agent: bar
+Disallow: /b\n
+User-agent: qux"""
+BOT = "User-Agent: Bot\nDisallow: /foo/"
+
+
 @pytest.mark.parametrize(
-    "rules, allowed, forbidden",
+    "me, rules, allowed, forbidden",
     [
         # What Python's own parser, where the first match wins, gets wrong.
-        ("Allow: /\nDisallow: /private/", "/a", "/private/a"),
-        ("Disallow: /*.png$", "/a/b.png?big", "/a/b.png"),
+        ("", "User-agent: *\nAllow: /\nDisallow: /private/", "/a", "/private/a"),
+        ("", "User-agent: *\nDisallow: /*.png$", "/a/b.png?big /a", "/a/b.png"),
+        # RFC 9309, 5.1: a group of one's own replaces that of all others.
+        *(("", GROUPS, "/b", "/a"), ("qux", GROUPS, "/a /b", "")),
+        *(("foo", GROUPS, "/a", "/b"), ("bar", GROUPS, "/a", "/b")),
+        # 5.2: the longest match wins, whatever the order.
+        ("", "User-Agent: *\nAllow: /a/\nDisallow: /a/b.gif", "/a/ /a/a", "/a/b.gif"),
+        # 2.2.1: groups of the same name are one; names have no case.
+        ("Bot", f"{BOT}\nDisallow: /b\n\n{BOT.lower()}\nDisallow: /z", "/a", "/b /z"),
+        # 2.2.2: what is percent-encoded, and need not be, is the same as plain.
+        ("", "User-agent: *\nDisallow: /foo?baz=quz", "/foo", "/foo?baz=quz"),
+        ("", "User-agent: *\nDisallow: /a/ツ", "/a/", "/a/ツ /a/%E3%83%84"),
+        ("", "User-agent: *\nDisallow: /a/%62%61%7A", "/a/", "/a/baz /a/%62%61%7A"),
+        # 2.2.3: a star, or a dollar, that means itself; remarks.
+        ("", "User-agent: *\nDisallow: /%2A.html # stars", "/a.html", "/*.html"),
+        ("", "User-agent: *\nDisallow: /this/path/exactly$", "/this/path/exactly/", ""),
     ],
 )
 def test_robots_txt_is_read_as_rfc_9309_wants_it(
-    site, visitor, rules, allowed, forbidden
+    site, visitor, monkeypatch, me, rules, allowed, forbidden
 ):
-    site.replies |= {"/robots.txt": f"User-agent: *\n{rules}".encode(), allowed: b"a"}
-    assert visitor.page(site.url + allowed) == "a"
-    with pytest.raises(polite.Failed, match="robots.txt forbids"):
-        visitor.page(site.url + forbidden)
-    assert list(site.asked) == ["/robots.txt", allowed]
+    monkeypatch.setattr(polite, "NAME", me or polite.NAME)
+    site.replies["/robots.txt"] = rules.encode()
+    for path in allowed.split():
+        assert visitor.robots(site.url)[0].can_fetch(site.url + path, polite.NAME)
+    for path in forbidden.split():
+        with pytest.raises(polite.Failed, match="robots.txt forbids"):
+            visitor.page(site.url + path)
+    assert list(site.asked) == ["/robots.txt"]
 
 
 AWAY = Reply(b"", 301, {"Location": "http://example.org/robots.txt"})
+MANY = b"".join(b"User-agent: a%d\nDisallow: /%d\n" % (n, n) for n in range(501))
 
 
 @pytest.mark.parametrize(
@@ -168,6 +175,7 @@ AWAY = Reply(b"", 301, {"Location": "http://example.org/robots.txt"})
         (b"User-agent: *\nCrawl-delay: 999999999", "asks for 999999999 s"),
         (b"User-agent: *\nRequest-rate: 1/30m", "asks for 1800 s between requests"),
         (b"User-agent: *\nRequest-rate: 1/" + b"9" * 400, "asks for 1000000000 s"),
+        (MANY, "has 1002 rules; more than 1000"),
         (Reply(b"later", 503), "cannot be read.*HTTP status 503, 4 times"),
         (AWAY, "cannot be read.*leads away"),
         (Reply(b"", 204), "cannot be read.*HTTP status 204"),
@@ -210,6 +218,12 @@ def test_an_answer_that_is_a_no(site, visitor, reply, error, reason, asked):
     assert site.asked["/page"] == asked
 
 
+@pytest.mark.parametrize("value", [None, "", "soon", "-5", "\xb2", "9" * 5000])
+def test_a_strange_retry_after_says_nothing(value):
+    assert polite.retry_after(value) == 0
+    assert polite.MAX_WAIT < polite.retry_after("9" * 400) <= 24 * 3600
+
+
 @pytest.mark.parametrize(
     "reply, reason",
     [
@@ -234,6 +248,7 @@ GZIPPED = HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10]
 TRICKLES = {  # how an answer begins, and what then comes again and again
     "status": (b"", b" "),
     "headers": (HEAD, b"A: b\r\n"),
+    "length of a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
     "body": (HEAD + b"\r\n", b"a"),
     "nothing, packed": (GZIPPED, b"\0\0\0\xff\xff"),  # blocks without content
 }

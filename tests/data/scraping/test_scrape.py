@@ -242,6 +242,23 @@ def test_a_site_that_is_down_or_new_is_left(
     assert len(serebii.asked) == asked
 
 
+@pytest.mark.parametrize("limit, value", [("MOST_HOURS", -1), ("MOST_BYTES", 300)])
+def test_a_visit_has_an_end(serebii, tmp_path, monkeypatch, limit, value):
+    with monkeypatch.context() as patch:
+        patch.setattr(scrape, limit, value)
+        with pytest.raises(sources.SourceUnavailable, match="enough for one visit.*on"):
+            run("serebii", tmp_path)
+    assert len(pictures(tmp_path / "raw" / "serebii")) < 4
+    assert len(sources.manifest(run("serebii", tmp_path))) == 11
+
+
+def test_a_forbidden_index_stops_the_run(serebii, tmp_path):
+    serebii.replies["/robots.txt"] = b"User-agent: *\nDisallow: /pokedex-swsh\n"
+    with pytest.raises(sources.SourceUnavailable, match="no list.*robots.txt forbids"):
+        run("serebii", tmp_path)
+    assert list(serebii.asked) == ["/robots.txt"]
+
+
 @pytest.mark.parametrize("name", sites.SITES)
 @pytest.mark.parametrize(
     "body", [b"<html>all is new</html>", b"[]", b'{"a": 1}', b"[1]", b"[" * 100_000]
@@ -252,6 +269,15 @@ def test_a_list_of_another_shape_is_told(site, monkeypatch, tmp_path, name, body
         site.replies[path] = body
     with pytest.raises(sources.SourceUnavailable, match="the site has changed"):
         run(name, tmp_path)
+
+
+def test_misses_here_and_there_do_not_end_it(serebii, tmp_path, monkeypatch):
+    monkeypatch.setattr(scrape, "PATIENCE", 2)
+    for path in ("/swordshield/pokemon/037-a.png", "/Shiny/SWSH/865.png"):
+        serebii.replies[path] = b"<p>no picture</p>"
+    serebii.replies["/pokedex-swsh/mr.mime/"] = b"<![nothing that can be read]>"
+    about = sources.about(run("serebii", tmp_path))
+    assert about["files"] == 7 and len(about["dropped"]) == 3
 
 
 SCRIPT = """

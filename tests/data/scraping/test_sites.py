@@ -105,3 +105,35 @@ def test_pokedex_keeps_the_base_and_the_forms():
         "006-f3": f"{HOME}/detail/006_f3.png",  # in the list, not on the page
     }
     assert list(pictures("pokedex", page(), gholdengo)) == ["1000"]
+
+
+@pytest.mark.parametrize("number", [0, -1, "1e3", 10**5, "9" * 300, "9" * 5000, None])
+def test_a_number_that_no_species_has_is_no_list(number):
+    rows = [row | {"id": number} for row in kalos(1, "bulbasaur", "001")]
+    pages = {f"{HOME}/us/api/pokedex/kalos": json.dumps(rows).encode()}
+    with pytest.raises((ValueError, TypeError)):  # scrape: the site has changed
+        species("pokedex", pages)
+
+
+OPTION = "<option value='/pokedex-swsh/a/'>"
+FORM = "<a class='sprite-select' data-key='037-a' title='b'>"
+HEAVY = {
+    "boxes": "<div class=profile-images>" * 2000 + "<img>" * 2000,
+    "options": OPTION * 4000,
+    "forms": FORM * 4000,
+    "unclosed": "<!--<a " * 1500,
+    "too many": "<i>" * 500_000,
+    "too long": "<i>" + "a" * 8_000_000,
+}
+
+
+@pytest.mark.parametrize("kind", HEAVY)
+def test_a_heavy_page_costs_seconds(kind):
+    begin, page = time.process_time(), HEAVY[kind].encode()
+    of = {"url": HOME, "species_id": 37, "thumbnails": [], "slug": "a"}
+    for name in sites.SITES:
+        assert len(pictures(name, page, of)) < 4
+    assert len(species("serebii", {f"{HOME}/pokedex-swsh/": page})) < 2
+    assert time.process_time() - begin < 4
+    if "too" in kind:
+        assert not sites.soup(HEAVY[kind]).find()

@@ -210,8 +210,6 @@ def test_narrow(visit):
     assert fits(page, 390)
 
 
-# ------------------------------------------------------------------ pictures to sprites
-
 DROP = """([encoded, type]) => {
   const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
   const event = new DragEvent("drop", {dataTransfer: new DataTransfer(),
@@ -255,9 +253,6 @@ def test_a_picture_becomes_a_sprite(browser, runtime, generator, tmp_path):
         page.get_by_text("mine.png cannot be redrawn").wait_for()
         page.set_viewport_size({"width": 390, "height": 800})
         assert fits(page, 390)
-
-
-# ------------------------------------------------------------------ the file
 
 
 def test_the_page_holds_no_picture_and_allows_nothing(path):

@@ -42,9 +42,6 @@ def path(asked, tmp_path_factory):
     return quiz_page.write(asked, tmp_path_factory.mktemp("page") / "quiz.html")
 
 
-# ------------------------------------------------------------------ the file, as text
-
-
 def test_the_source_does_not_say_which_is_which(asked, path):
     text = path.read_text("utf-8")
     body = text.rpartition("</style>")[2].partition("<script>")[0]
@@ -76,9 +73,6 @@ def test_real_pokemon_stay_among_people_you_know(tmp_path, path):
     for words in ("Some show real Pokémon", "GAME FREAK inc.", "do not publish it"):
         assert words in " ".join(page.read_text("utf-8").split())
         assert words not in " ".join(path.read_text("utf-8").split())
-
-
-# ------------------------------------------------------------------ in the browser
 
 
 @pytest.fixture

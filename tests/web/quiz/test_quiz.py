@@ -10,8 +10,6 @@ from quizzes import SIZE, answer, noise
 from pokeutils.common import images
 from pokeutils.web.quiz import quiz
 
-# ----------------------------------------------------------------------------- panels
-
 
 def test_nine_of_each_kind_in_an_order_that_tells_nothing(data, asked):
     assert asked.pictures.shape == (27, SIZE, SIZE, 3)
@@ -70,9 +68,6 @@ def test_one_picture_per_species_no_shinies_and_nothing_grey(data):
 def test_unsuitable_pictures_are_refused(data, change, words):
     with pytest.raises(ValueError, match=words):
         quiz.make(data.images, noise(20), change(noise(20, seed=1)))
-
-
-# ---------------------------------------------------------------------------- answers
 
 
 def test_good_answers_are_read(asked, tmp_path):

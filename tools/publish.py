@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT))
 
 from pokeutils.common import env, files, images, plots, saved  # noqa: E402
 from pokeutils.common.saved import in_precision, load_generator  # noqa: E402
+from pokeutils.data import traits  # noqa: E402
 from pokeutils.evaluation import features, measures, report  # noqa: E402
-from pokeutils.evaluation.likeness import SEEN  # noqa: E402
 from pokeutils.recipes import catalogue  # noqa: E402
 from pokeutils.sampling import sample  # noqa: E402
 from pokeutils.training import checkpoints, runs  # noqa: E402
@@ -161,40 +161,8 @@ def _whole(network, counts=(64, 512)):
     """Returns {count: how many of the first so many creatures are in one piece}."""
     if network.output_shape[-1] != 4:
         return {}
-    whole = largest_piece(sample(network, max(counts))) >= WHOLE
+    whole = traits.largest_piece(sample(network, max(counts))) >= WHOLE
     return {str(count): int(whole[:count].sum()) for count in counts}
-
-
-def largest_piece(pictures):
-    """Returns which share of each creature's mass its largest piece holds: (n,).
-
-    Mass is alpha, and what can be seen hangs together where pixels touch, be it at a
-    corner. 0 for a picture without anything in it.
-    """
-    pictures, shares = images.check(pictures, channels=(4,)), []
-    for start in range(0, len(pictures), 256):
-        alpha = pictures[start : start + 256, ..., 3]
-        labels, mass = _labelled(alpha > SEEN), alpha.astype("float64")
-        heaviest = np.bincount(labels.ravel(), mass.ravel())
-        heaviest[0] = 0  # the background
-        largest = heaviest[labels].max((1, 2))
-        shares.append(largest / np.maximum(mass.sum((1, 2)), 1))
-    return np.concatenate(shares)
-
-
-def _labelled(mask):
-    """Numbers the connected pieces of masks (n, s, s), each by its last pixel; 0 where
-    the mask is not. Every piece's highest number spreads until nothing changes."""
-    labels = np.arange(1, mask.size + 1).reshape(mask.shape) * mask
-    while True:
-        padded = np.pad(labels, ((0, 0), (1, 1), (1, 1)))
-        tall = np.maximum(padded[:, 1:-1], padded[:, 2:])
-        tall = np.maximum(tall, padded[:, :-2])
-        wide = np.maximum(tall[:, :, 1:-1], tall[:, :, 2:])
-        grown = np.maximum(wide, tall[:, :, :-2]) * mask
-        if (grown == labels).all():
-            return labels
-        labels = grown
 
 
 def _scores(run):

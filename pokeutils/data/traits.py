@@ -6,6 +6,8 @@ NaN where a creature has no such thing.
 
 import numpy as np
 
+SEEN = 15  # alpha above which a pixel can be seen
+
 
 def size(pictures):
     """Returns the share of the canvas that is covered, 0 to 1."""
@@ -13,20 +15,21 @@ def size(pictures):
 
 
 def largest_piece(pictures):
-    """Returns the share of each body that hangs together in its largest piece, 0 to 1:
-    1 for one body in one piece. Corners hold; NaN for an empty picture."""
-    bodies = np.pad(pictures[..., 3] > 127, ((0, 0), (1, 1), (1, 1)))
-    numbers = np.arange(bodies[0].size, dtype="int32").reshape(bodies[0].shape)
-    numbers = np.where(bodies, numbers, 0)  # a number for every pixel of a body
+    """Returns the share of each creature's mass, its alpha, that hangs together in its
+    largest piece, 0 to 1: 1 for one body in one piece. Corners hold; NaN if empty."""
+    mass = np.pad(pictures[..., 3].astype("float64"), ((0, 0), (1, 1), (1, 1)))
+    bodies = mass > SEEN  # a number for every pixel of a body:
+    numbers = bodies * np.arange(1, bodies[0].size + 1).reshape(bodies.shape[1:])
     before = None
     while not np.array_equal(numbers, before):
         before = numbers.copy()
         for axis in (1, 2):  # each takes the largest number of its neighbours
             sides = np.roll(numbers, 1, axis), np.roll(numbers, -1, axis)
             numbers = np.maximum(numbers, np.maximum(*sides))
-        numbers = np.where(bodies, numbers, 0)
-    sizes = [np.bincount(row[row > 0], minlength=1) for row in numbers]
-    return np.array([s.max() / s.sum() if s.any() else np.nan for s in sizes])
+        numbers = numbers * bodies
+    pieces = [np.bincount(*map(np.ravel, pair)) for pair in zip(numbers, mass)]
+    totals = np.where(bodies.any((1, 2)), mass.sum((1, 2)), np.nan)
+    return np.array([max(piece[1:], default=0) for piece in pieces]) / totals
 
 
 def brightness(pictures):

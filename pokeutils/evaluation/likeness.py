@@ -13,7 +13,6 @@ DIRECTIONS = 6  # of an edge, 30 degrees apart
 REACH = 1.2  # side of the grid, in lengths of the body without its outermost 6 %
 SOFT = 3.0  # grid px: how wide a drawing is blurred before its edges are looked for
 CHUNK = 256  # pictures at a time
-SEEN = 15  # alpha above which a pixel can be seen
 
 
 def colours(pictures):

@@ -11,7 +11,7 @@ from tiny import SILENT
 
 from pokeutils import sampling
 from pokeutils.common import files, images, saved
-from pokeutils.data import dataset
+from pokeutils.data import dataset, traits
 from pokeutils.evaluation import features, measures
 from pokeutils.recipes import catalogue
 from pokeutils.training import checkpoints, loop, runs
@@ -25,7 +25,7 @@ def test_what_the_repository_ships_is_small_and_draws_creatures():
     for name in names:
         card = saved.card(name)
         pictures = sampling.sample(saved.pretrained(name), 64)
-        whole = int((publish.largest_piece(pictures) >= publish.WHOLE).sum())
+        whole = int((traits.largest_piece(pictures) >= publish.WHOLE).sum())
         assert 0 < whole < 64 and abs(card["whole"]["64"] - whole) <= 1
         # make train PARAMS=<card> trains what the recipe of that name is.
         made_from = catalogue.read(folder / f"{name}.json")
@@ -124,7 +124,7 @@ def test_the_card_says_what_was_done(published):
         assert part in text
     assert "| In parts | 320 images |\n| In parts | more |" in text
     creatures = sampling.sample(saved.pretrained("tiny16"), 512)
-    whole = publish.largest_piece(creatures) >= publish.WHOLE
+    whole = traits.largest_piece(creatures) >= publish.WHOLE
     assert abs(card["whole"]["512"] - whole.sum()) <= 5  # half precision: a level
     assert f"{card['whole']['64']} of the first 64 and" in text
 

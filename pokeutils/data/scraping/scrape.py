@@ -15,8 +15,7 @@ from pokeutils.data.download import SourceUnavailable
 from pokeutils.data.scraping import polite, sites
 
 REPORT_SECONDS = 30  # between two lines of progress
-MOST_HOURS = 12  # of one visit, and bytes of its pictures: ten times what all have
-MOST_BYTES = 2**31
+MOST_HOURS, MOST_BYTES = 12, 2**31  # of one visit: ten times what all have
 PATIENCE = 12  # addresses in a row that bring no picture; one without an answer is 4
 # What comes of a list or a journal of another shape.
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)

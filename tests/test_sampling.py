@@ -54,9 +54,7 @@ def test_a_walk_passes_its_stations_and_closes():
     closed = sampling.walk(stations, 10)
     assert closed.shape == (30, 16)
     np.testing.assert_allclose(closed[::10], stations, atol=1e-5)
-    steps = np.linalg.norm(
-        np.diff(np.concatenate([closed, closed[:1]]), axis=0), axis=1
-    )
+    steps = np.linalg.norm(np.diff(np.vstack([closed, closed[:1]]), axis=0), axis=1)
     assert steps.max() < 2 * steps.min()  # no jump, at the seam neither
     straight = sampling.walk(stations, 10, closed=False)
     assert straight.shape == (21, 16)

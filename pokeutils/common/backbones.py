@@ -91,9 +91,7 @@ def fid_model(dtype="float32"):
     names = [n.removesuffix(".weight") for n in weights if n.endswith(".weight")]
 
     def convolve(x, name, stride=1, padding="same"):
-        parts = (
-            weights[f"{name}.{part}"] for part in ("weight", "beta", "mean", "var")
-        )
+        parts = (weights[f"{name}.{p}"] for p in ("weight", "beta", "mean", "var"))
         values, bias = _folded(*parts)
         padding = "valid" if stride == 2 else padding
         size = values.shape[:2]

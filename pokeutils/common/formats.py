@@ -41,9 +41,7 @@ def readable():
 def suffixes():
     """Returns the endings of files that are read, in lower case, such as ".png"."""
     known = Image.registered_extensions().items()
-    return {".svg", ".svgz", ".mpo"} | {
-        end for end, name in known if name in readable()
-    }
+    return {".svg", ".svgz", ".mpo"} | {end for end, n in known if n in readable()}
 
 
 def bare_png(data):

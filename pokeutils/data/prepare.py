@@ -256,13 +256,9 @@ class _Decoder:
             command = [sys.executable, "-P", "-m", images.__name__]
             paths = [str(env.ROOT), os.environ.get("PYTHONPATH")]
             paths = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-            pipe = subprocess.PIPE
+            pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
             self.process = subprocess.Popen(
-                command,
-                stdin=pipe,
-                stdout=pipe,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, **paths},
+                command, stderr=subprocess.DEVNULL, env={**os.environ, **paths}, **pipes
             )
         watch = threading.Timer(SECONDS, self.process.kill)
         watch.start()

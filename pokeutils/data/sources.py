@@ -84,11 +84,8 @@ def describe(name):
             texts[field] = " + ".join(filter(None, each))
         return Source(**texts)
     if name.startswith("folder:") and name != "folder:":
-        return Source(
-            "pictures of your own",
-            functools.partial(folders.fill, name),
-            owner="whoever made them",
-        )
+        fill = functools.partial(folders.fill, name)
+        return Source("pictures of your own", fill, owner="whoever made them")
     if name not in _KNOWN:
         raise ValueError(
             f"unknown picture source {name!r}; expected one of "
@@ -108,12 +105,10 @@ def parts(name):
 def spelled(name):
     """Returns a source's name in the one spelling that a run is known by: a folder's
     path without what changes nothing, such as a slash at its end."""
-    names = [
-        f"folder:{os.path.normpath(part.removeprefix('folder:'))}"
-        if part.startswith("folder:") and part != "folder:"
-        else part
-        for part in parts(name)
-    ]
+    names = parts(name)
+    for place, part in enumerate(names):
+        if part.startswith("folder:") and part != "folder:":
+            names[place] = f"folder:{os.path.normpath(part.removeprefix('folder:'))}"
     return "+".join(dict.fromkeys(names))
 
 

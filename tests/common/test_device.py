@@ -47,9 +47,7 @@ def test_tensorflow_is_settled_before_it_is_imported(call):
     assert fresh_python(code, **dict.fromkeys(names, "0")) == ["0", "0", False]
 
 
-def test_a_gpu_counts_if_tensorflow_can_use_it_and_it_is_not_hidden(
-    monkeypatch, add_gpu
-):
+def test_a_gpu_counts_if_tensorflow_can_use_it_and_is_not_hidden(monkeypatch, add_gpu):
     add_gpu("Tesla T4, 7.5, 15360", tensorflow_sees_it=False)
     assert device.accelerator() == "cpu"
     add_gpu("Tesla T4, 7.5, 15360")

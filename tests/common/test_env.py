@@ -43,9 +43,7 @@ def test_folders_are_in_the_project_or_beside_it(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("place", ["mine", "./mine/", "mine/../mine", "{root}/mine"])
 @pytest.mark.parametrize("variable", ["POKEUTILS_DATA", "POKEUTILS_OUTPUTS"])
-def test_a_relative_folder_is_one_wherever_a_process_is(
-    monkeypatch, tmp_path, variable, place
-):
+def test_a_relative_folder_is_one_everywhere(monkeypatch, tmp_path, variable, place):
     folder = {"POKEUTILS_DATA": env.data_dir, "POKEUTILS_OUTPUTS": env.outputs_dir}
     monkeypatch.setenv(variable, place.format(root=env.ROOT))
     for current in (env.ROOT, env.ROOT / "notebooks", tmp_path):
@@ -147,9 +145,7 @@ CLICKS = {
 
 
 @pytest.mark.parametrize("variable", CLICKS)
-def test_where_a_gpu_is_found_is_said_where_it_matters(
-    variable, monkeypatch, report, add_gpu
-):
+def test_a_gpu_is_told_of_where_it_matters(variable, monkeypatch, report, add_gpu):
     monkeypatch.setattr(env, "_is_online", lambda: True)
     monkeypatch.setenv(variable, "1")
     assert CLICKS[variable] in report(trains=True)

@@ -64,9 +64,7 @@ def test_a_full_disk_is_said_in_words(tmp_path):
 
 @pytest.mark.parametrize("code", ["EROFS", "EACCES", "EPERM"])
 @pytest.mark.parametrize("write", ["atomic", "atomic_folder", "make_folder"])
-def test_a_folder_that_is_only_read_is_said_in_words(
-    tmp_path, monkeypatch, write, code
-):
+def test_a_folder_only_read_is_said_in_words(tmp_path, monkeypatch, write, code):
     target = tmp_path / "new" / "set"
 
     def refuse(*arguments, **options):

@@ -46,9 +46,7 @@ def test_gif_keeps_every_frame_and_its_milliseconds(tmp_path):
 
 
 @pytest.mark.parametrize("darkest, colours", [(200, 16), (250, 128)])
-def test_a_gif_has_one_palette_and_its_background_stays_white(
-    tmp_path, darkest, colours
-):
+def test_a_gif_has_one_palette_and_its_white_stays_white(tmp_path, darkest, colours):
     rng, shown = np.random.default_rng(0), []
     frames = rng.integers(darkest, 256, (4, 32, 32, 3), dtype=np.uint8)  # pale pixels
     frames[:, :8] = 255
@@ -177,9 +175,7 @@ def test_heat_maps_show_every_share_under_its_names(count, text):
     "installed, asks, shown",
     [(True, True, 1), (True, False, 0), (False, True, 0)],
 )
-def test_sliders_where_there_is_somebody_to_move_them(
-    installed, asks, shown, monkeypatch
-):
+def test_sliders_where_somebody_can_move_them(installed, asks, shown, monkeypatch):
     calls = []
     widgets = types.SimpleNamespace(interact=lambda *a, **k: calls.append((a, k)))
     monkeypatch.setitem(sys.modules, "ipywidgets", widgets if installed else None)

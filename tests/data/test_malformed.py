@@ -1,10 +1,7 @@
 """Damaged and hostile files of every kind that is read: each a clear error or a counted
 skip, within seconds, without a write outside its folder and without much memory."""
 
-import functools
-import gzip
 import io
-import json
 import resource
 import shutil
 import signal
@@ -14,14 +11,13 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from packed import tarball, zipped
+from packed import zipped
 from PIL import Image
 
 from pokeutils import models
 from pokeutils.common import images
 from pokeutils.common.saved import load_generator
-from pokeutils.data import download, packs
-from pokeutils.training import runs
+from pokeutils.data import packs
 
 SECONDS = 5  # for one file, of the processor's time
 WAITING = 60  # seconds on the clock, which a busy machine stretches

@@ -245,9 +245,7 @@ def gif(hue, frames=12, size=60):
     return animation(pictures, transparency=0, disposal=2, duration=50, loop=0)
 
 
-def test_animated_has_few_and_different_frames_of_each_species(
-    raw_dir, publish, monkeypatch
-):
+def test_animated_has_few_different_frames_of_a_species(raw_dir, publish, monkeypatch):
     members = {f"{packs.ANIMATED}{side}/1.gif": b"no" for side in ("back", "female")}
     for number, frames in ((1, 12), (2, 2), (3, 12)):
         for folder, hue in (("", (200, 30 * number, 20)), ("shiny/", (20, 9, 200))):

@@ -1,6 +1,7 @@
 """Pictures become arrays: broken ones are named, the split holds, copies are found."""
 
 import io
+import itertools
 import os
 
 import numpy as np
@@ -116,9 +117,7 @@ def rows(names):
         ([("", "x", 3), *(("", f"cat{n}", 1) for n in range(57))], True),
     ],
 )
-def test_a_tenth_of_ones_own_pictures_is_held_out_whatever_they_are_called(
-    names, together
-):
+def test_a_tenth_of_ones_own_is_held_out_whatever_they_are_called(names, together):
     mine = rows(names)
     held = prepare.split(mine, own=True)
     assert 0.05 * len(mine) < sum(held) <= 0.1 * len(mine)
@@ -193,3 +192,22 @@ def test_within_a_set_each_pair_is_named_once(drawn):
     assert pairs == [(0, 5), (1, 6)]  # and no two drawings of their own
     pictures[2] = pictures[3] = 0  # nothing to see is no reason to stop
     assert (2, 3) in [pair[:2] for pair in prepare.pairs(pictures)]
+
+
+def test_pairs_are_those_of_the_definition(drawn, monkeypatch):
+    monkeypatch.setattr(prepare, "ROWS", 7)  # several parts, the last one ragged
+    shades = [picture // 4 * 4 for picture in drawn[:8]]  # near copies
+    turned = [images.mirror(picture) for picture in drawn[4:12]]
+    pictures = fitted([*drawn[:16], *shades, *turned], 32)
+    notes, mirrored, cells = prepare._describe(pictures, print)
+    expected = []
+    for first, second in itertools.combinations(range(len(pictures)), 2):
+        straight = (notes[first] != notes[second]).sum()
+        flipped = (mirrored[first] != notes[second]).sum()
+        ours = cells[first][:, ::-1] if flipped < straight else cells[first]
+        apart = np.abs(ours - cells[second]).mean()
+        if min(straight, flipped) <= prepare.FAR and apart <= prepare.COLOUR:
+            counts = min(straight, flipped), flipped < straight
+            expected.append((first, second, *counts))
+    assert 16 <= len(expected) < 60
+    assert sorted(map(tuple, prepare.pairs(pictures))) == expected

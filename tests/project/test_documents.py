@@ -49,9 +49,7 @@ def test_links_and_pictures_of_pages_and_notebooks():
                 continue
             address, _, anchor = target.partition("#")
             file = (path.parent / address).resolve() if address else path
-            assert file in there and file.is_relative_to(env.ROOT), (
-                f"{where} is not here"
-            )
+            assert file in there and file.is_relative_to(env.ROOT), f"{where} is gone"
             if anchor and file.suffix == ".md":
                 assert anchor in anchors(file), f"{where} is no heading there"
             assert not picture or file.stat().st_size <= MOST, f"{where} is too large"

@@ -64,9 +64,7 @@ def test_it_clones_the_repository_that_was_opened(run, opened, tmp_path):
 
 
 @pytest.mark.parametrize("below", ["pokemon-gan", "datasets/somebody/name/pokemon-gan"])
-def test_kaggle_without_internet_takes_the_project_that_is_attached(
-    run, below, tmp_path
-):
+def test_kaggle_without_internet_takes_the_attached_project(run, below, tmp_path):
     project = checkout(tmp_path / "input" / below)
     done = run(online=False, attached=tmp_path / "input")
     assert done.stdout == f"{project}\n", done.stderr

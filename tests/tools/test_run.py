@@ -205,9 +205,7 @@ def test_a_notebook_that_is_done_early_is_done(start, tmp_path):
         ("PROFILE", "tiny", "no notebook 99_nothing"),
     ],
 )
-def test_what_is_not_known_is_refused_in_a_sentence(
-    monkeypatch, capsys, variable, value, words
-):
+def test_what_is_unknown_is_refused_so(monkeypatch, capsys, variable, value, words):
     monkeypatch.setenv(f"POKEUTILS_{variable}", value)
     with pytest.raises(SystemExit):
         run.main(["--only", "99_nothing"])

@@ -52,9 +52,7 @@ def test_an_interrupted_installation_is_done_again(installed, monkeypatch, tmp_p
     assert len(installed) == 2 + len(damaged)
 
 
-def test_a_gpu_decides_once_but_not_for_the_benchmarks(
-    installed, monkeypatch, tmp_path
-):
+def test_a_gpu_decides_once_but_not_for_benchmarks(installed, monkeypatch, tmp_path):
     (tmp_path / "benchmarks" / "requirements.txt").write_text("torch==1\n")
     monkeypatch.setattr(set_up, "device_here", lambda: "gpu")
     for command in ("run", "bench", "bench"):

@@ -62,9 +62,7 @@ def test_goes_on_from_a_trained_generator(calls, monkeypatch):
         (["--start", "flagship", "--minutes", "-1"], "", "a positive number, not -1"),
     ],
 )
-def test_refuses_a_start_in_a_sentence(
-    calls, monkeypatch, capsys, options, recipe, words
-):
+def test_refuses_a_start_in_words(calls, monkeypatch, capsys, options, recipe, words):
     monkeypatch.setenv("POKEUTILS_RECIPE", recipe)
     with pytest.raises(SystemExit):
         program.main(options)

@@ -72,9 +72,7 @@ def test_an_attached_run_is_read_and_what_is_made_of_it_goes_elsewhere(found, at
 
 def test_what_comes_with_the_project_is_a_run_as_well(found, monkeypatch):
     load = dataset.load
-    monkeypatch.setattr(
-        dataset, "load", lambda source, size, **_: load("doodles", size)
-    )
+    monkeypatch.setattr(dataset, "load", lambda name, size, **_: load("doodles", size))
     run, _ = found("hybrid64")
     card, sheets = saved.card(), runs.sample_files(run)
     assert sheets[0][0] == 0 and sheets[-1][0] == card["images_seen"]

@@ -89,7 +89,7 @@ class _Run:
     def go(self, limit):
         """Fetches what is missing, then writes manifest.csv and source.json."""
         rows, every = [], self.species()[:limit]
-        self.report(0, len(every))
+        self.report(0, every)
         for done, species in enumerate(every, 1):
             for picture in self.pictures(species):
                 file = self.file(picture["url"], self.raw / picture["file"])
@@ -98,7 +98,7 @@ class _Run:
                     row |= {"file": file, "shiny": int(picture["shiny"])}
                     rows.append({**row, "url_or_package": picture["url"]})
             if time.monotonic() - self.last_report > REPORT_SECONDS:
-                self.report(done, len(every))
+                self.report(done, every)
         if not rows:
             raise SourceUnavailable("no picture at all was found.")
 
@@ -115,10 +115,9 @@ class _Run:
             "dropped": [{"file": u, "reason": r} for u, r in self.failed.items()],
         }
         files.write_json(self.raw / "source.json", story)
+        told = f"{len(rows)} pictures of {len(every)} species"
         absent = f"{len(story['left_out'])} absent, {len(self.failed)} dropped"
-        self.progress(
-            f"{self.name}: {len(rows)} pictures of {len(every)} species; {absent}"
-        )
+        self.progress(f"{self.name}: {told}; {absent}")
 
     def species(self):
         """Returns [{"url", "slug", "species_id", ...}]: what to visit."""
@@ -192,14 +191,15 @@ class _Run:
                 f"{reason}. Either the site is down, or it has changed."
             )
 
-    def report(self, done, total):
+    def report(self, done, every):
         """Says how far it is, and how long it will take."""
-        # A page and two pictures each.
-        left = (total - done) * 3 * self.visitor.delay / 60
+        # A page and two pictures each, after as long a wait as robots.txt asks for.
+        asked = 3 * sum(species["url"] not in self.journal for species in every[done:])
+        left = asked and asked * self.visitor.robots(self.site.origins[0])[1] / 60
         self.last_report = time.monotonic()
         self.progress(
-            f"{self.name}: {done} of {total} species, {self.journal.kept()} pictures, "
-            f"about {left:.0f} min left"
+            f"{self.name}: {done} of {len(every)} species, {self.journal.kept()} "
+            f"pictures, about {left:.0f} min left"
         )
 
 

@@ -5,6 +5,7 @@ is not found is left out, and a number that a page does not tell stays empty.
 """
 
 import collections
+import html.parser
 import json
 import pathlib
 import re
@@ -18,13 +19,13 @@ import warnings
 Site = collections.namedtuple("Site", "origins terms species pictures")
 
 
-# A parser needs a thousand bytes for a tag, and may read all that follows it again.
 MOST_LETTERS, MOST_TAGS = 2**21, 20_000  # of a page; real ones have less by far
 HIGHEST = 9_999  # national number
 
 
 def soup(page):
-    """Parses a page, however broken; what is no HTML, or has no end, is empty."""
+    """Parses a page, however broken, up to what has no end, such as a tag without ">".
+    What is no HTML, or too much, is empty."""
     import bs4
 
     if len(page) > MOST_LETTERS or page.count("<") > MOST_TAGS:
@@ -32,8 +33,13 @@ def soup(page):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks about pages that are none
         try:
+            # To the parser what has no end is text, up to the next tag, which it then
+            # tries; each time it reads on to the end of the page.
+            reader = html.parser.HTMLParser()
+            reader.feed(page)
+            page = page[: len(page) - len(reader.rawdata)]
             return bs4.BeautifulSoup(page, "html.parser")
-        except bs4.exceptions.ParserRejectedMarkup:
+        except (AssertionError, bs4.exceptions.ParserRejectedMarkup):
             return bs4.BeautifulSoup("", "html.parser")
 
 

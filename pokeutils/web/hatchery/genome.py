@@ -43,9 +43,7 @@ def nest(text, count=9):
     names = []
     for row in words:
         pairs = zip([CONSONANTS, VOWELS] * 3, row, strict=True)
-        names.append(
-            "".join(alphabet[int(word) % len(alphabet)] for alphabet, word in pairs)
-        )
+        names.append("".join(signs[int(word) % len(signs)] for signs, word in pairs))
     return [text, *names]
 
 

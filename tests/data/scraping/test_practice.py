@@ -2,12 +2,10 @@
 
 import io
 
-import protego
 import pytest
-import requests
 from PIL import Image
 
-from pokeutils.data.scraping import practice, sites
+from pokeutils.data.scraping import practice
 
 
 @pytest.fixture
@@ -20,9 +18,7 @@ def session():
     "name, error",
     [("pip", None), ("wren", "truncated"), ("tansy", "cannot identify")],
 )
-def test_one_picture_is_half_and_one_is_none_though_the_status_says_200(
-    session, name, error
-):
+def test_one_picture_is_half_and_one_is_none_with_status_200(session, name, error):
     answer = session.get(f"{practice.HOME}pictures/{name}.png", timeout=1)
     assert answer.status_code == 200
     file = io.BytesIO(answer.content)

@@ -1,6 +1,7 @@
 """A scrape asks only when told to, stops at a refusal, goes on another day; a local
 server plays the site."""
 
+import functools
 import json
 import re
 import signal
@@ -250,6 +251,19 @@ def test_a_visit_has_an_end(serebii, tmp_path, monkeypatch, limit, value):
             run("serebii", tmp_path)
     assert len(pictures(tmp_path / "raw" / "serebii")) < 4
     assert len(sources.manifest(run("serebii", tmp_path))) == 11
+
+
+def test_the_time_left_is_that_of_the_waits_to_come(serebii, tmp_path, monkeypatch):
+    robots, vulpix = serebii.replies["/robots.txt"], "/pokedex-swsh/vulpix/"
+    good, serebii.replies[vulpix] = serebii.replies[vulpix], Reply(b"no", 403)
+    with pytest.raises(polite.Blocked):
+        run("serebii", tmp_path)  # one of four species is done
+    serebii.replies |= {"/robots.txt": robots + b"Crawl-delay: 40", vulpix: good}
+    patient = functools.partial(polite.Visitor, sleep=[].append)
+    monkeypatch.setattr(polite, "Visitor", patient)
+    lines = []
+    run("serebii", tmp_path, lines)
+    assert lines[0].endswith("0 of 4 species, 3 pictures, about 6 min left")
 
 
 def test_a_forbidden_index_stops_the_run(serebii, tmp_path):

@@ -121,7 +121,11 @@ HEAVY = {
     "boxes": "<div class=profile-images>" * 2000 + "<img>" * 2000,
     "options": OPTION * 4000,
     "forms": FORM * 4000,
-    "unclosed": "<!--<a " * 1500,
+    "tags": "<a " * 19_999,
+    "values": "<a b='" * 19_999,
+    "comments": "<!--<a " * 9_999,
+    "declarations": "<!-- -" * 19_999 + "- " * 900_000,
+    "ends": "</a " * 19_999 + "a" * 1_900_000,
     "too many": "<i>" * 500_000,
     "too long": "<i>" + "a" * 8_000_000,
 }

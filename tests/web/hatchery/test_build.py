@@ -325,9 +325,7 @@ def test_what_cannot_have_a_page_is_refused_before_anything_is_fetched(
     assert not (folders / "outputs" / "latest").exists()
 
 
-def test_the_command_writes_the_page_of_a_run(
-    run, folders, runtime, monkeypatch, capsys
-):
+def test_the_command_writes_a_page(run, folders, runtime, monkeypatch, capsys):
     pyramid().save(run / "generator.keras")
     monkeypatch.setattr(build, "fetch_runtime", lambda: runtime)
     assert hatchery.main(["--run", "001-tiny16"]) == 0

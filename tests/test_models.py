@@ -55,10 +55,8 @@ def test_more_convolutions_change_nothing_until_they_are_trained():
     more = [x for x in deep.layers if x.weights and x.name.startswith("more_")]
     assert len(more) == 2 * 3  # at 8 px: two norms, modulations and convolutions
     rest = [x for x in deep.layers if x.weights and x not in more]
-    for source, target in zip(
-        [x for x in plain.layers if x.weights], rest, strict=True
-    ):
-        target.set_weights(source.get_weights())
+    for own, target in zip([x for x in plain.layers if x.weights], rest, strict=True):
+        target.set_weights(own.get_weights())
     latents = np.random.default_rng(0).normal(size=(3, 8)).astype("float32")
     np.testing.assert_array_equal(plain(latents), deep(latents))
     [kernel] = deep.get_layer("more_8_1").weights

@@ -45,9 +45,8 @@ def read(content):
 def _read_legacy(content):
     # A few small pickles that name tensors and their storages, then the storages.
     stream = io.BytesIO(content)
-    _magic, _version, _system, tensors, keys = (
-        _Unpickler(stream).load() for _ in range(5)
-    )
+    # After a magic number, the version and what the system was.
+    *_, tensors, keys = (_Unpickler(stream).load() for _ in range(5))
     types = {tensor.key: tensor.dtype for _, tensor in _flat(tensors)}
     storages = {}
     for key in keys:

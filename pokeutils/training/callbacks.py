@@ -352,9 +352,7 @@ class TimeLimit(Watcher):
 
     def on_epoch_end(self, epoch, logs=None):
         if time.monotonic() >= self.end_at:
-            self.show(
-                f"Stopping here: the limit of {self.minutes:g} minutes is reached."
-            )
+            self.show(f"Stopping: the limit of {self.minutes:g} minutes is reached.")
             self.model.stop_training = True
 
 

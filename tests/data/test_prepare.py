@@ -207,7 +207,6 @@ def test_pairs_are_those_of_the_definition(drawn, monkeypatch):
         ours = cells[first][:, ::-1] if flipped < straight else cells[first]
         apart = np.abs(ours - cells[second]).mean()
         if min(straight, flipped) <= prepare.FAR and apart <= prepare.COLOUR:
-            counts = min(straight, flipped), flipped < straight
-            expected.append((first, second, *counts))
+            expected.append((first, second, min(straight, flipped), flipped < straight))
     assert 16 <= len(expected) < 60
     assert sorted(map(tuple, prepare.pairs(pictures))) == expected

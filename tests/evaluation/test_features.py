@@ -98,9 +98,7 @@ def test_resize_is_pillows_bicubic_in_float(shape, size):
     np.testing.assert_allclose(found, expected.clip(0, 255), atol=1e-3)
 
 
-def test_cache_knows_pictures_weights_and_version(
-    random_conv, noise, tmp_path, monkeypatch
-):
+def test_cache_knows_pictures_and_networks(random_conv, noise, tmp_path, monkeypatch):
     folder = tmp_path / "not yet there"
     first = random_conv(noise, cache=folder)
     assert len(list(folder.iterdir())) == 1

@@ -93,9 +93,7 @@ def pictures(tmp_path_factory):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_alone(
-    path, machine, site_packages, project, pictures, tmp_path, request
-):
+def test_one_alone(path, machine, site_packages, project, pictures, tmp_path, request):
     platform, offline = machine.split("-")[0], "offline" in machine
     # A new environment that only sees those packages, for what the notebook installs.
     python = site_packages.parents[2] / "bin" / "python"

@@ -145,7 +145,8 @@ class Visitor:
                 raise Failed(f"{origin}/robots.txt forbids {url}")
             self.delay = delay
             answer = self._persist(url, delay)
-            place = answer.headers.get("Location")
+            # UTF-8 or Latin-1, as pages are, and read as Latin-1 by the library.
+            place = text(answer.headers.get("Location", "").encode("latin-1"))
             if answer.status not in REDIRECTS or not place:
                 return answer
             with contextlib.suppress(ValueError):
@@ -218,7 +219,6 @@ class Visitor:
             raise Unanswered(f"no whole answer: {_root(error)}") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise Failed(f"no usable answer: {_root(error)}") from None
-
 
     def _receive(self, session, url):
         options = {"stream": True, "allow_redirects": False, "timeout": TIMEOUT}

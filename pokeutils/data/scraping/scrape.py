@@ -197,10 +197,8 @@ class _Run:
         asked = 3 * sum(species["url"] not in self.journal for species in every[done:])
         left = asked and asked * self.visitor.robots(self.site.origins[0])[1] / 60
         self.last_report = time.monotonic()
-        self.progress(
-            f"{self.name}: {done} of {len(every)} species, {self.journal.kept()} "
-            f"pictures, about {left:.0f} min left"
-        )
+        told = f"{done} of {len(every)} species, {self.journal.kept()} pictures"
+        self.progress(f"{self.name}: {told}, about {left:.0f} min left")
 
 
 class _Journal(dict):

@@ -18,14 +18,15 @@ import warnings
 # "shiny", "file" (without suffix)}, and "species_id" where only the page knows it.
 Site = collections.namedtuple("Site", "origins terms species pictures")
 
-
 MOST_LETTERS, MOST_TAGS = 2**21, 20_000  # of a page; real ones have less by far
+MOST_BROKEN = 20  # pieces of a page that have no end
+STRAY = re.compile("&#(?![0-9]|[xX][0-9a-fA-F])")  # at which the parser would stop
 HIGHEST = 9_999  # national number
 
 
 def soup(page):
-    """Parses a page, however broken, up to what has no end, such as a tag without ">".
-    What is no HTML, or too much, is empty."""
+    """Parses a page, however broken, up to the last of MOST_BROKEN pieces without an
+    end, such as a tag without ">". What is no HTML, or too much, is empty."""
     import bs4
 
     if len(page) > MOST_LETTERS or page.count("<") > MOST_TAGS:
@@ -33,12 +34,16 @@ def soup(page):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks about pages that are none
         try:
-            # To the parser what has no end is text, up to the next tag, which it then
-            # tries; each time it reads on to the end of the page.
-            reader = html.parser.HTMLParser()
-            reader.feed(page)
-            page = page[: len(page) - len(reader.rawdata)]
-            return bs4.BeautifulSoup(page, "html.parser")
+            # What has no end is text to the parser, up to the next tag; but to see that
+            # it reads to the end of the page, so that there may be only a few of these.
+            reader, rest = html.parser.HTMLParser(), page
+            for _ in range(MOST_BROKEN):
+                reader.reset()
+                reader.feed(rest)
+                piece = reader.rawdata
+                rest = piece[piece.find(">", 1) + 1 or piece.find("<", 1) :]
+            page = page[: len(page) - len(rest)]
+            return bs4.BeautifulSoup(STRAY.sub("&amp;#", page), "html.parser")
         except (AssertionError, bs4.exceptions.ParserRejectedMarkup):
             return bs4.BeautifulSoup("", "html.parser")
 

@@ -315,6 +315,10 @@ def test_redirects_are_followed_a_few_times(site, visitor):
         site.replies[f"/{step}"] = Reply(b"", 302, {"Location": f"/{step + 1}"})
     site.replies["/5"] = b"hello"
     assert visitor.page(site.url + "/0") == "hello"
+    site.replies["/Pok%C3%A9"] = b"there"
+    for place in ("/Pok\xc3\xa9", "/Pok\xe9", "/Pok%C3%A9"):  # UTF-8, Latin-1, correct
+        site.replies["/a"] = Reply(b"", 302, {"Location": place})
+        assert visitor.page(site.url + "/a") == "there"
     site.replies["/loop"] = Reply(b"", 301, {"Location": "/loop"})
     with pytest.raises(polite.Failed, match="redirected more than 5 times"):
         visitor.page(site.url + "/loop")

@@ -63,9 +63,7 @@ def press(page, *keys):
     stands for."""
     for key in keys:
         page.keyboard.press(key)
-    return page.evaluate(
-        "(at => at.id || at.genome || at.value)(document.activeElement)"
-    )
+    return page.evaluate("(a => a.id || a.genome || a.value)(document.activeElement)")
 
 
 def download(page, selector, folder):

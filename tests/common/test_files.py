@@ -103,9 +103,7 @@ def test_many_writers_leave_one_whole_folder(tmp_path):
         "        (new / 'b').write_text(sys.argv[2])\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "set")]
-    writers = [
-        subprocess.Popen([*command, name], cwd=env.ROOT) for name in ("first", "second")
-    ]
+    writers = [subprocess.Popen([*command, n], cwd=env.ROOT) for n in ("one", "two")]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
     both = {(tmp_path / "set" / name).read_text("utf-8") for name in "ab"}
     assert len(both) == 1 and os.listdir(tmp_path) == ["set"]

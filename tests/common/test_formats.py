@@ -18,10 +18,9 @@ BODY = '<rect x="5" y="5" width="30" height="30" fill="#a33"/>'
 def picture(mode="RGBA"):
     image = Image.new("RGBA", (40, 40))
     ImageDraw.Draw(image).ellipse([8, 8, 30, 33], fill=(170, 50, 50, 255))
-    white = Image.new("RGBA", (40, 40), "white")
-    return (
-        image if mode == "RGBA" else Image.alpha_composite(white, image).convert(mode)
-    )
+    if mode != "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", (40, 40), "white"), image)
+    return image.convert(mode)
 
 
 def png(*chunks):

@@ -12,6 +12,9 @@ from pokeutils.common import plots
 
 def test_tile_places_rows_scales_and_gaps():
     pictures = np.arange(3, dtype="uint8").repeat(12).reshape(3, 2, 2, 3)
+    for wrong in ({"columns": 0}, {"scale": 0}, {"gap": -1}, {"columns": 2.5}):
+        with pytest.raises(ValueError, match="expected a whole number"):
+            plots.tile(pictures, **wrong)
     sheet = plots.tile(pictures, columns=2, scale=3, gap=1, background=9)
     assert sheet.shape == (2 * 7 + 1, 2 * 7 + 1, 3)
     assert (sheet[1:7, 8:14] == 1).all() and (sheet[8:14, 1:7] == 2).all()

@@ -18,9 +18,7 @@ from pokeutils.data import download, packs, sources
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><!-- {} --></svg>'
 PLACES = {
-    "artwork": packs.ARTWORK.file,
-    "animated": packs.ARTWORK.file,
-    "poses": packs.ARTWORK.file,
+    **dict.fromkeys(("artwork", "animated", "poses"), packs.ARTWORK.file),
     "official": f"pokemon.json-{packs.OFFICIAL_ARCHIVE[1]}.tar.gz",
     "tuxemon": f"Tuxemon-{packs.TUXEMON_ARCHIVE[1]}.tar.gz",
     "sprites": f"pokesprite-{packs.SPRITES_ARCHIVE[1]}.tar.gz",

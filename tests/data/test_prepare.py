@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import time
 
 import numpy as np
 import pytest
@@ -202,11 +203,22 @@ def test_pairs_are_those_of_the_definition(drawn, monkeypatch):
     notes, mirrored, cells = prepare._describe(pictures, print)
     expected = []
     for first, second in itertools.combinations(range(len(pictures)), 2):
-        straight = (notes[first] != notes[second]).sum()
-        flipped = (mirrored[first] != notes[second]).sum()
-        ours = cells[first][:, ::-1] if flipped < straight else cells[first]
-        apart = np.abs(ours - cells[second]).mean()
-        if min(straight, flipped) <= prepare.FAR and apart <= prepare.COLOUR:
-            expected.append((first, second, min(straight, flipped), flipped < straight))
+        apart = [(own[first] != notes[second]).sum() for own in (notes, mirrored)]
+        ours = cells[first][:, ::-1] if apart[1] < apart[0] else cells[first]
+        hues = np.abs(ours - cells[second]).mean()
+        if min(apart) <= prepare.FAR and hues <= prepare.COLOUR:
+            expected.append((first, second, min(apart), apart[1] < apart[0]))
     assert 16 <= len(expected) < 60
     assert sorted(map(tuple, prepare.pairs(pictures))) == expected
+
+
+def test_many_pictures_take_seconds_and_are_told_of(monkeypatch):
+    monkeypatch.setattr(prepare, "TELL", 1024)
+    many = np.random.default_rng(0).integers(0, 256, (3000, 8, 8, 4), np.uint8)
+    many[..., 3], lines, begin = 255, [], time.process_time()
+    assert len(prepare.pairs(many, progress=lines.append)) < 9
+    assert time.process_time() - begin < 15 and len(lines) == 4
+    monkeypatch.setattr(prepare, "MOST", 9)
+    monkeypatch.setattr(prepare, "ROWS", 10)
+    copies = prepare.pairs(np.repeat(many[:1], 50, axis=0), progress=lines.append)
+    assert 9 < len(copies) < 50 * 49 / 2 and "more than 9 pairs" in lines[-1]

@@ -158,6 +158,13 @@ def test_what_is_given_arrives_as_it_is(tmp_path, target, name, option, value):
 ARGUMENTS = "import json, sys; print(json.dumps(sys.argv))"
 
 
+@pytest.mark.parametrize("name", ["PYTHONPATH", "PYTHONHOME"])
+def test_no_python_of_elsewhere_comes_in(monkeypatch, name):
+    monkeypatch.setenv(name, "/elsewhere")
+    command = ["make", "--no-print-directory", "--eval=names:;@env", "names"]
+    assert "/elsewhere" not in subprocess.check_output(command, cwd=env.ROOT, text=True)
+
+
 DISK = OSError(30, "Read-only file system", ".venv")
 
 

@@ -74,17 +74,16 @@ def run_all(paths, options):
     """Executes the notebooks, then says where everything is; returns an exit code."""
     latest, started = env.outputs_dir() / "latest", time.monotonic()
     folder, page = options.folder or latest / "notebooks", latest / "index.html"
-    before = written(page)
-    code = run_series(paths, folder)
+    code, judged = run_series(paths, folder, page)
     if code:
         return code
     if env.profile() != "tiny" and not options.only:
         make_hatchery()
     say(f"\nAll done in {minutes(time.monotonic() - started)}.")
     say(f"Notebooks  {folder}")
-    if written(page) != before:
-        # Once more: when the last notebook wrote it, its own page was missing.
-        gallery.write(runs.latest_run(), latest)
+    if judged:
+        # Once more: when a notebook wrote it, its own page and the next were missing.
+        gallery.write(judged, latest)
         say(f"Gallery    {page}\n           {page.resolve().as_uri()}")
     return 0
 
@@ -107,10 +106,12 @@ def make_hatchery():
     subprocess.run(command, cwd=HERE.parent, check=False)
 
 
-def run_series(paths, folder):
-    """Executes the notebooks `paths`, each in a fresh kernel; returns the exit code."""
+def run_series(paths, folder, page):
+    """Executes the notebooks `paths`, each in a fresh kernel. Returns the exit code, and
+    the run that a gallery was written of to `page`, or None."""
     files.make_folder(folder)
     stop = Stop()
+    judged, before = None, written(page)
     try:
         with stop:
             for number, path in enumerate(paths, start=1):
@@ -118,13 +119,15 @@ def run_series(paths, folder):
                 say(f"\n{number}/{len(paths)} {path.stem}")
                 started = time.monotonic()
                 if not run_one(path, folder, stop):
-                    return 1
+                    return 1, None
+                if written(page) != before:
+                    judged, before = runs.latest_run(), written(page)
                 took = minutes(time.monotonic() - started)
                 say(f"  done in {took}" + (f"; left: {left}" if left else ""))
     except KeyboardInterrupt:
         say("\nStopped. The same command goes on.")
-        return stop.code
-    return 0
+        return stop.code, None
+    return 0, judged
 
 
 def run_one(path, folder, stop):

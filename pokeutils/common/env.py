@@ -220,7 +220,7 @@ def report(trains=False):
     print(f"platform  {platform()}, {packages}")
     name, dtype = device.device_name(), device.training_dtype()
     print(f"device    {device.accelerator().upper()}: {name}; {dtype}")
-    print(f"profile   {profile()} (chosen by {chosen}), pictures: {source()}")
+    print(f"profile   {profile()} (chosen by {chosen})")
     print(f"folders   {_short(data_dir())}, {_short(outputs_dir())}")
     for hint in _hints(trains):
         print(hint)

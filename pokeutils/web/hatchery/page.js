@@ -56,7 +56,11 @@ function newCell() {
   canvas.width = canvas.height = size;
   canvas.setAttribute("aria-hidden", "true");
   cell.appendChild(document.createElement("span"));
-  cell.addEventListener("click", () => cell.genome && choose(cell.genome));
+  cell.addEventListener("click", () => {
+    if (!cell.genome) return;
+    choose(cell.genome);
+    $("card").scrollIntoView({ block: "nearest" });  // on a phone it is further down
+  });
   return cell;
 }
 
@@ -110,8 +114,10 @@ function read() {
     return read();
   }
   $("seed").value = clean(seed);
+  // The page opens at its title; later broods are shown wherever one has scrolled to.
+  if ("ready" in document.documentElement.dataset)
+    $("nest").scrollIntoView({ block: "nearest" });
   delete document.documentElement.dataset.ready;
-  $("nest").scrollIntoView({ block: "nearest" });
   return fill(kind === "brood" ? brood(seed) : nest(seed));
 }
 

@@ -107,7 +107,7 @@ def make_hatchery():
 
 
 def run_series(paths, folder, page):
-    """Executes the notebooks `paths`, each in a fresh kernel. Returns the exit code, and
+    """Executes the notebooks `paths`, each in a fresh kernel. Returns the exit code and
     the run that a gallery was written of to `page`, or None."""
     files.make_folder(folder)
     stop = Stop()

@@ -73,9 +73,8 @@ def test_a_terminal_without_some_letters_shows_the_rest(encoding):
     done = subprocess.run(command, cwd=env.ROOT, env=variables, capture_output=True)
     assert done.returncode == 0 and not done.stderr
     shown = "Pok?mon ?" if encoding == "ascii" else "Pokémon ±"
-    assert done.stdout.decode(encoding).splitlines() == [
-        f"{shown} {n}" for n in range(3)
-    ]
+    lines = done.stdout.decode(encoding).splitlines()
+    assert lines == [f"{shown} {n}" for n in range(3)]
 
 
 def test_nobody_listens_any_more():

@@ -229,9 +229,8 @@ def test_a_ground_of_one_colour_goes_whatever_it_is(tmp_path, ground, kind, qual
 
 @pytest.mark.parametrize("alpha", ["none", "254", "round corners"])
 def test_nearly_opaque_counts_as_opaque(tmp_path, alpha):
-    image = Image.new(
-        "RGBA", (80, 80), GROUNDS["blue"] + (254 if alpha == "254" else 255,)
-    )
+    blue = GROUNDS["blue"] + (254 if alpha == "254" else 255,)
+    image = Image.new("RGBA", (80, 80), blue)
     ImageDraw.Draw(image).ellipse([20, 20, 60, 60], fill=(150, 60, 70, 255))
     if alpha == "round corners":
         mask = Image.new("L", image.size)

@@ -256,9 +256,8 @@ def test_a_visit_has_an_end(serebii, tmp_path, monkeypatch, limit, value):
 def test_the_time_left_is_that_of_the_waits_to_come(serebii, tmp_path, monkeypatch):
     run("serebii", tmp_path, limit=1)
     serebii.replies["/robots.txt"] += b"Crawl-delay: 40"
-    patient = functools.partial(polite.Visitor, sleep=[].append)
+    lines, patient = [], functools.partial(polite.Visitor, sleep=[].append)
     monkeypatch.setattr(polite, "Visitor", patient)
-    lines = []
     run("serebii", tmp_path, lines)
     assert lines[0].endswith("0 of 4 species, 3 pictures, about 6 min left")
 

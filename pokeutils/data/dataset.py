@@ -78,8 +78,8 @@ def load(source, size, data_dir=None, progress=print):
     """Returns the PictureSet of a source at `size` x `size` px, preparing it if needed.
     `meta` maps each name in prepare.COLUMNS to an array, one entry per picture; text is
     "" and numbers are 0 where unknown. Pixel art keeps its pixels, in multiples of the
-    canvas it was drawn for; what a smaller one cannot hold is reduced. Raises ValueError
-    for an unknown source or size, RuntimeError when more than 5 % of the pictures
+    canvas it was drawn for; what a smaller one cannot hold is reduced. Raises
+    ValueError for an unknown source or size, RuntimeError when over 5 % of the pictures
     cannot be used; what `sources.fetch` raises passes through."""
     sources.describe(source)
     source = sources.spelled(source)
@@ -181,8 +181,8 @@ def check_range(pictures):
     opaque = (pictures[:, [0, 0, -1, -1], [0, -1, 0, -1], 3] > 127).mean()
     if opaque > 0.5:
         raise ValueError(
-            f"{opaque:.0%} of the corner pixels are opaque: a background is painted in; "
-            "keep alpha, or use background.cut."
+            f"{opaque:.0%} of the corner pixels are opaque: a background is painted in"
+            "; keep alpha, or use background.cut."
         )
 
 

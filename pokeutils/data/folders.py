@@ -26,8 +26,8 @@ def path(name):
     UnusableFolder for one whose name is no text."""
     if UNFIT.search(name):
         raise UnusableFolder(
-            f"{readable(name)} has a name that is not UTF-8, or has a line break in it: "
-            "rename that folder."
+            f"{readable(name)} has a name that is not UTF-8, or has a line break in it:"
+            " rename that folder."
         )
     folder = pathlib.Path(name.removeprefix("folder:")).expanduser()
     inside = env.ROOT / folder  # notebooks run in a folder of their own
@@ -51,8 +51,8 @@ def state(name):
     if len(pictures) < 2:
         count = "no pictures" if not pictures else "one picture"
         raise UnusableFolder(
-            f"{folder} holds {count}; at least 2 are needed, in it or in folders below: "
-            f"PNG, JPEG, SVG and what else Pillow reads. {_told(passed)}".rstrip()
+            f"{folder} holds {count}; at least 2 are needed, in it or in folders below:"
+            f" PNG, JPEG, SVG and what else Pillow reads. {_told(passed)}".rstrip()
         )
     states = [(os.fsencode(file), *_stamp(folder / file)) for file in pictures]
     return files.sha256(repr(states).encode())
@@ -85,7 +85,7 @@ def fill(name, new, progress):
 
 
 def _copy(folder, file, new):
-    """Copies a file of the folder to `new`; raises OSError for what is no file of it."""
+    """Copies a file of the folder to `new`. Raises OSError if that is no file of it."""
     picture = folder / file
     if UNFIT.search(file):
         raise OSError("its name is not UTF-8, or has a line break in it: rename it")

@@ -71,8 +71,8 @@ def _find(handle, downloads, progress):
         # A program of its own can be stopped, whatever comes and unpacks to.
         load = f"import sys; sys.path[:] = {sys.path}; import kagglehub\n"
         load += f"print(chr(10) + kagglehub.dataset_download({handle!r}))"
-        command = [sys.executable, "-c", load]
-        place = pathlib.Path(os.environ.get("KAGGLEHUB_CACHE") or HUB, "datasets", handle)
+        command, cache = [sys.executable, "-c", load], os.environ.get("KAGGLEHUB_CACHE")
+        place = pathlib.Path(cache or HUB, "datasets", handle)
         try:
             text = download.run(command, "kagglehub", handle, place)
             return pathlib.Path(text.splitlines()[-1])

@@ -93,7 +93,7 @@ GRID = 3  # px; frames are compared by the mean of blocks of this size
 
 
 def numbered(name, new, progress):
-    """Takes the pictures of a pack whose names are national numbers: NNN.svg or .png."""
+    """Takes the pictures of a pack whose names are national numbers: NNN.svg, .png."""
     inside, story = _open(name, new, progress)
     (folder,) = PACKS[name].content
     rows = []
@@ -234,7 +234,7 @@ def _keep(new, row, data):
 
 
 def _open(name, new, progress):
-    """Returns {path: bytes} of a pack's files, all checked, and what source.json says."""
+    """Returns {path: bytes} of a pack's files, checked, and what source.json says."""
     pack = PACKS[name]
     path, origin = _get(pack, new, progress)
     try:

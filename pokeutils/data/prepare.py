@@ -76,12 +76,12 @@ def make(source, raw, new, expected, progress=print):
             f"{source}: {len(array)} of {total} pictures can be used{named}; at least "
             f"{least} are needed, to learn from and to compare with. Add pictures."
         )
-    boxes = [row["file"] for row, p in zip(rows, array, strict=True) if images.is_box(p)]
+    boxes = [rows[i]["file"] for i, p in enumerate(array) if images.is_box(p)]
     if boxes:
         progress(
             f"Warning: {len(boxes)} of {len(rows)} pictures fill a box, such as "
-            f"{boxes[0]}: a background that is not of one colour cannot be cut out, and "
-            "what learns from such pictures draws boxes, too (report.json names them)."
+            f"{boxes[0]}: a background that is not of one colour cannot be cut out, and"
+            " what learns from such pictures draws boxes, too (report.json names them)."
         )
     rows = [_meta(row) for row in rows]
     for row, held in zip(rows, split(rows, own), strict=True):

@@ -24,8 +24,8 @@ COLUMNS = (
 )
 OWNER = "Nintendo / Creatures Inc. / GAME FREAK inc. / The Pokémon Company"
 
-# What `fill`s a folder with it, see `packs`; how many pictures are `expected`, if that is
-# known; the side in px that `pixel_art` was drawn for; whose the pictures are.
+# What `fill`s a folder with it, see `packs`; how many pictures are `expected`, or
+# None; the side in px that `pixel_art` was drawn for; whose the pictures are.
 Source = collections.namedtuple(
     "Source", "title fill expected pixel_art owner", defaults=(None, None, 0, OWNER)
 )

@@ -27,7 +27,7 @@ def largest_piece(pictures):
             sides = np.roll(numbers, 1, axis), np.roll(numbers, -1, axis)
             numbers = np.maximum(numbers, np.maximum(*sides))
         numbers = numbers * bodies
-    pieces = [np.bincount(*map(np.ravel, pair)) for pair in zip(numbers, mass)]
+    pieces = list(map(np.bincount, *(x.reshape(len(x), -1) for x in (numbers, mass))))
     totals = np.where(bodies.any((1, 2)), mass.sum((1, 2)), np.nan)
     return np.array([max(piece[1:], default=0) for piece in pieces]) / totals
 

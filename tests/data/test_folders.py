@@ -148,7 +148,7 @@ def test_a_folder_whose_name_is_no_text_is_refused(tmp_path, part):
 
 def test_links_inside_the_folder_are_followed_and_each_folder_is_read_once(tmp_path):
     mine = fill(tmp_path / "mine", ["cats/1.png", "cats/2.png", ".store/3.png"])
-    for link, to in {"more": "cats", "all": ".", "cats/up": "..", "x": ".store"}.items():
+    for link, to in {"other": "cats", "a": ".", "cats/up": "..", "x": ".store"}.items():
         os.symlink(to, mine / link)
     files = [row["file"] for row in sources.manifest(fetch(mine, tmp_path))]
     assert files == ["cats/1.png", "cats/2.png", "x/3.png"]
@@ -174,8 +174,8 @@ def test_files_that_are_no_pictures_are_counted_aloud(tmp_path):
     assert len(sources.manifest(raw)) == 5
     [told] = sources.about(raw)["left_out"]
     assert told in lines and "hidden" not in told and "Unpack archives" in told
-    assert all(f"{n} {end}" in told for n, end in ((2, ".txt"), (1, ".zip"), (1, ".mp4")))
+    assert all(kind in told for kind in ("2 .txt", "1 .zip", "1 .mp4"))
     for path in (*mine.glob("*.*f"), mine / "a.png", mine / "b.bmp", mine / "c.TIFF"):
         path.unlink(missing_ok=True)
-    with pytest.raises(ValueError, match="no pictures;.*1 .zip.* Unpack archives first"):
+    with pytest.raises(ValueError, match="no pictures;.*1 .zip.* Unpack archives"):
         fetch(mine, tmp_path)

@@ -191,7 +191,7 @@ def test_hostile_generators(generator, tmp_path, old, new, reason):
     "changes, reason",
     [
         ({'"kernel_size": [3, 3]': '"kernel_size": [4000, 4000]'}, "more weights"),
-        ({'"filters": 4': '"filters": 4000', '"units": 16': '"units": 4000'}, "weights"),
+        ({'"filters": 4': '"filters": 4000', '"units": 16': '"units": 999'}, "weights"),
         ({'"size": [2, 2]': '"size": [4000, 4000]'}, "numbers"),
         ({'"units": 16': '"units": 4096', "[2, 2, 4]": "[32, 32, 4]"}, "more weights"),
         ({'"trainable": true': '"trainable": ' + "[" * 900 + "]" * 900}, ""),

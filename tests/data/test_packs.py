@@ -199,7 +199,7 @@ def test_a_changed_archive_leaves_no_trace(raw_dir, github, publish, tmp_path, n
 
 PAGE = """Tuxemon
 * ["Red Cat"](https://wiki.org/index.php?title=Red_Cat) by
-[Ann](https://wiki.org/Ann) is licensed under [CC BY 4.0](https://cc.org/by/4.0/)
+[Ann](https://wiki.org/Ann) is licensed under [CC BY 4](https://cc.org/by/4.0/)
 based on ["Old Dog"](https://dogs.org)
 * "Xeon" and ["Xeon-2"](https://wiki.org/Xeon-2) by Bob.
 
@@ -216,7 +216,7 @@ def test_tuxemon_says_who_drew_what(raw_dir, publish):
     credits = {row["file"]: row["credit"] for row in sources.manifest(raw)}
     assert credits == {
         "old_dog.png": "not named in ATTRIBUTIONS.md",
-        "red_cat.png": '"Red Cat" by Ann is licensed under CC BY 4.0 based on "Old Dog"',
+        "red_cat.png": '"Red Cat" by Ann is licensed under CC BY 4 based on "Old Dog"',
         "xeon_2.png": '"Xeon" and "Xeon-2" by Bob.',
     }
     assert (raw / "xeon_2.png").read_bytes() == b"xeon_2"

@@ -122,7 +122,7 @@ def test_a_tenth_of_ones_own_is_held_out_whatever_they_are_called(names, togethe
     mine = rows(names)
     held = prepare.split(mine, own=True)
     assert 0.05 * len(mine) < sum(held) <= 0.1 * len(mine)
-    sides = {(row["species_id"] or row["slug"], side) for row, side in zip(mine, held)}
+    sides = set(zip((r["species_id"] or r["slug"] for r in mine), held, strict=True))
     assert (len(sides) == len(names)) == together
     assert prepare.split(mine[::-1], own=True) == held[::-1]
 

@@ -168,7 +168,7 @@ class _Run:
         hours = (time.monotonic() - self.began) / 3600
         if hours > MOST_HOURS or self.bytes > MOST_BYTES:
             raise SourceUnavailable(
-                f"enough for one visit, with {self.bytes >> 20} MB in {hours:.1f} hours."
+                f"enough for one visit: {self.bytes >> 20} MB in {hours:.1f} hours."
             )
         try:
             return get(url, *path)

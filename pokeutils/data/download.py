@@ -280,7 +280,7 @@ class _Counted(io.FileIO):
     asked how long it is, but looked through: each of its entries begins with this."""
 
     def read(self, size=-1):
-        data = super().read(size)
+        data = super().read(min(size, SMALL))
         _check_count(data.count(b"PK\1\2"), pathlib.Path(self.name))
         return data
 

@@ -142,7 +142,7 @@ class Watch:
             since[kind] = (first, looks + 1)
             if looks + 1 == self.patience and alarm is None:
                 what = words.format(**values, reals=self.reals)
-                sentence = f"Since {first:,} images {what}."
+                sentence = f"From image {first:,} on, {what}."
                 alarm = Alarm(kind, sentence, step, images, values)
         past["since"] = since
         if not since:

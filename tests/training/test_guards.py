@@ -53,7 +53,7 @@ def test_each_trouble_is_seen_at_the_second_look(kind):
     guard, alarms = watch([{}] * 5 + [TROUBLES[kind]] * 4)
     (alarm,) = alarms  # said once
     assert alarm["kind"] == kind and alarm["images"] == 7 * 5000
-    since = alarm["sentence"].startswith("Since 30,000 images the ")
+    since = alarm["sentence"].startswith("From image 30,000 on, the ")
     assert since or kind == "saturated"
     assert alarm["sentence"].endswith(".") and alarm["values"]["d_loss"] is not None
     assert len(guard.memory["history"]) == 9

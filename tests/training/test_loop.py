@@ -192,7 +192,7 @@ def test_a_collapse_is_seen_and_recorded(fit, watchful):
     run, said = fit(also=[At(20, collapse)], save_minutes=0.0)
     (alarm,) = runs.read_alarms(run)
     assert alarm["kind"] == "collapsed"
-    assert "Since 448 images the generator draws one picture for all latents" in said
+    assert "From image 448 on, the generator draws one picture for all latents" in said
     assert alarm["images"] == 3 * EPOCH  # the second look that showed it
     assert newest(run)["step"] < 28  # from before the first one
     seen = [look["images"] for look in alarm["history"]]

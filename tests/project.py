@@ -11,7 +11,7 @@ from pokeutils.common import env
 MODULES = sorted((env.ROOT / "pokeutils").rglob("*.py"))
 NOTEBOOKS = sorted((env.ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 BOOTSTRAP = """\
-# Find pokeutils: installed, near this notebook, attached on Kaggle; or else clone it.
+# @title Set up: find pokeutils here, or attached on Kaggle, or else clone it
 import glob, importlib.util, os, re, subprocess, sys, urllib.parse
 REPOSITORY = "https://github.com/OWNER/REPO"  # on Colab, the one that was opened
 for place in (".", "..", "../..", "*", "/kaggle/input/**"):

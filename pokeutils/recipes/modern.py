@@ -5,10 +5,9 @@ import dataclasses
 from pokeutils.recipes.recipe import Recipe
 
 COLOUR = (("brightness", 0.2), ("saturation", 0.5), ("contrast", 0.3))
-STRONG = (
-    *(*COLOUR, ("translation", 0.125)),
-    *(("rotation", 15), ("scale", 1.2), ("aspect", 1.2), ("permute", 0.5)),
-)
+TURNED = ("rotation", 15), ("scale", 1.2), ("aspect", 1.2)
+STRONG = (*COLOUR, ("translation", 0.125), *TURNED, ("permute", 0.5))
+GENTLE = ("brightness", 0.1), ("saturation", 0.25), ("contrast", 0.15)
 
 MODERN64 = Recipe(
     name="modern64",
@@ -39,7 +38,8 @@ HYBRID64 = dataclasses.replace(
 
 # 8,642 sprites instead of 649 artworks, crisp to the pixel. It goes on from the
 # generator of hybrid64, which knows bodies, with new discriminators. The more certain
-# they grow of the reals, the more pictures are turned, stretched and recoloured.
+# they grow of the reals, the more pictures are turned and stretched. Stronger changes of
+# colour, and colours that change places, had turned the creatures grey.
 POSES64 = dataclasses.replace(
     HYBRID64,
     name="poses64",
@@ -49,13 +49,13 @@ POSES64 = dataclasses.replace(
     ease_in=4_000,
     warm_up=0,
     ramp=4_000,
-    augment=STRONG,
+    learning_rates=(3.5e-4, 3.5e-4),
+    augment=(*GENTLE, ("translation", 0.125), *TURNED),
     adapt=(0.7, 20_000),
 )
 
 # Only the one that has seen ImageNet, as in Projected GAN. Tried once, for 30,000
-# images, it was always right, and the samples were red patches on green: see
-# outputs/gallery/sweep.
+# images, it was always right, and drew red patches on green: outputs/gallery/sweep.
 PROJECTED64 = dataclasses.replace(
     MODERN64,
     name="projected64",

@@ -37,7 +37,7 @@ _KNOWN = {
         *(functools.partial(packs.numbered, "artwork"), 649),
     ),
     "sprites": Source(
-        "809 species as pixel sprites of at most 32 px, regular and shiny",
+        "809 species and some forms as pixel sprites of 32 px, regular and shiny",
         *(packs.sprites, 1754, 32, f"{OWNER}; shiny colours by the pokesprite project"),
     ),
     "official": Source(

@@ -80,8 +80,8 @@ def make(source, raw, new, expected, progress=print):
     if boxes:
         progress(
             f"Warning: {len(boxes)} of {len(rows)} pictures fill a box, such as "
-            f"{boxes[0]}: a background that is not of one colour cannot be cut out, and"
-            " what learns from such pictures draws boxes, too (report.json names them)."
+            f"{boxes[0]}.\nA background that is not of one colour cannot be cut out. "
+            "What learns from such\npictures draws boxes (report.json names them)."
         )
     rows = [_meta(row) for row in rows]
     for row, held in zip(rows, split(rows, own), strict=True):

@@ -69,8 +69,8 @@ LOSS = 30.0  # the discriminator gives the fakes a chance of 1 in 10 billion
 SIGNS = {
     "diverged": (
         lambda x, reals, past: max(abs(x["d_loss"]), abs(x["g_loss"])) > LOSS,
-        "the losses are {d_loss:.3g} (discriminator) and {g_loss:.3g} (generator): one "
-        "network has won for good and the other no longer learns",
+        "the losses are {d_loss:.3g} (discriminator) and {g_loss:.3g} (generator): "
+        "they have run away, and the networks no longer learn from each other",
     ),
     "exploded": (
         lambda x, reals, past: any(

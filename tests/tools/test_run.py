@@ -20,8 +20,7 @@ import pathlib, sys
 sys.path.insert(0, sys.argv[1])
 import run
 paths = [pathlib.Path(name) for name in sys.argv[3:]]
-folder = pathlib.Path(sys.argv[2])
-sys.exit(run.run_series(paths, folder, folder / "index.html")[0])
+sys.exit(run.run_series(paths, pathlib.Path(sys.argv[2]), pathlib.Path("none"))[0])
 """
 
 

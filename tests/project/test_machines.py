@@ -34,7 +34,8 @@ settings = {"timeout": None, "startup_timeout": 600, "kernel_name": "python3"}
 try:
     nbclient.NotebookClient(notebook, **settings).execute()
 except nbclient.exceptions.CellExecutionError as error:
-    error.ename == "Done" or sys.exit(str(error))
+    if error.ename != "Done":
+        raise
 finally:
     nbformat.write(notebook, path)
 """
@@ -109,9 +110,8 @@ def test_one_alone(path, machine, site_packages, project, pictures, tmp_path, re
     folder.mkdir()
     notebook = nbformat.read(path, as_version=4)
     first = code_cells(notebook)[0]
-    attached, address = "/nothing", project.as_uri()
-    if offline:
-        attached, address = str(project.parent), "nowhere"
+    attached = str(project.parent) if offline else "/nothing"
+    address = "nowhere" if offline else project.as_uri()
     source = re.sub('REPOSITORY = ".*?"', f'REPOSITORY = "{address}"', first.source)
     first.source = source.replace("/kaggle/input", attached)
     nbformat.write(notebook, folder / path.name)

@@ -275,7 +275,7 @@ class Training:
         self.samples.end()
         self.show(
             f"Stopped by {self.stop.wanted} at {self.images:,} of "
-            f"{self.recipe.images:,} images. {self.run.name} is saved; the same call "
+            f"{self.recipe.images:,} images.\n{self.run.name} is saved; the same call "
             "goes on from there."
         )
 

@@ -118,7 +118,7 @@ def test_stops_within_an_epoch_and_at_its_end_leave_no_trace(fit, model, whole):
     # One step before an epoch ends, after the last picture that a sheet in it is for.
     interrupt = At(40, lambda model: os.kill(os.getpid(), signal.SIGINT))
     _, said = fit(part, also=[interrupt])
-    assert "Stopped by Ctrl-C at 656 of 896 images. 001-tiny8 is saved" in said
+    assert "Stopped by Ctrl-C at 656 of 896 images.\n001-tiny8 is saved" in said
     assert newest(part)["step"] == 41  # the step that was under way is done
     # Notebooks 5 and 6 can show it: there is a generator, and a sheet of its creatures.
     assert saved.load_generator(part / "generator.keras").input_shape == (None, 4)

@@ -38,8 +38,8 @@ HYBRID64 = dataclasses.replace(
 
 # 8,642 sprites instead of 649 artworks, crisp to the pixel. It goes on from the
 # generator of hybrid64, which knows bodies, with new discriminators. The more certain
-# they grow of the reals, the more pictures are turned and stretched. Stronger changes
-# of colour, and colours that change places, had turned the creatures grey.
+# they grow of the reals, the more pictures are turned and stretched. Creatures were
+# grey under stronger changes of colour, and while colours changed places.
 POSES64 = dataclasses.replace(
     HYBRID64,
     name="poses64",

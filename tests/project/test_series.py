@@ -53,7 +53,7 @@ def test_twenty_pictures_of_ones_own_are_enough(folders, monkeypatch, kind):
     monkeypatch.setenv("POKEUTILS_SOURCE", f"folder:{mine}")
     names = [name for name in QUICK if name[:2] != "08"] + ["10_creatures_on_demand"]
     printed = execute(names)
-    assert "No types known." in printed and "18 pictures, 2 were held out" in printed
+    assert "No types known." in printed and "18 pictures, 2 held out" in printed
     assert (folders / "outputs" / "latest" / "index.html").exists()
     assert ("fill a box" in printed) == (kind == "boxes")
     assert ("There is no quiz" in printed) == (kind == "grey")
